@@ -1,0 +1,31 @@
+"""ConViT on MindSpore: a model zoo with one family done completely.
+
+The public names below are imported when they are first asked for, so that reading a configuration or
+printing `--help` does not wait for MindSpore to load.
+"""
+
+from importlib import import_module
+
+from mindcv.version import __version__
+
+_ROOMS = {
+    "data": "create_dataset create_loader create_transforms",
+    "loss": "create_loss",
+    "models": "create_model get_pretrained_cfg get_pretrained_cfg_value has_pretrained_cfg_key is_model "
+    "is_model_in_modules is_model_pretrained list_models list_modules model_entrypoint register_model",
+    "optim": "create_optimizer",
+    "scheduler": "create_scheduler",
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+__all__ = ["__version__", *sorted(_ROOM_OF)]
+
+
+def __getattr__(name: str):
+    if name in _ROOM_OF:
+        return getattr(import_module(f"mindcv.{_ROOM_OF[name]}"), name)
+    raise AttributeError(f"module 'mindcv' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

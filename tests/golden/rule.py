@@ -1,0 +1,39 @@
+"""Golden weights, inputs and gradient probes, drawn by name: the order of parameters never matters.
+
+The reference figures beside this file were computed in float64 by the ConViT authors' own PyTorch code on
+exactly these numbers. Names are the authors' PyTorch names.
+"""
+
+from zlib import crc32
+
+import numpy as np
+
+_CENTRE_OF_POSITION = np.array([0.0, 0.0, -1.0])
+
+
+def weight(name: str, shape: tuple[int, ...], salt: int) -> np.ndarray:
+    """float32 weight of the PyTorch parameter `name`."""
+    draw = np.random.default_rng([crc32(name.encode()), salt]).standard_normal(shape)
+    if name.endswith("gating_param"):
+        value = 0.5 + draw
+    elif name.endswith("pos_proj.weight"):
+        value = 0.7 * draw + _CENTRE_OF_POSITION
+    elif ".norm" in name or name.startswith("norm"):
+        value = 0.1 * draw + float(name.endswith("weight"))
+    elif name.endswith("bias") or name in ("cls_token", "pos_embed"):
+        value = 0.1 * draw
+    else:
+        value = draw / np.sqrt(np.prod(shape[1:]))
+    return value.astype(np.float32)
+
+
+def inputs(salt: int, batch: int = 2, image: int = 224, classes: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """Images (batch, 3, image, image) float32 and labels (batch,) int64."""
+    rng = np.random.default_rng([7, salt])
+    images = rng.standard_normal((batch, 3, image, image)).astype(np.float32)
+    return images, rng.integers(0, classes, batch)
+
+
+def gradient_probe(name: str, size: int) -> np.ndarray:
+    """The direction (size,) float64 on which a golden `grad_probe` projects the flattened gradient."""
+    return np.random.default_rng([crc32(name.encode()), 99]).standard_normal(size)
