@@ -1,0 +1,12 @@
+"""The options of a run: one table, read from YAML and the command line into one checked, immutable object.
+
+`parse` is for scripts, `resolve` and `Config` for Python; `OPTIONS` is the table, `refuse_not_yet` says which
+options still wait for their machinery. Imports nothing else of mindcv, and no MindSpore.
+"""
+
+from mindcv.config.not_yet import refuse_not_yet
+from mindcv.config.options import OPTIONS, Option
+from mindcv.config.parsing import parse, resolve
+from mindcv.config.values import Config, ConfigError
+
+__all__ = ["OPTIONS", "Config", "ConfigError", "Option", "parse", "refuse_not_yet", "resolve"]

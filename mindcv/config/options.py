@@ -1,0 +1,269 @@
+"""Every option, once. To add one, add a row: name, kind (type and allowed values), default, help.
+
+`known_as` holds names that other tools give it: not accepted, but pointed from when someone types them.
+"""
+
+from dataclasses import dataclass, replace
+
+from mindcv.config.kinds import Boolean, Choice, Either, Integer, Kind, Many, Maybe, Number, Text
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table; `group` is the heading that `--help` shows it under."""
+
+    name: str
+    kind: Kind
+    default: object
+    help: str
+    known_as: tuple[str, ...] = ()
+    group: str = ""
+
+
+def _group(title: str, *rows: Option) -> list[Option]:
+    return [replace(row, group=title) for row in rows]
+
+
+_flag = Boolean()
+_count = Integer(at_least=1)
+_share = Number(at_least=0, at_most=1)
+_rate = Maybe(Number(at_least=0, below=1))
+_weight = Number(at_least=0)
+_positive = Number(above=0)
+_byte = Integer(at_least=0, at_most=255)
+_size = Either(_count, Many(_count, (2,)))
+_file = Text("FILE", may_be_empty=True)
+_level = Choice("O0", "O1", "O2", "O3", "auto")
+
+# fmt: off
+_ROWS = [
+    *_group(
+        "Run",
+        Option("config", _file, "",
+               "YAML recipe; the command line overrides it"),
+        Option("mode", Choice(0, 1), 0,
+               "0: graph mode, compiled; 1: PyNative, step by step"),
+        Option("device_target", Choice("Ascend", "GPU", "CPU"), "Ascend",
+               "device to run on", ("device", "device_type")),
+        Option("distribute", _flag, False,
+               "train on several devices", ("distributed",)),
+        Option("seed", Integer(at_least=0, below=2**31), 42,
+               "seed of every random choice"),
+        Option("log_interval", _count, 100,
+               "steps between two updates of the progress line"),
+        Option("debug", _flag, False,
+               "show the traceback of an error, not only its one line"),
+    ),
+    *_group(
+        "Data",
+        Option("dataset", Text("NAME"), "imagenet",
+               "imagenet (any folder split/class/image), cifar10, cifar100, mnist or digits"),
+        Option("data_dir", Text("FOLDER", may_be_empty=True), "./",
+               "folder of the dataset", ("data_path", "data", "root")),
+        Option("train_split", Text("NAME"), "train",
+               "split to train on"),
+        Option("val_split", Maybe(Text("NAME")), None,
+               "split to validate on; none: what the dataset has"),
+        Option("dataset_download", _flag, False,
+               "download the dataset if it is not in data_dir", ("download",)),
+        Option("batch_size", _count, 128,
+               "images a device takes per step"),
+        Option("num_parallel_workers", _count, 8,
+               "threads that read and transform images", ("workers", "num_workers")),
+        Option("shuffle", _flag, True,
+               "shuffle the training images every epoch"),
+        Option("num_samples", Maybe(_count), None,
+               "use only so many training images; none: all"),
+        Option("drop_remainder", _flag, True,
+               "leave out the last training batch if it is not full"),
+        Option("eval_shuffle", _flag, False,
+               "shuffle the validation images"),
+    ),
+    *_group(
+        "Augmentation",
+        Option("image_resize", _size, 224,
+               "image size, of data and model, in pixels: the side, or height and width",
+               ("img_size", "image_size", "input_size")),
+        Option("scale", Many(Number(above=0, at_most=1), (2,), ordered=True), (0.08, 1.0),
+               "share of the image's area that a random crop keeps"),
+        Option("ratio", Many(_positive, (2,), ordered=True), (0.75, 1.333),
+               "width over height of a random crop"),
+        Option("hflip", _share, 0.5,
+               "probability of a horizontal flip"),
+        Option("vflip", _share, 0.0,
+               "probability of a vertical flip"),
+        Option("color_jitter", Maybe(Either(_weight, Many(_weight, (3,)))), 0.4,
+               "strength of the change of colour: one for all, or of brightness, contrast, saturation"),
+        Option("interpolation", Choice("nearest", "bilinear", "bicubic"), "bilinear",
+               "how images are resized"),
+        Option("auto_augment", Maybe(Text("POLICY")), None,
+               "augmentation policy, such as autoaug-mstd0.5 or randaug-m9-mstd0.5-inc1", ("aa",)),
+        Option("aug_repeats", Integer(at_least=0), 0,
+               "copies of each image in a batch; 0 or 1: off"),
+        Option("aug_splits", Choice(0, 2, 3), 0,
+               "views of each image for the consistency loss; 0: off"),
+        Option("re_prob", _share, 0.0,
+               "probability of erasing a random rectangle", ("reprob",)),
+        Option("re_scale", Many(_share, (2,), ordered=True), (0.02, 0.33),
+               "share of the image's area that is erased"),
+        Option("re_ratio", Many(_positive, (2,), ordered=True), (0.3, 3.3),
+               "aspect ratio of the erased rectangle"),
+        Option("re_value", Either(_byte, Many(_byte, (3,)), Choice("random")), 0,
+               "what fills the erased rectangle: a grey, a colour or noise"),
+        Option("re_max_attempts", _count, 10,
+               "tries to place the erased rectangle"),
+        Option("mixup", _weight, 0.0,
+               "alpha of mixup; 0: off"),
+        Option("cutmix", _weight, 0.0,
+               "alpha of cutmix; 0: off"),
+        Option("cutmix_prob", _share, 1.0,
+               "probability that a batch is mixed"),
+        Option("mean", Many(Number()), (123.675, 116.28, 103.53),
+               "mean of each channel, on the scale of 0 to 255"),
+        Option("std", Many(_positive), (58.395, 57.12, 57.375),
+               "standard deviation of each channel, on the scale of 0 to 255"),
+        Option("crop_pct", Number(above=0, at_most=1), 0.875,
+               "side of the centre crop over side of the resized image, in validation"),
+    ),
+    *_group(
+        "Model",
+        Option("model", Text("NAME"), "convit_tiny",
+               "name of the model", ("arch", "model_name")),
+        Option("num_classes", Maybe(_count), None,
+               "number of classes; none: what the dataset has"),
+        Option("in_channels", _count, 3,
+               "channels of an image", ("in_chans",)),
+        Option("patch_size", _size, 16,
+               "patch size in pixels: the side, or height and width"),
+        Option("drop_rate", _rate, None,
+               "dropout; none: the model's own", ("drop", "dropout")),
+        Option("attn_drop_rate", _rate, None,
+               "dropout of the attention maps; none: the model's own"),
+        Option("drop_path_rate", _rate, None,
+               "stochastic depth of the last block; none: the model's own", ("drop_path",)),
+        Option("act", Maybe(Choice("gelu", "gelu_tanh")), None,
+               "activation: gelu_tanh for checkpoints trained with the approximation; none: the model's own"),
+        Option("norm_eps", Maybe(_positive), None,
+               "epsilon of the layer norms; none: the model's own"),
+        Option("attn_impl", Choice("separable", "plain"), "separable",
+               "how GPSA is computed: fast and exact, or as the paper writes it"),
+        Option("pretrained", _flag, False,
+               "start from published weights"),
+    ),
+    *_group(
+        "Checkpoints",
+        Option("ckpt_path", _file, "",
+               "weights to load", ("checkpoint_path", "checkpoint", "initial_checkpoint")),
+        Option("resume_opt", _flag, False,
+               "go on from ckpt_path with the optimizer's state", ("resume",)),
+        Option("ckpt_save_dir", Text("FOLDER"), "./ckpt",
+               "folder the run writes to", ("output", "output_dir")),
+        Option("ckpt_save_interval", _count, 1,
+               "epochs between two checkpoints"),
+        Option("ckpt_save_policy", Choice("latest_k", "top_k"), "latest_k",
+               "which checkpoints are kept: the newest, or the best in validation"),
+        Option("keep_checkpoint_max", _count, 10,
+               "how many checkpoints are kept"),
+    ),
+    *_group(
+        "Training",
+        Option("epoch_size", _count, 90,
+               "epochs to train", ("epochs", "num_epochs")),
+        Option("dataset_sink_mode", _flag, True,
+               "feed whole epochs to the device, where it can"),
+        Option("gradient_accumulation_steps", _count, 1,
+               "batches whose gradients are averaged in one step"),
+        Option("clip_grad", _flag, False,
+               "limit the global norm of the gradients"),
+        Option("clip_value", _positive, 15.0,
+               "the limit, under clip_grad"),
+        Option("ema", _flag, False,
+               "keep an exponential moving average of the weights", ("model_ema",)),
+        Option("ema_decay", Number(at_least=0, below=1), 0.9999,
+               "decay of that average"),
+    ),
+    *_group(
+        "Validation",
+        Option("val_while_train", _flag, False,
+               "validate while training"),
+        Option("val_interval", _count, 1,
+               "epochs between two validations"),
+        Option("results_file", _file, "",
+               "JSON file that validate.py writes its figures to"),
+    ),
+    *_group(
+        "Optimizer",
+        Option("opt", Choice("sgd", "momentum", "nesterov", "adam", "adamw", "nadam", "rmsprop", "adagrad",
+                             "lion", "adan", "lamb"), "adam",
+               "optimizer", ("optimizer", "optim")),
+        Option("momentum", Number(at_least=0, below=1), 0.9,
+               "momentum, of the optimizers that have it"),
+        Option("use_nesterov", _flag, False,
+               "Nesterov's momentum, of the optimizers that have it"),
+        Option("weight_decay", _weight, 1e-6,
+               "weight decay", ("wd",)),
+        Option("weight_decay_filter", Choice("disable", "auto", "norm_and_bias"), "disable",
+               "what weight decay spares: nothing; 1-D parameters, pos_embed and cls_token; norms and biases",
+               ("filter_bias_and_bn",)),
+        Option("layer_decay", Maybe(Number(above=0, at_most=1)), None,
+               "learning-rate factor from a block to the one before it"),
+        Option("eps", _positive, 1e-10,
+               "added to the optimizer's denominator", ("opt_eps",)),
+    ),
+    *_group(
+        "Schedule",
+        Option("scheduler", Choice("constant", "cosine_decay", "warmup_cosine_decay", "exponential_decay",
+                                   "polynomial_decay", "step_decay", "multi_step_decay", "one_cycle",
+                                   "cyclic"), "cosine_decay",
+               "course of the learning rate", ("sched", "lr_scheduler")),
+        Option("lr", _positive, 0.001,
+               "peak learning rate", ("learning_rate", "base_lr")),
+        Option("min_lr", _weight, 1e-6,
+               "learning rate at the end of the decay"),
+        Option("warmup_epochs", Integer(at_least=0), 3,
+               "epochs of linear warm-up"),
+        Option("warmup_factor", _share, 0.0,
+               "learning rate at the start of the warm-up, as a share of the peak"),
+        Option("decay_epochs", _count, 100,
+               "epochs of the decay, or of one step of step_decay"),
+        Option("decay_rate", _positive, 0.9,
+               "factor of the decay; polynomial_decay: its power"),
+        Option("multi_step_decay_milestones", Many(_count, ordered=True), (30, 60, 90),
+               "epochs at which multi_step_decay decays"),
+        Option("lr_epoch_stair", _flag, False,
+               "change the learning rate once an epoch, not every step"),
+        Option("num_cycles", _count, 1,
+               "cycles of the cosine and cyclic schedules"),
+        Option("cycle_decay", _positive, 1.0,
+               "factor from the peak of a cycle to the next"),
+    ),
+    *_group(
+        "Loss",
+        Option("loss", Choice("CE", "BCE"), "CE",
+               "cross-entropy, or binary cross-entropy"),
+        Option("label_smoothing", Number(at_least=0, below=1), 0.0,
+               "label smoothing", ("smoothing",)),
+        Option("aux_factor", _weight, 0.0,
+               "weight of auxiliary outputs, of the models that have them"),
+        Option("reduction", Choice("mean", "sum"), "mean",
+               "how the losses of a batch become one"),
+    ),
+    *_group(
+        "Precision",
+        Option("amp_level", _level, "O0",
+               "mixed precision in training; O0: float32", ("amp",)),
+        Option("val_amp_level", _level, "O0",
+               "mixed precision in validation; O0: float32"),
+        Option("amp_cast_list", Maybe(Many(Text("CELL"))), None,
+               "cells to run in half precision"),
+        Option("loss_scale_type", Choice("fixed", "dynamic", "auto"), "fixed",
+               "how the loss is scaled", ("dynamic_loss_scale",)),
+        Option("loss_scale", _positive, 1.0,
+               "factor of the loss, taken out of the gradients again"),
+        Option("drop_overflow_update", _flag, False,
+               "leave out a step whose gradients overflow"),
+    ),
+]
+# fmt: on
+
+OPTIONS: dict[str, Option] = {row.name: row for row in _ROWS}

@@ -1,0 +1,144 @@
+"""From a command line, and the YAML recipe it names, to one checked Config."""
+
+import argparse
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from mindcv.config.kinds import Boolean, show
+from mindcv.config.options import OPTIONS
+from mindcv.config.values import Config, ConfigError, unknown_option
+
+
+def parse(
+    argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None
+) -> Config:
+    """`resolve`, for a script: a bad option ends it with one line on standard error and exit code 2."""
+    parser = _parser(prog, description)
+    try:
+        return _resolve(parser, argv)
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+
+
+def resolve(argv: list[str] | None = None) -> Config:
+    """The options of a command line (`sys.argv` if None): defaults, then the recipe, then `argv`.
+
+    Raises:
+        ConfigError: in one line, which option, what it was given and what is allowed.
+    """
+    return _resolve(_parser(None, None), argv)
+
+
+def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None) -> Config:
+    words, strangers = parser.parse_known_args(argv)
+    if strangers:
+        raise ConfigError(_stranger(strangers[0]))
+    typed = {name: _unwrap(value) for name, value in vars(words).items()}
+    recipe, origins = read_recipe(typed["config"]) if typed.get("config") else ({}, {})
+    config = Config({**recipe, **typed}, {**origins, **dict.fromkeys(typed, "command line")})
+    if config.ckpt_path and not Path(config.ckpt_path).is_file():
+        raise ConfigError(f"ckpt_path ({config.origin('ckpt_path')}): {_no_file(config.ckpt_path)}")
+    return config
+
+
+def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
+    """The options in a YAML file, as text, and the line of each.
+
+    Nothing is interpreted here: YAML would make a text of `7e-4`, so each option's own kind reads it.
+    """
+    if not Path(path).exists():
+        raise ConfigError(f"config: {_no_file(path)}")
+    try:
+        top = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigError(f"{path} line {mark.line + 1}: not valid YAML: {error.problem}") from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise ConfigError(f"{path}: not a text file, wanted YAML") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if top is None:
+        raise ConfigError(f"{path}: empty, wanted lines such as 'model: convit_tiny'")
+    if not isinstance(top, yaml.MappingNode):
+        kind = "a list" if isinstance(top, yaml.SequenceNode) else "a text"
+        raise ConfigError(f"{path}: holds {kind}, wanted lines such as 'model: convit_tiny'")
+
+    recipe, origins = {}, {}
+    for key, node in top.value:
+        where = f"{path} line {key.start_mark.line + 1}"
+        name = key.value
+        if not isinstance(name, str) or name not in OPTIONS:
+            raise ConfigError(f"{where}: {unknown_option(name if isinstance(name, str) else '?')}")
+        if name == "config":
+            raise ConfigError(f"{where}: a recipe cannot name another one in 'config'")
+        if name in recipe:
+            raise ConfigError(f"{where}: {name} is given twice, first in line {origins[name].split()[-1]}")
+        recipe[name], origins[name] = _plain(node, f"{name} ({where})"), where
+    return recipe, origins
+
+
+def _plain(node: yaml.Node, where: str):
+    """A YAML node as text, None, or a list of these."""
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.tag == "tag:yaml.org,2002:null" else node.value
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [item.value for item in node.value]
+    raise ConfigError(f"{where}: holds other values inside, wanted a value or a flat list")
+
+
+def _unwrap(words):
+    return words[0] if isinstance(words, list) and len(words) == 1 else words
+
+
+def _stranger(word: str) -> str:
+    if word.startswith("--"):
+        return unknown_option(word.lstrip("-").split("=")[0])
+    return f"unexpected {word!r}; options are written --name value"
+
+
+def _no_file(path: str | Path) -> str:
+    path = Path(path)
+    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, beside, n=1)
+    return f"no file {str(path)!r}" + (f"; did you mean {str(path.with_name(near[0]))!r}?" if near else "")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        bare = re.match(r"argument .*--(\w+): expected", message)
+        if bare:
+            message = f"{bare[1]} (command line): got nothing, wanted {OPTIONS[bare[1]].kind.wanted}"
+        raise ConfigError(message)
+
+
+def _parser(prog: str | None, description: str | None) -> argparse.ArgumentParser:
+    """Collects words only; the kinds read them. Options not typed are absent from the result."""
+    parser = _Parser(
+        prog=prog,
+        description=description,
+        usage="%(prog)s [-c RECIPE.yaml] [--option value …]",
+        epilog="Lists are written as 0.08 1.0, as 0.08,1.0 or as '[0.08, 1.0]'; none stands for no value; "
+        "a switch alone means True. The recipe goes over the defaults, the command line over both.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32),
+    )
+    groups = {}
+    for option in OPTIONS.values():
+        group = groups.setdefault(option.group, None) or parser.add_argument_group(option.group)
+        groups[option.group] = group
+        kind = option.kind
+        note = "; ".join(filter(None, [kind.limits, f"default: {show(option.default)}"]))
+        group.add_argument(
+            *(["-c"] if option.name == "config" else []),
+            f"--{option.name}",
+            metavar=kind.metavar,
+            help=f"{option.help} ({note})".replace("%", "%%"),
+            nargs=kind.nargs,
+            **({"const": "True"} if isinstance(kind, Boolean) else {}),
+        )
+    return parser

@@ -1,0 +1,149 @@
+"""The resolved options of a run: checked, immutable, and able to say where each came from."""
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+
+from mindcv.config.checks import CHECKS
+from mindcv.config.kinds import Choice, Maybe, show
+from mindcv.config.options import OPTIONS
+
+
+class ConfigError(ValueError):
+    """A bad option, in one line: which, what it was given, what is allowed."""
+
+
+class Config:
+    """Every option of the table as an attribute: `Config(lr=1e-3).lr`.
+
+    Args:
+        values: options by name; the others take their defaults. Text is read as it is on the command line.
+        origins: where each given value came from, for messages and for the saved file.
+
+    Raises:
+        ConfigError: an unknown name, a value of the wrong type or out of range, or two that contradict.
+    """
+
+    def __init__(self, values: Mapping | None = None, /, origins: Mapping[str, str] | None = None, **more):
+        given = {**(values or {}), **more}
+        origins = dict(origins or {})
+        for name in given:
+            if name not in OPTIONS:
+                raise ConfigError(unknown_option(name))
+            origins.setdefault(name, "given")
+        resolved = {
+            name: read(name, given[name], origins[name]) if name in given else option.default
+            for name, option in OPTIONS.items()
+        }
+        object.__setattr__(self, "_values", resolved)
+        object.__setattr__(self, "_origins", origins)
+        for contradiction in CHECKS:
+            if complaint := contradiction(self):
+                raise ConfigError(complaint)
+
+    def __getattr__(self, name: str):
+        values = self.__dict__.get("_values", {})
+        if name in values:
+            return values[name]
+        raise AttributeError(unknown_option(name))
+
+    def __setattr__(self, name: str, value):
+        raise AttributeError(f"a Config does not change: config.replace({name}=…) makes another")
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Config) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.values()))
+
+    def __repr__(self) -> str:
+        changed = (
+            f"{name}={value!r}" for name, value in self._values.items() if value != OPTIONS[name].default
+        )
+        return f"Config({', '.join(changed)})"
+
+    def __dir__(self):
+        return [*super().__dir__(), *OPTIONS]
+
+    def origin(self, name: str) -> str:
+        """Where the value of `name` came from: "default", "command line", "FILE line N" or "given"."""
+        if name not in OPTIONS:
+            raise ConfigError(unknown_option(name))
+        return self._origins.get(name, "default")
+
+    def replace(self, **changes) -> "Config":
+        """A copy with some options changed, checked again."""
+        given = {name: value for name, value in self._values.items() if name in self._origins}
+        origins = {name: where for name, where in self._origins.items() if name not in changes}
+        return Config({**given, **changes}, origins)
+
+    def as_dict(self) -> dict:
+        """The options by name, in the table's order."""
+        return dict(self._values)
+
+    def to_yaml(self) -> str:
+        """The options as a recipe that `--config` reads back; a comment says where each came from."""
+        lines = [f"# the resolved options of a run{' of ' + self.config if self.config else ''}"]
+        group = ""
+        for name, option in OPTIONS.items():
+            if name == "config":
+                continue
+            if option.group != group:
+                group = option.group
+                lines += ["", f"# {group}"]
+            value = self._values[name]
+            value = list(value) if isinstance(value, tuple) else value
+            row = yaml.safe_dump(
+                {name: value}, default_flow_style=None, width=float("inf"), allow_unicode=True
+            )
+            where = self.origin(name)
+            lines.append(row.strip() + ("" if where == "default" else f"  # {where}"))
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_yaml` to `path`, whole or not at all. Missing folders are made."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            aside.write_text(self.to_yaml(), encoding="utf-8")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def read(name: str, given, origin: str):
+    """The value of option `name` as its kind reads it; ConfigError with what is allowed if it cannot."""
+    kind = OPTIONS[name].kind
+    try:
+        return kind.read(given)
+    except ValueError:
+        got = show(given) if isinstance(given, (list, tuple)) else repr(given)
+        raise ConfigError(
+            f"{name} ({origin}): got {got}, wanted {kind.wanted}{_nearest_choice(kind, given)}"
+        ) from None
+
+
+def _nearest_choice(kind, given) -> str:
+    kind = kind.kind if isinstance(kind, Maybe) else kind
+    if not isinstance(kind, Choice):
+        return ""
+    words = {str(value).lower(): str(value) for value in kind.values}
+    near = get_close_matches(str(given).lower(), words, n=1)
+    return f"; did you mean {words[near[0]]}?" if near else ""
+
+
+def unknown_option(name: str) -> str:
+    """The line for a name that is not in the table, with the nearest that is."""
+    spoken = {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.known_as)}
+    word = str(name).lower().replace("-", "_")
+    near = (
+        [word]
+        if word in spoken
+        else get_close_matches(word, spoken, n=3) or get_close_matches(word, spoken, 1, 0)
+    )
+    names = dict.fromkeys(spoken[alias] for alias in near)
+    return f"unknown option {str(name)!r}; did you mean {' or '.join(names)}? (--help lists them all)"
