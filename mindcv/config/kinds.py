@@ -8,6 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+
 
 class Kind(Protocol):
     """The type and the allowed values of an option."""
@@ -40,11 +43,10 @@ class Boolean:
     limits: ClassVar = ""
 
     def read(self, given) -> bool:
-        try:
-            return {"true": True, "yes": True, "on": True, "1": True,
-                    "false": False, "no": False, "off": False, "0": False}[str(given).lower()]  # fmt: skip
-        except KeyError:
-            raise ValueError from None
+        word = str(given).lower()
+        if word not in (*_TRUE, *_FALSE):
+            raise ValueError
+        return word in _TRUE
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,9 @@ class Config:
             if option.group != group:
                 group = option.group
                 lines += ["", f"# {group}"]
-            value = self._values[name]
-            value = list(value) if isinstance(value, tuple) else value
-            row = yaml.safe_dump(
-                {name: value}, default_flow_style=None, width=float("inf"), allow_unicode=True
-            )
             where = self.origin(name)
-            lines.append(row.strip() + ("" if where == "default" else f"  # {where}"))
+            comment = "" if where == "default" else f"  # {where}"
+            lines.append(f"{name}: {_as_yaml(self._values[name])}{comment}")
         return "\n".join(lines) + "\n"
 
     def save(self, path: str | Path) -> None:
@@ -113,6 +109,12 @@ class Config:
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+def _as_yaml(value) -> str:
+    value = list(value) if isinstance(value, tuple) else value
+    line = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return line.strip()[1:-1]
 
 
 def read(name: str, given, origin: str):

@@ -1,0 +1,219 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mindcv.config import OPTIONS, ConfigError, parse, resolve
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Writes a recipe and gives its path."""
+
+    def write(text: str | bytes) -> str:
+        path = tmp_path / "recipe.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return write
+
+
+def complaint(argv) -> str:
+    with pytest.raises(ConfigError) as error:
+        resolve(argv)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+def test_the_command_line_goes_over_the_recipe_and_the_recipe_over_the_defaults(recipe):
+    path = recipe("lr: 7e-4\nbatch_size: 64\n")
+    config = resolve(["-c", path, "--batch_size", "32"])
+    assert (config.lr, config.batch_size, config.epoch_size) == (7e-4, 32, 90)
+    assert config.origin("lr") == f"{path} line 1"
+    assert config.origin("batch_size") == "command line"
+    assert config.origin("epoch_size") == "default"
+    assert config.config == path
+
+
+def test_a_default_typed_on_the_command_line_still_beats_the_recipe(recipe):
+    assert resolve(["-c", recipe("lr: 0.1"), "--lr", "0.001"]).lr == 0.001
+
+
+def test_yaml_values_mean_what_they_look_like(recipe):
+    config = resolve(
+        [
+            "-c",
+            recipe(
+                "lr: 7e-4\nmin_lr: 1e-6\nweight_decay: .05\nepoch_size: 1_000\n"
+                "distribute: no\nval_while_train: yes\nshuffle: FALSE\n"
+                "auto_augment: null\ndrop_rate: ~\nnum_samples: None\nval_split:\nckpt_path:\n"
+                "scale: [0.08, 1]\nratio: (0.75, 1.333)\nmean:\n  - 1.5\n  - 2\n  - 3\n"
+                "color_jitter: [0.4, 0.4, 0.4]\ndevice_target: 'CPU'\nmode: 1\n"
+            ),
+        ]
+    )
+    assert (config.lr, config.min_lr, config.weight_decay, config.epoch_size) == (7e-4, 1e-6, 0.05, 1000)
+    assert (config.distribute, config.val_while_train, config.shuffle) == (False, True, False)
+    assert (config.auto_augment, config.drop_rate, config.num_samples, config.val_split) == (None,) * 4
+    assert config.ckpt_path == ""
+    assert (config.scale, config.ratio, config.mean) == ((0.08, 1.0), (0.75, 1.333), (1.5, 2.0, 3.0))
+    assert config.color_jitter == (0.4, 0.4, 0.4)
+    assert (config.device_target, config.mode) == ("CPU", 1)
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        ("--distribute", "distribute", True),
+        ("--distribute False", "distribute", False),
+        ("--distribute=false --seed 1", "distribute", False),
+        ("--distribute --seed 1", "distribute", True),
+        ("--scale 0.1 0.9 --seed 1", "scale", (0.1, 0.9)),
+        ("--scale 0.1,0.9", "scale", (0.1, 0.9)),
+        ("--scale=[0.1,0.9]", "scale", (0.1, 0.9)),
+        ("--mean -1 0 -1.5", "mean", (-1.0, 0.0, -1.5)),
+        ("--image_resize 256 128", "image_resize", (256, 128)),
+        ("--image_resize 96", "image_resize", 96),
+        ("--multi_step_decay_milestones 3", "multi_step_decay_milestones", (3,)),
+        ("--auto_augment none", "auto_augment", None),
+        ("--lr 1e-3 --lr 2e-3", "lr", 0.002),
+    ],
+)
+def test_the_command_line_is_read(argv, name, value):
+    assert getattr(resolve(argv.split()), name) == value
+
+
+def test_a_list_in_one_quoted_word():
+    assert resolve(["--scale", "[0.1, 0.9]"]).scale == (0.1, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("argv", "parts"),
+    [
+        ("--lrr 0.1", ["'lrr'", "did you mean lr?"]),
+        ("--batch-size 4", ["'batch-size'", "batch_size"]),
+        ("--learning_rate 0.1", ["'learning_rate'", "did you mean lr?"]),
+        ("--filter_bias_and_bn True", ["weight_decay_filter"]),
+        ("--qqqq 1", ["'qqqq'", "did you mean"]),
+        ("--epoch 1", ["'epoch'", "epoch_size"]),
+        ("dataset=cifar10", ["'dataset=cifar10'", "--name value"]),
+        ("-x", ["'-x'", "--name value"]),
+        ("--lr fast", ["lr (command line)", "'fast'", "a number above 0"]),
+        ("--lr", ["lr (command line)", "nothing", "a number above 0"]),
+        ("--config", ["config", "nothing"]),
+        ("--lr=-1e-3", ["'-1e-3'", "above 0"]),
+        ("--lr nan", ["lr", "'nan'"]),
+        ("--batch_size 2.5", ["batch_size", "'2.5'", "an integer of at least 1"]),
+        ("--batch_size 0", ["batch_size", "'0'", "at least 1"]),
+        ("--hflip 1.5", ["hflip", "'1.5'", "at least 0, at most 1"]),
+        ("--mode 2", ["mode", "'2'", "one of 0, 1"]),
+        ("--opt adamm", ["opt", "'adamm'", "lamb", "did you mean adam?"]),
+        ("--amp_level o2", ["amp_level", "O0, O1, O2, O3, auto", "did you mean O2?"]),
+        ("--scale 0.5", ["scale", "'0.5'", "2 values"]),
+        ("--scale 1 0.5", ["scale", "1 0.5", "the smaller first"]),
+        ("--scale a b", ["scale", "a b"]),
+        ("--distribute maybe", ["distribute", "'maybe'", "True or False"]),
+        ("--image_resize 0", ["image_resize", "'0'", "at least 1"]),
+        ("--norm_eps 0", ["norm_eps", "above 0, or none"]),
+        ("--seed 9999999999", ["seed", "below 2147483648"]),
+    ],
+)
+def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
+    line = complaint(argv.split())
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ["empty", "model: convit_tiny"]),
+        ("# only a comment\n", ["empty"]),
+        ("- lr\n- 0.1\n", ["holds a list"]),
+        ("just words", ["holds a text"]),
+        ("lr: 0.1\nepoch_size: [3\nmode: 0\n", ["recipe.yaml line 3", "not valid YAML"]),
+        ("lr: 0.1\n\tmode: 0\n", ["recipe.yaml line 2", "not valid YAML"]),
+        ("lr: 0.1\n---\nlr: 0.2\n", ["line 2", "not valid YAML"]),
+        ("mode: 0\nlr: 0.1\n\nlr: 0.2\n", ["recipe.yaml line 4", "lr is given twice", "line 2"]),
+        ("mode: 0\nlearning_rate: 0.1\n", ["recipe.yaml line 2", "'learning_rate'", "did you mean lr?"]),
+        ("mode: 0\nlr: fast\n", ["lr", "recipe.yaml line 2", "'fast'", "a number above 0"]),
+        ("lr: {peak: 0.1}\n", ["lr", "line 1", "flat list"]),
+        ("scale: [[0.1, 0.2], 1]\n", ["scale", "line 1", "flat list"]),
+        ("scale: [0.1, 0.2, 0.3]\n", ["scale", "line 1", "0.1 0.2 0.3", "2 values"]),
+        ("model: [a, b]\n", ["model", "a b", "a text"]),
+        ("model:\n", ["model", "None", "a text"]),
+        ("lr:\n", ["lr", "None", "a number above 0"]),
+        ("distribute: 2\n", ["distribute", "'2'", "True or False"]),
+        ("[1, 2]: 3\n", ["line 1", "unknown option"]),
+        ("config: other.yaml\n", ["line 1", "config"]),
+        ("lr: &a [*a]\n", ["line 1"]),
+        (b"\x89PNG\r\n\xff\xfe\x00\x00", ["not a text file"]),
+        (b"lr: \x00\x01", ["not a text file"]),
+    ],
+)
+def test_a_bad_recipe_gets_one_line_with_its_file_and_line(recipe, text, parts):
+    path = recipe(text)
+    line = complaint(["--config", path])
+    assert "recipe.yaml" in line
+    assert all(part in line for part in parts), line
+
+
+def test_a_tag_in_a_recipe_runs_nothing(recipe, tmp_path):
+    mark = tmp_path / "mark"
+    complaint(["-c", recipe(f"lr: !!python/object/apply:os.mkdir ['{mark}']\n")])
+    assert not mark.exists()
+
+
+def test_a_missing_file_is_named_with_its_neighbour(tmp_path):
+    (tmp_path / "best.ckpt").touch()
+    (tmp_path / "recipe.yaml").write_text("lr: 1")
+    for option, typo, near in (
+        ("config", "recip.yaml", "recipe.yaml"),
+        ("ckpt_path", "bst.ckpt", "best.ckpt"),
+    ):
+        line = complaint([f"--{option}", str(tmp_path / typo)])
+        assert option in line
+        assert str(tmp_path / typo) in line
+        assert str(tmp_path / near) in line
+    assert "Is a directory" in complaint(["-c", str(tmp_path)])
+    assert "no file" in complaint(["-c", str(tmp_path / "no" / "such" / "folder.yaml")])
+
+
+def test_a_script_ends_with_one_line_and_code_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(["--lr", "fast"], prog="train.py")
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "train.py: error: lr (command line): got 'fast', wanted a number above 0\n"
+
+
+def test_help_lists_every_option_under_its_group_with_default_and_limits(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as end:
+        parse(["--help"], prog="train.py", description="Train a model.")
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: train.py [-c RECIPE.yaml] [--option value …]\n\nTrain a model.\n")
+    for name, option in OPTIONS.items():
+        assert f"--{name} " in text
+        assert f"\n{option.group}:\n" in text
+    words = " ".join(text.split())
+    assert "-c FILE, --config FILE" in words
+    assert "--lr X peak learning rate (above 0; default: 0.001)" in words
+    assert "--loss {CE,BCE}" in words
+    assert "--scale X [X ...]" in words
+    assert "default: 0.08 1.0)" in words
+    assert "--val_split NAME split to validate on; none: what the dataset has (default: none)" in words
+    assert "one of constant, cosine_decay" in words
+    assert "'[0.08, 1.0]'" in words
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_reading_options_does_not_load_mindspore():
+    code = "import sys, mindcv.config as c; c.resolve([]); print({'mindspore', 'numpy'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

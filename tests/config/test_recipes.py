@@ -1,0 +1,107 @@
+"""The recipes against the facts of the model card, written here a second time."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mindcv.config import refuse_not_yet, resolve
+
+RECIPES = Path(__file__).parents[2] / "configs" / "convit"
+
+SHARED = {
+    "mode": 0,
+    "distribute": True,
+    "num_parallel_workers": 8,
+    "dataset": "imagenet",
+    "num_classes": 1000,
+    "image_resize": 224,
+    "patch_size": 16,
+    "scale": (0.08, 1.0),
+    "ratio": (0.75, 1.333),
+    "hflip": 0.5,
+    "vflip": 0.0,
+    "interpolation": "bicubic",
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "cutmix_prob": 1.0,
+    "color_jitter": 0.4,
+    "epoch_size": 300,
+    "dataset_sink_mode": True,
+    "amp_level": "O2",
+    "loss": "CE",
+    "label_smoothing": 0.1,
+    "opt": "adamw",
+    "loss_scale": 1024.0,
+    "loss_scale_type": "fixed",
+    "min_lr": 0.000001,
+    "device_target": "Ascend",
+}
+
+# batch a device, lr, warm-up and decay epochs, weight decay, policy, erasing, crop, top-1, top-5
+CARD = {
+    "convit_tiny": (256, 0.00072, 5, 295, 0.0001, None, 0.25, 0.875, 73.66, 91.72),
+    "convit_tiny_plus": (256, 0.00072, 40, 260, 0.0001, None, 0.25, 0.87, 77.00, 93.60),
+    "convit_small": (192, 0.0007, 40, 260, 0.05, "autoaug-mstd0.5", 0.1, 0.915, 81.63, 95.59),
+    "convit_small_plus": (192, 0.0007, 40, 260, 0.05, "autoaug-mstd0.5", 0.1, 0.93, 81.80, 95.42),
+    "convit_base": (128, 0.0007, 40, 260, 0.1, "autoaug-mstd0.5", 0.1, 0.93, 82.10, 95.52),
+    "convit_base_plus": (128, 0.0007, 40, 260, 0.1, "autoaug-mstd0.5", 0.1, 0.925, 81.96, 95.04),
+}
+COLUMNS = (
+    "batch_size",
+    "lr",
+    "warmup_epochs",
+    "decay_epochs",
+    "weight_decay",
+    "auto_augment",
+    "re_prob",
+    "crop_pct",
+)
+
+
+@pytest.mark.parametrize("model", CARD)
+def test_a_recipe_states_the_model_cards_facts(model):
+    path = RECIPES / f"{model}_ascend.yaml"
+    config = resolve(["-c", str(path)])
+    *own, top_1, top_5 = CARD[model]
+    expected = {**SHARED, **dict(zip(COLUMNS, own, strict=True)), "model": model}
+    assert {name: getattr(config, name) for name in expected} == expected
+    opening = path.read_text().split("\n\n")[0]
+    assert f"{top_1:.2f} % top-1" in opening
+    assert f"{top_5:.2f} % top-5" in opening
+
+
+def test_no_recipe_is_left_untested():
+    names = {path.stem for path in RECIPES.glob("*.yaml")}
+    assert names == {f"{model}_ascend" for model in CARD} | {"convit_tiny_digits"}
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_recipe_opens_with_commands_that_parse(path):
+    opening = path.read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in opening.splitlines())
+    commands = re.findall(r"python (train|validate)\.py (.*)", opening)
+    assert [script for script, _ in commands] == ["train", "validate"]
+    for _, words in commands:
+        words = re.sub(r"--ckpt_path \S+", "", words)
+        config = resolve(words.replace("configs/convit", str(RECIPES)).split())
+        assert Path(config.config) == path
+
+
+@pytest.mark.parametrize("model", CARD)
+def test_a_recipe_runs_on_a_cpu_with_the_options_that_the_refusal_names(model):
+    argv = ["-c", str(RECIPES / f"{model}_ascend.yaml"), "--device_target", "CPU", "--epoch_size", "1"]
+    try:
+        refuse_not_yet(resolve(argv), "train")
+    except ValueError as refusal:
+        argv += str(refusal).split("pass ")[1].split()
+    refuse_not_yet(resolve(argv), "train")
+
+
+def test_the_digits_recipe_is_for_a_newcomers_cpu():
+    config = resolve(["-c", str(RECIPES / "convit_tiny_digits.yaml")])
+    refuse_not_yet(config, "train")
+    assert (config.model, config.dataset, config.num_classes) == ("convit_tiny", "digits", 10)
+    assert (config.device_target, config.mode, config.image_resize, config.patch_size) == ("CPU", 0, 32, 8)
+    assert config.hflip == 0
+    assert config.warmup_epochs + config.decay_epochs == config.epoch_size

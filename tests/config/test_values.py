@@ -1,0 +1,117 @@
+import copy
+import pickle
+
+import pytest
+
+from mindcv.config import OPTIONS, Config, ConfigError, resolve
+
+CHANGED = {
+    "lr": 7e-4,
+    "min_lr": 1e-6,
+    "scale": (0.5, 1.0),
+    "image_resize": (256, 128),
+    "color_jitter": None,
+    "auto_augment": "autoaug-mstd0.5",
+    "val_split": "no",
+    "re_value": "random",
+    "distribute": True,
+    "ckpt_save_dir": "runs/a: b # c",
+    "loss_scale": 1024.0,
+}
+
+
+def test_defaults_and_values_given_from_python():
+    config = Config(lr=0.1, scale=[0.5, 1])
+    assert config.lr == 0.1
+    assert config.scale == (0.5, 1.0)
+    assert config.epoch_size == 90
+    assert config.as_dict() == {
+        **{name: row.default for name, row in OPTIONS.items()},
+        "lr": 0.1,
+        "scale": (0.5, 1.0),
+    }
+
+
+def test_it_does_not_change():
+    config = Config()
+    with pytest.raises(AttributeError, match="replace"):
+        config.lr = 1.0
+    assert config.lr == 0.001
+    config.as_dict()["lr"] = 1.0
+    assert config.lr == 0.001
+
+
+def test_a_replaced_option_is_checked_and_the_rest_is_kept():
+    config = Config(CHANGED)
+    other = config.replace(lr="2e-3", epoch_size=5)
+    assert (other.lr, other.epoch_size, other.scale) == (0.002, 5, (0.5, 1.0))
+    assert config.lr == 7e-4
+    with pytest.raises(ConfigError, match="lr"):
+        config.replace(lr=-1)
+
+
+def test_equality_copies_and_pickles():
+    config = Config(CHANGED)
+    assert config == Config(CHANGED) != Config()
+    assert hash(config) == hash(Config(CHANGED))
+    assert copy.deepcopy(config) == config == pickle.loads(pickle.dumps(config))
+
+
+def test_an_unknown_name_offers_the_nearest():
+    with pytest.raises(ConfigError, match=r"'epoch_sise'.*epoch_size"):
+        Config(epoch_sise=3)
+    with pytest.raises(AttributeError, match=r"'batch_sise'.*batch_size"):
+        _ = Config().batch_sise
+
+
+def test_the_saved_file_reads_back_equal(tmp_path):
+    config = Config(CHANGED)
+    config.save(tmp_path / "new" / "options.yaml")
+    again = resolve(["-c", str(tmp_path / "new" / "options.yaml")])
+    assert again.replace(config="") == config
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["options.yaml"]
+
+
+def test_every_option_is_in_the_saved_text_with_where_it_came_from():
+    recipe = Config(lr=0.1, origins={"lr": "recipe.yaml line 7"}).to_yaml()
+    for name in OPTIONS:
+        assert name == "config" or f"\n{name}: " in recipe
+    assert "\nlr: 0.1  # recipe.yaml line 7\n" in recipe
+    assert "\nmin_lr: 1.0e-06\n" in recipe
+
+
+def test_a_save_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    target = tmp_path / "options.yaml"
+    target.write_text("old")
+    monkeypatch.setattr("pathlib.Path.write_text", _disk_full)
+    with pytest.raises(OSError):
+        Config().save(target)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("options.yaml", "old")]
+
+
+def _disk_full(path, text, **_):
+    with open(path, "w") as file:
+        file.write(text[:10])
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"ckpt_save_policy": "top_k"}, ["ckpt_save_policy", "val_while_train"]),
+        ({"lr": 1e-7}, ["min_lr", "lr", "cosine_decay"]),
+        ({"mean": 127.5}, ["mean", "wanted"]),
+        ({"mean": "127.5"}, ["mean has 1", "std has 3"]),
+    ],
+)
+def test_contradictions_name_both_sides(options, names):
+    with pytest.raises(ConfigError) as error:
+        Config(options)
+    assert all(name in str(error.value) for name in names)
+    assert "\n" not in str(error.value)
+
+
+def test_what_only_looks_like_a_contradiction_passes():
+    Config(ckpt_save_policy="top_k", val_while_train=True)
+    Config(lr=1e-7, scheduler="constant")
+    Config(epoch_size=1, warmup_epochs=5, decay_epochs=295)
