@@ -1,0 +1,42 @@
+# On a machine with only Python and make: `make demo` trains and validates, `make test` tests.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/digits
+RECIPE := configs/convit/convit_tiny_digits.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: .venv/installed ## make the environment .venv and install the package into it
+
+# Editable, so that the environment never holds an older copy of the code beside it.
+.venv/installed: pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || { \
+		echo "make: Python 3.10, 3.11 or 3.12 is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1);" \
+			"name another one, as in: make $(or $(MAKECMDGOALS),venv) PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input -e '.[test]'
+	@touch $@
+
+demo: venv ## train convit_tiny on real handwritten digits and validate it, on a CPU
+	rm -rf $(DEMO)
+	$(BIN)/python train.py --config $(RECIPE) --ckpt_save_dir $(DEMO)
+	$(BIN)/python validate.py --config $(RECIPE) --ckpt_path $(DEMO)/best.ckpt
+
+test: venv ## the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: venv ## the tests and their long forms
+	$(BIN)/python -m pytest
+
+lint: venv ## the style check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean: ## remove the environment and what building left; runs/ stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
