@@ -1,6 +1,6 @@
 """What no single option can tell: values that contradict each other. Each check returns its complaint."""
 
-_NEEDS_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
+_USE_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
 
 def _top_k_needs_scores(config):
@@ -9,17 +9,13 @@ def _top_k_needs_scores(config):
 
 
 def _decay_goes_down(config):
-    if config.scheduler in _NEEDS_MIN_LR and config.min_lr > config.lr:
-        return (
-            f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes down from lr to min_lr"
-        )
+    if config.scheduler in _USE_MIN_LR and config.min_lr > config.lr:
+        return f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes from lr to min_lr"
 
 
 def _mean_and_std_agree(config):
     if len(config.mean) != len(config.std):
-        return (
-            f"mean has {len(config.mean)} values and std has {len(config.std)}: give one of each per channel"
-        )
+        return f"mean has {len(config.mean)} values, std has {len(config.std)}: give one of each per channel"
 
 
 CHECKS = (_top_k_needs_scores, _decay_goes_down, _mean_and_std_agree)

@@ -78,12 +78,15 @@ class Number:
     def _convert(self, given) -> float:
         if isinstance(given, bool) or not isinstance(given, (int, float, str)):
             raise ValueError
-        return float(given)
+        try:
+            return float(given)
+        except OverflowError:
+            raise ValueError from None
 
     def read(self, given) -> float:
         value = self._convert(given)
         inside = (
-            math.isfinite(value)
+            abs(value) < math.inf
             and (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
             and (self.at_most is None or value <= self.at_most)

@@ -1,6 +1,7 @@
 """From a command line, and the YAML recipe it names, to one checked Config."""
 
 import argparse
+import os
 import re
 from difflib import get_close_matches
 from pathlib import Path
@@ -40,7 +41,7 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None) -> Config:
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
     recipe, origins = read_recipe(typed["config"]) if typed.get("config") else ({}, {})
     config = Config({**recipe, **typed}, {**origins, **dict.fromkeys(typed, "command line")})
-    if config.ckpt_path and not Path(config.ckpt_path).is_file():
+    if config.ckpt_path and not os.path.isfile(config.ckpt_path):
         raise ConfigError(f"ckpt_path ({config.origin('ckpt_path')}): {_no_file(config.ckpt_path)}")
     return config
 
@@ -50,15 +51,15 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
 
     Nothing is interpreted here: YAML would make a text of `7e-4`, so each option's own kind reads it.
     """
-    if not Path(path).exists():
+    if not os.path.exists(path):
         raise ConfigError(f"config: {_no_file(path)}")
     try:
         top = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(f"{path} line {mark.line + 1}: not valid YAML: {error.problem}") from None
-    except (UnicodeDecodeError, yaml.YAMLError):
-        raise ConfigError(f"{path}: not a text file, wanted YAML") from None
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        raise ConfigError(f"{path}: not valid YAML: not a text, or nested too deep") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if top is None:
@@ -71,8 +72,10 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
     for key, node in top.value:
         where = f"{path} line {key.start_mark.line + 1}"
         name = key.value
-        if not isinstance(name, str) or name not in OPTIONS:
-            raise ConfigError(f"{where}: {unknown_option(name if isinstance(name, str) else '?')}")
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{where}: wanted the name of an option before the colon")
+        if name not in OPTIONS:
+            raise ConfigError(f"{where}: {unknown_option(name)}")
         if name == "config":
             raise ConfigError(f"{where}: a recipe cannot name another one in 'config'")
         if name in recipe:
@@ -102,8 +105,10 @@ def _stranger(word: str) -> str:
 
 def _no_file(path: str | Path) -> str:
     path = Path(path)
-    beside = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, n=1)
+    try:
+        near = get_close_matches(path.name, os.listdir(path.parent), n=1)
+    except OSError:
+        near = []
     return f"no file {str(path)!r}" + (f"; did you mean {str(path.with_name(near[0]))!r}?" if near else "")
 
 
@@ -129,11 +134,11 @@ def _parser(prog: str | None, description: str | None) -> argparse.ArgumentParse
     )
     groups = {}
     for option in OPTIONS.values():
-        group = groups.setdefault(option.group, None) or parser.add_argument_group(option.group)
-        groups[option.group] = group
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group)
         kind = option.kind
         note = "; ".join(filter(None, [kind.limits, f"default: {show(option.default)}"]))
-        group.add_argument(
+        groups[option.group].add_argument(
             *(["-c"] if option.name == "config" else []),
             f"--{option.name}",
             metavar=kind.metavar,

@@ -35,7 +35,7 @@ class Config:
                 raise ConfigError(unknown_option(name))
             origins.setdefault(name, "given")
         resolved = {
-            name: read(name, given[name], origins[name]) if name in given else option.default
+            name: _read(name, given[name], origins[name]) if name in given else option.default
             for name, option in OPTIONS.items()
         }
         object.__setattr__(self, "_values", resolved)
@@ -60,10 +60,8 @@ class Config:
         return hash(tuple(self._values.values()))
 
     def __repr__(self) -> str:
-        changed = (
-            f"{name}={value!r}" for name, value in self._values.items() if value != OPTIONS[name].default
-        )
-        return f"Config({', '.join(changed)})"
+        changed = {name: value for name, value in self._values.items() if value != OPTIONS[name].default}
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def __dir__(self):
         return [*super().__dir__(), *OPTIONS]
@@ -117,16 +115,15 @@ def _as_yaml(value) -> str:
     return line.strip()[1:-1]
 
 
-def read(name: str, given, origin: str):
+def _read(name: str, given, origin: str):
     """The value of option `name` as its kind reads it; ConfigError with what is allowed if it cannot."""
     kind = OPTIONS[name].kind
     try:
         return kind.read(given)
     except ValueError:
-        got = show(given) if isinstance(given, (list, tuple)) else repr(given)
-        raise ConfigError(
-            f"{name} ({origin}): got {got}, wanted {kind.wanted}{_nearest_choice(kind, given)}"
-        ) from None
+        got = show(given) if isinstance(given, (list, tuple)) else given
+        near = _nearest_choice(kind, given)
+        raise ConfigError(f"{name} ({origin}): got {got!r}, wanted {kind.wanted}{near}") from None
 
 
 def _nearest_choice(kind, given) -> str:
@@ -142,10 +139,7 @@ def unknown_option(name: str) -> str:
     """The line for a name that is not in the table, with the nearest that is."""
     spoken = {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.known_as)}
     word = str(name).lower().replace("-", "_")
-    near = (
-        [word]
-        if word in spoken
-        else get_close_matches(word, spoken, n=3) or get_close_matches(word, spoken, 1, 0)
-    )
+    near = [word] if word in spoken else get_close_matches(word, spoken, n=3)
+    near = near or get_close_matches(word, spoken, n=1, cutoff=0)
     names = dict.fromkeys(spoken[alias] for alias in near)
     return f"unknown option {str(name)!r}; did you mean {' or '.join(names)}? (--help lists them all)"

@@ -37,12 +37,11 @@ def test_bounds_are_kept_and_open_ones_excluded():
             kind.read(outside)
 
 
-@pytest.mark.parametrize("kind", [Number(), Integer()])
-@pytest.mark.parametrize("given", ["fast", "", None, True, [1], "nan", "inf", math.inf, "1e999"])
+@pytest.mark.parametrize("kind", [Number(), Integer(below=2**31)])
+@pytest.mark.parametrize("given", ["fast", "", None, True, [1], "nan", "inf", math.inf, "1e999", 10**400])
 def test_what_is_no_number(kind, given):
-    with pytest.raises((ValueError, OverflowError)) as error:
+    with pytest.raises(ValueError):
         kind.read(given)
-    assert error.type is ValueError
 
 
 @pytest.mark.parametrize("given", ["2.5", "2.0", 2.5, "1e3"])

@@ -119,6 +119,10 @@ def test_a_list_in_one_quoted_word():
         ("--distribute maybe", ["distribute", "'maybe'", "True or False"]),
         ("--image_resize 0", ["image_resize", "'0'", "at least 1"]),
         ("--norm_eps 0", ["norm_eps", "above 0, or none"]),
+        ("--lr 1" + "0" * 400, ["lr", "a number above 0"]),
+        ("--seed 1" + "0" * 400, ["seed", "below 2147483648"]),
+        ("--config " + "a" * 5000, ["config", "no file"]),
+        ("--ckpt_path " + "a" * 5000, ["ckpt_path", "no file"]),
         ("--seed 9999999999", ["seed", "below 2147483648"]),
     ],
 )
@@ -147,11 +151,14 @@ def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
         ("model:\n", ["model", "None", "a text"]),
         ("lr:\n", ["lr", "None", "a number above 0"]),
         ("distribute: 2\n", ["distribute", "'2'", "True or False"]),
-        ("[1, 2]: 3\n", ["line 1", "unknown option"]),
+        ("[1, 2]: 3\n", ["line 1", "the name of an option"]),
         ("config: other.yaml\n", ["line 1", "config"]),
         ("lr: &a [*a]\n", ["line 1"]),
-        (b"\x89PNG\r\n\xff\xfe\x00\x00", ["not a text file"]),
-        (b"lr: \x00\x01", ["not a text file"]),
+        (b"\x89PNG\r\n\xff\xfe\x00\x00", ["not valid YAML"]),
+        (b"lr: \x00\x01", ["not valid YAML"]),
+        ("lr: " + "[" * 100000, ["not valid YAML"]),
+        ('scale: ["a\\nb", 1]', ["scale", "line 1"]),
+        ("lr: *nowhere", ["line 1", "not valid YAML"]),
     ],
 )
 def test_a_bad_recipe_gets_one_line_with_its_file_and_line(recipe, text, parts):
