@@ -1,0 +1,10 @@
+"""The layers that ConViT is built from, one small file each."""
+
+from mindcv.models.layers.dense import Dense
+from mindcv.models.layers.layer_norm import LayerNorm
+from mindcv.models.layers.mlp import Mlp
+from mindcv.models.layers.patch_embed import PatchEmbed
+from mindcv.models.layers.random import Dropout, StochasticDepth
+from mindcv.models.layers.softmax import Softmax
+
+__all__ = ["Dense", "Dropout", "LayerNorm", "Mlp", "PatchEmbed", "Softmax", "StochasticDepth"]

@@ -1,0 +1,40 @@
+"""Image to patch tokens."""
+
+import math
+
+from mindspore import Tensor, nn
+from mindspore.common.initializer import Uniform
+
+
+class PatchEmbed(nn.Cell):
+    """Images (B, in_channels, H, W) to tokens (B, rows·cols, dim), row by row, one linear map for every patch.
+
+    Weight and bias start uniform within ±1/√fan_in.
+
+    Raises:
+        ValueError: the image's sides are no multiples of the patch's, or an image of another size comes in.
+    """
+
+    def __init__(self, image_size: tuple[int, int], patch_size: tuple[int, int], in_channels: int, dim: int):
+        super().__init__()
+        if any(side < 1 or side % patch for side, patch in zip(image_size, patch_size, strict=True)):
+            raise ValueError(
+                f"image_size {image_size} does not divide into patches of {patch_size}: "
+                "make each side of the image a multiple of the patch's"
+            )
+        self.image_size = image_size
+        self.grid = (image_size[0] // patch_size[0], image_size[1] // patch_size[1])
+        bound = 1 / math.sqrt(in_channels * patch_size[0] * patch_size[1])
+        self.proj = nn.Conv2d(
+            in_channels, dim, patch_size, patch_size, pad_mode="valid", has_bias=True,
+            weight_init=Uniform(bound), bias_init=Uniform(bound),
+        )  # fmt: skip
+
+    def construct(self, images: Tensor) -> Tensor:
+        if images.shape[2:] != self.image_size:
+            raise ValueError(
+                f"got images of size {images.shape[2:]}, but the model was made for {self.image_size}: "
+                "resize them, or create the model with image_size=…"
+            )
+        tokens = self.proj(images)
+        return tokens.reshape(tokens.shape[0], tokens.shape[1], -1).swapaxes(1, 2)
