@@ -46,9 +46,7 @@ def test_both_languages_give_the_same_code_and_figures(english, chinese):
     for language in ("python", "console", "bibtex"):
         assert blocks(english, language) == blocks(chinese, language)
     assert commands(english) == commands(chinese)
-    figures = [
-        re.findall(r"\d[\d,]*\.?\d+", (ROOT / document).read_text()) for document in (english, chinese)
-    ]
+    figures = [re.findall(r"\d[\d,]*\.?\d+", (ROOT / document).read_text()) for document in (english, chinese)]
     assert sorted(figures[0]) == sorted(figures[1])
 
 

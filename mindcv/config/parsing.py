@@ -14,9 +14,7 @@ from mindcv.config.options import OPTIONS
 from mindcv.config.values import Config, ConfigError, unknown_option
 
 
-def parse(
-    argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None
-) -> Config:
+def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
     """`resolve`, for a script: a bad option ends it with one line on standard error and exit code 2."""
     parser = _parser(prog, description)
     try:

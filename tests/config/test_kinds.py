@@ -76,9 +76,7 @@ def test_every_spelling_of_a_list(given):
     assert Many(Number(), (2,)).read(given) == (0.08, 1.0)
 
 
-@pytest.mark.parametrize(
-    "given", ["[0.08, 1.0", "0.08", "1 2 3", "", "[]", "1,,2", None, 5, ["a", "b"], {"a": 1}]
-)
+@pytest.mark.parametrize("given", ["[0.08, 1.0", "0.08", "1 2 3", "", "[]", "1,,2", None, 5, ["a", "b"], {"a": 1}])
 def test_what_is_no_pair(given):
     with pytest.raises(ValueError):
         Many(Number(), (2,)).read(given)

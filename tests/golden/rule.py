@@ -27,6 +27,26 @@ def weight(name: str, shape: tuple[int, ...], salt: int) -> np.ndarray:
     return value.astype(np.float32)
 
 
+def to_mindcv(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """The PyTorch parameter `name` under MindCV's names: q, k and v stand alone, norms have gamma and beta."""
+    name = name.replace("head.", "classifier.")
+    if "norm" in name:
+        name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
+    for stacked in ("qkv", "qk"):
+        if f".{stacked}." in name:
+            parts = np.split(array, len(stacked))
+            return {name.replace(stacked, letter): part for letter, part in zip(stacked, parts, strict=True)}
+    return {name: array}
+
+
+def mindcv_weights(case: dict) -> dict[str, np.ndarray]:
+    """Every weight of a model case of `manifest.json`, under MindCV's names."""
+    weights = {}
+    for name, shape in case["shapes"].items():
+        weights |= to_mindcv(name, weight(name, tuple(shape), case["salt"]))
+    return weights
+
+
 def inputs(salt: int, batch: int = 2, image: int = 224, classes: int = 1000) -> tuple[np.ndarray, np.ndarray]:
     """Images (batch, 3, image, image) float32 and labels (batch,) int64."""
     rng = np.random.default_rng([7, salt])

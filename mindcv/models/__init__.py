@@ -1,0 +1,49 @@
+"""Models, and how to find and make them."""
+
+from mindcv.models.convit import (
+    GPSA,
+    MHSA,
+    ConViT,
+    convit_base,
+    convit_base_plus,
+    convit_small,
+    convit_small_plus,
+    convit_tiny,
+    convit_tiny_plus,
+)
+from mindcv.models.factory import create_model
+from mindcv.models.registry import (
+    get_pretrained_cfg,
+    get_pretrained_cfg_value,
+    has_pretrained_cfg_key,
+    is_model,
+    is_model_in_modules,
+    is_model_pretrained,
+    list_models,
+    list_modules,
+    model_entrypoint,
+    register_model,
+)
+
+__all__ = [
+    "GPSA",
+    "MHSA",
+    "ConViT",
+    "convit_base",
+    "convit_base_plus",
+    "convit_small",
+    "convit_small_plus",
+    "convit_tiny",
+    "convit_tiny_plus",
+    "create_model",
+    "get_pretrained_cfg",
+    "get_pretrained_cfg_value",
+    "has_pretrained_cfg_key",
+    "is_model",
+    "is_model_in_modules",
+    "is_model_pretrained",
+    "list_models",
+    "list_modules",
+    "model_entrypoint",
+    "register_model",
+]

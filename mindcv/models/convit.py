@@ -1,0 +1,464 @@
+"""ConViT: a vision transformer whose heads start as convolutions and choose how far to leave.
+
+S. d'Ascoli, H. Touvron, M. Leavitt, A. Morcos, G. Biroli, L. Sagun: "ConViT: Improving Vision Transformers with
+Soft Convolutional Inductive Biases", ICML 2021, arXiv 2103.10697. Equations and figures cited below are its.
+
+Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of width d, C = h·d channels.
+"""
+
+import math
+from difflib import get_close_matches
+from inspect import signature
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import TruncatedNormal, initializer
+
+from mindcv.models.layers import Dense, Dropout, LayerNorm, Mlp, PatchEmbed, Softmax, StochasticDepth
+from mindcv.models.registry import register_model
+
+__all__ = [
+    "GPSA",
+    "MHSA",
+    "Block",
+    "ConViT",
+    "convit_base",
+    "convit_base_plus",
+    "convit_small",
+    "convit_small_plus",
+    "convit_tiny",
+    "convit_tiny_plus",
+]
+
+
+class SelfAttention(nn.Cell):
+    """What both kinds of attention have: queries, keys and values of h heads, and the projection of their output.
+
+    Args:
+        dim: C, channels of the tokens.
+        num_heads: h, a divisor of C.
+        qkv_bias: Whether queries, keys and values have a bias.
+        attn_drop_rate: Dropout of the attention maps, in training.
+        drop_rate: Dropout of the output, in training.
+        streams: Names of the two dropouts' random streams.
+    """
+
+    def __init__(self, dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, streams):
+        super().__init__()
+        self.num_heads = num_heads
+        self.scale = (dim // num_heads) ** -0.5
+        self.q = Dense(dim, dim, has_bias=qkv_bias)
+        self.k = Dense(dim, dim, has_bias=qkv_bias)
+        self.v = Dense(dim, dim, has_bias=qkv_bias)
+        self.softmax = Softmax()
+        self.attn_drop = Dropout(attn_drop_rate, streams[0])
+        self.proj = Dense(dim, dim)
+        self.proj_drop = Dropout(drop_rate, streams[1])
+
+    def split_heads(self, x: Tensor) -> Tensor:
+        """(B, N, C) to (B, h, N, d)."""
+        return x.reshape(x.shape[0], x.shape[1], self.num_heads, -1).swapaxes(1, 2)
+
+    def join_heads(self, x: Tensor) -> Tensor:
+        """(B, h, N, d) to (B, N, C)."""
+        return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
+
+    def content_attention(self, queries: Tensor, x: Tensor) -> Tensor:
+        """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N) (equation 2)."""
+        q = self.split_heads(self.q(queries)) * self.scale
+        k = self.split_heads(self.k(x))
+        return self.softmax(ops.matmul(q, k.swapaxes(-1, -2)))
+
+    def output(self, x: Tensor, randomness: Tensor) -> Tensor:
+        """What the heads gathered, (B, h, M, d), as tokens (B, M, C)."""
+        return self.proj_drop(self.proj(self.join_heads(x)), randomness)
+
+
+class MHSA(SelfAttention):
+    """Multi-head self-attention (equations 1 and 2).
+
+    With `class_only` the first token alone asks, and its row alone, (B, 1, C), comes back.
+    """
+
+    def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
+        queries = x[:, :1] if class_only else x
+        attention = self.attn_drop(self.content_attention(queries, x), randomness)
+        return self.output(ops.matmul(attention, self.split_heads(self.v(x))), randomness)
+
+
+class GPSA(SelfAttention):
+    """Gated positional self-attention (equation 7): each head mixes looking at content with looking at an offset.
+
+    The map of a head is (1 − σ(λ))·softmax(q·kᵀ/√d) + σ(λ)·softmax(w·r), with r = (Δx, Δy, Δx² + Δy²) from query
+    to key, in patches. Two exact identities make it cheap:
+
+    - the positional score is a sum of a part in Δx and a part in Δy, so its softmax over the grid is the Kronecker
+      product of two small softmaxes, A_y ⊗ A_x, which act on the grid's rows and columns in turn;
+    - both maps' rows sum to 1, so the mixture needs no renormalising and the gate can move behind the values.
+
+    So `attn_impl="separable"` never stores a positional or a mixed N × N map. `attn_impl="plain"` builds the
+    maps as the paper writes them; attention dropout, which acts on the mixed map, always takes that path in training.
+
+    `pos_proj.bias` is there for the checkpoints' sake: softmax is blind to it, so it enters no path.
+
+    Args:
+        grid: Rows and columns of patches.
+        locality_strength: α of equation 8, how narrowly heads start to look.
+    """
+
+    def __init__(
+        self, dim, num_heads, grid, qkv_bias, attn_drop_rate, drop_rate, locality_strength, attn_impl, streams
+    ):
+        super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, streams)
+        if attn_impl not in ("separable", "plain"):
+            raise ValueError(f"attn_impl is {attn_impl!r}; it can be 'separable' or 'plain'")
+        self.grid = grid
+        self.separable = attn_impl == "separable"
+        self.gating_param = Parameter(initializer("ones", (num_heads,)), name="gating_param")
+        self.pos_proj = Dense(3, num_heads)
+        self.row_offsets, self.col_offsets = (
+            Tensor(np.subtract.outer(np.arange(side), np.arange(side)).T, ms.float32) for side in grid
+        )
+        self.init_locality(locality_strength)
+
+    def init_locality(self, locality_strength: float):
+        """Set the paper's start (section 3): values passed on unchanged, head i looking at offset i of a k × k kernel.
+
+        k = ⌊√h⌋. When h is no square, the heads past k² keep their small random scores and look nearly everywhere
+        alike.
+        """
+        dim = self.v.weight.shape[0]
+        self.v.weight.set_data(Tensor(np.eye(dim), ms.float32))
+        side = math.isqrt(self.num_heads)
+        centre = (side - 1) / 2
+        weight = self.pos_proj.weight.asnumpy().copy()
+        for head in range(side * side):
+            dx, dy = head // side - centre, head % side - centre
+            weight[head] = locality_strength * np.array([2 * dx, 2 * dy, -1])
+        self.pos_proj.weight.set_data(Tensor(weight))
+
+    def gate(self) -> Tensor:
+        """σ(λ), (h, 1, 1): the share of position in each head's attention."""
+        return ops.sigmoid(self.gating_param).reshape(-1, 1, 1)
+
+    def axis_attention(self) -> tuple[Tensor, Tensor]:
+        """A_y (h, rows, rows) and A_x (h, cols, cols): where each head looks along either side of the grid."""
+        to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1), 1)
+        along_y = to_y * self.row_offsets + to_far * self.row_offsets**2
+        along_x = to_x * self.col_offsets + to_far * self.col_offsets**2
+        return self.softmax(along_y), self.softmax(along_x)
+
+    def positional_attention(self) -> Tensor:
+        """softmax(w·r), (h, N, N), as the paper writes it: over all keys at once."""
+        to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1, 1, 1), 1)
+        rows, cols = self.grid
+        dy = self.row_offsets.reshape(rows, 1, rows, 1)
+        dx = self.col_offsets.reshape(1, cols, 1, cols)
+        scores = to_x * dx + to_y * dy + to_far * (dx**2 + dy**2)
+        return self.softmax(scores.reshape(self.num_heads, rows * cols, rows * cols))
+
+    def mixed_attention(self, x: Tensor) -> Tensor:
+        """The maps of equation 7, (B, h, N, N)."""
+        gate = self.gate()
+        return (1 - gate) * self.content_attention(x, x) + gate * self.positional_attention()
+
+    def apply_position(self, v: Tensor) -> Tensor:
+        """(A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
+        along_y, along_x = self.axis_attention()
+        rows, cols = self.grid
+        over_rows = ops.matmul(along_y, v.reshape(v.shape[0], self.num_heads, rows, -1))
+        over_cols = ops.matmul(along_x.expand_dims(1), over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
+        return over_cols.reshape(v.shape)
+
+    def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
+        v = self.split_heads(self.v(x))
+        if self.separable and not (self.training and self.attn_drop.rate > 0):
+            gate = self.gate()
+            mixed = (1 - gate) * ops.matmul(self.content_attention(x, x), v) + gate * self.apply_position(v)
+        else:
+            mixed = ops.matmul(self.attn_drop(self.mixed_attention(x), randomness), v)
+        return self.output(mixed, randomness)
+
+
+class Block(nn.Cell):
+    """Attention and perceptron, each behind a LayerNorm and beside a residual connection (figure 1)."""
+
+    def __init__(self, dim: int, attn: SelfAttention, mlp: Mlp, norm_eps: float):
+        super().__init__()
+        self.norm1 = LayerNorm(dim, norm_eps)
+        self.attn = attn
+        self.norm2 = LayerNorm(dim, norm_eps)
+        self.mlp = mlp
+
+    def construct(self, x: Tensor, scales: tuple, randomness: Tensor, class_only: bool = False) -> Tensor:
+        """Tokens (B, N, C) to (B, N, C); of an MHSA block, with `class_only`, to the class token's (B, 1, C).
+
+        `scales` are the two branches' stochastic-depth factors (B, 1, 1), or empty.
+        """
+        tokens = self.norm1(x)
+        if class_only:
+            x, branch = x[:, :1], self.attn(tokens, randomness, True)
+        else:
+            branch = self.attn(tokens, randomness)
+        x = x + (branch * scales[0] if scales else branch)
+        branch = self.mlp(self.norm2(x), randomness)
+        return x + (branch * scales[1] if scales else branch)
+
+
+class ConViT(nn.Cell):
+    """GPSA blocks on the patches, then MHSA blocks on patches and class token, then a linear classifier.
+
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Classes; 0 for a model without a classifier.
+        image_size: Side of the images in pixels, or (height, width).
+        patch_size: Side of a patch in pixels, or (height, width); must divide the image's.
+        embed_dim: Width d of one head: tokens have C = embed_dim · num_heads channels.
+        num_heads: Heads of every block. The largest k² of them start on a k × k kernel.
+        drop_rate: Dropout after the position embedding, projections and perceptron layers, in training.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
+        depth: Blocks.
+        mlp_ratio: Hidden width of the perceptrons over C.
+        qkv_bias: Whether queries, keys and values have a bias.
+        attn_drop_rate: Dropout of the attention maps, in training.
+        local_up_to_layer: GPSA blocks, 0 to depth − 1; the class token joins after them.
+        use_pos_embed: Whether a learned embedding (1, N, C) is added to the patches.
+        locality_strength: α of equation 8, how narrowly heads start to look.
+        norm_eps: Epsilon of the LayerNorms; 1e-7 for MindCV's released weights.
+        act: "gelu", or "gelu_tanh" for weights trained with the approximation (MindCV's).
+        attn_impl: "separable", or "plain" for the paper's own order of operations.
+
+    Raises:
+        ValueError: an argument is out of range, or images do not divide into patches.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        num_classes: int = 1000,
+        image_size: int | tuple[int, int] = 224,
+        patch_size: int | tuple[int, int] = 16,
+        embed_dim: int = 48,
+        num_heads: int = 12,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.1,
+        depth: int = 12,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = False,
+        attn_drop_rate: float = 0.0,
+        local_up_to_layer: int = 10,
+        use_pos_embed: bool = True,
+        locality_strength: float = 1.0,
+        norm_eps: float = 1e-6,
+        act: str = "gelu",
+        attn_impl: str = "separable",
+    ):
+        super().__init__()
+        for name, count in [("in_channels", in_channels), ("embed_dim", embed_dim), ("num_heads", num_heads)]:
+            if count < 1:
+                raise ValueError(f"{name} is {count}; it must be at least 1")
+        if not 0 <= local_up_to_layer < depth:
+            raise ValueError(
+                f"local_up_to_layer is {local_up_to_layer} of {depth} blocks; it can be 0 to {depth - 1}, "
+                "for the class token needs an MHSA block to gather the patches in"
+            )
+        dim = embed_dim * num_heads
+        self.num_features = dim
+        self.local_up_to_layer = local_up_to_layer
+        self.patch_embed = PatchEmbed(_pair(image_size), _pair(patch_size), in_channels, dim)
+        self.grid = self.patch_embed.grid
+        self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
+        self.use_pos_embed = use_pos_embed
+        if use_pos_embed:
+            shape = (1, self.grid[0] * self.grid[1], dim)
+            self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), shape), name="pos_embed")
+        self.pos_drop = Dropout(drop_rate, stream=0)
+
+        attention = {
+            "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
+            "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate,
+        }  # fmt: skip
+        local = {"grid": self.grid, "locality_strength": locality_strength, "attn_impl": attn_impl}
+        blocks = []
+        for i in range(depth):
+            streams = range(4 * i + 1, 4 * i + 5)
+            if i < local_up_to_layer:
+                attn = GPSA(**attention, **local, streams=streams[:2])
+            else:
+                attn = MHSA(**attention, streams=streams[:2])
+            mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate, streams=streams[2:])
+            blocks.append(Block(dim, attn, mlp, norm_eps))
+        self.blocks = nn.CellList(blocks)
+        self.norm = LayerNorm(dim, norm_eps)
+
+        rates = [drop_path_rate * i / max(depth - 1, 1) for i in range(depth) for _branch in range(2)]
+        self.stochastic_depth = StochasticDepth(rates, stream=4 * depth + 1) if drop_path_rate else None
+        self.is_random = max(drop_rate, attn_drop_rate, drop_path_rate) > 0
+        # Held in a tuple, out of the parameters' sight: their names are those of the published checkpoints.
+        seed_and_step = Tensor([np.random.randint(2**31), 0], ms.int32)
+        self._randomness = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
+        self.one_step = Tensor([0, 1], ms.int32)
+        self.reset_classifier(num_classes)
+        self.set_train(False)  # MindSpore starts a cell in the phase "train" and would cache this mode's graph under it
+
+    def reset_classifier(self, num_classes: int):
+        """Put a fresh classifier of `num_classes` in place, or none for 0: the model then gives its features."""
+        if num_classes < 0:
+            raise ValueError(f"num_classes is {num_classes}; it must be at least 1, or 0 for no classifier")
+        self.num_classes = num_classes
+        self.classifier = Dense(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.classifier.update_parameters_name("classifier.")
+        self.compile_cache.clear()
+
+    @property
+    def randomness(self) -> Parameter:
+        """What dropout and stochastic depth are drawn from: int32 (seed, step), for a checkpoint to keep."""
+        return self._randomness[0]
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters that no recipe decays, besides the one-dimensional ones."""
+        return {"pos_embed", "cls_token"}
+
+    def group_matcher(self, coarse: bool = False) -> dict:
+        """Patterns that sort parameter names into stem, blocks and the rest; `coarse` changes nothing here."""
+        del coarse
+        return {
+            "stem": r"^cls_token|pos_embed|patch_embed",
+            "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))],
+        }
+
+    def hidden_states(self, images: Tensor, class_only: bool = False) -> tuple[Tensor, ...]:
+        """Tokens after each block: (B, N, C) after GPSA blocks, (B, 1 + N, C), class token first, after MHSA blocks.
+
+        With `class_only` the last block computes its class token alone, (B, 1, C), all that a classifier reads.
+        """
+        randomness = self._randomness[0]
+        if self.training and self.is_random:
+            randomness = ops.assign(randomness, randomness + self.one_step)
+        scales = ()
+        if self.training and self.stochastic_depth is not None:
+            scales = self.stochastic_depth(randomness, images.shape[0])
+
+        x = self.patch_embed(images)
+        if self.use_pos_embed:
+            x = x + self.pos_embed
+        x = self.pos_drop(x, randomness)
+        states = ()
+        for i, block in enumerate(self.blocks):
+            if i == self.local_up_to_layer:
+                x = ops.cat((ops.broadcast_to(self.cls_token, (x.shape[0], 1, -1)), x), 1)
+            x = block(
+                x,
+                scales[2 * i : 2 * i + 2],
+                randomness,
+                *(True,) * (class_only and i == len(self.blocks) - 1),
+            )
+            states += (x,)
+        return states
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Images (B, in_channels, H, W) to the class token's features (B, C) that the classifier reads."""
+        return self.norm(self.hidden_states(images, class_only=True)[-1][:, 0])
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Features (B, C) to logits (B, num_classes), or the features themselves when there is no classifier."""
+        return self.classifier(features)
+
+    def construct(self, images: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(images))
+
+
+def _pair(size) -> tuple[int, int]:
+    """An int as (int, int); two ints as they are."""
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"got the size {size!r}; give a positive int, or (height, width)")
+    return sides
+
+
+def _published(weights: str, crop_pct: float, top_1: float, top_5: float) -> dict:
+    """What MindCV's model card says of a variant's ImageNet-1K weights, and what reproduces them."""
+    return {
+        "url": f"https://download.mindspore.cn/toolkits/mindcv/convit/{weights}.ckpt",
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "crop_pct": crop_pct,
+        "interpolation": "bicubic",
+        "mean": (123.675, 116.28, 103.53),
+        "std": (58.395, 57.12, 57.375),
+        "act": "gelu_tanh",
+        "norm_eps": 1e-7,
+        "first_conv": "patch_embed.proj",
+        "classifier": "classifier",
+        "top_1": top_1,
+        "top_5": top_5,
+    }
+
+
+default_cfgs = {
+    "convit_tiny": _published("convit_tiny-e31023f2", 0.875, 73.66, 91.72),
+    "convit_tiny_plus": _published("convit_tiny_plus-e9d7fb92", 0.87, 77.00, 93.60),
+    "convit_small": _published("convit_small-ba858604", 0.915, 81.63, 95.59),
+    "convit_small_plus": _published("convit_small_plus-2352b9f7", 0.93, 81.80, 95.42),
+    "convit_base": _published("convit_base-c61b808c", 0.93, 82.10, 95.52),
+    "convit_base_plus": _published("convit_base_plus-5c61c9ce", 0.925, 81.96, 95.04),
+}
+
+
+def _convit(name: str, pretrained: bool, **arguments) -> ConViT:
+    """The variant `name`, with an error for an argument that ConViT does not take."""
+    known = list(signature(ConViT).parameters)
+    for argument in arguments:
+        if argument not in known:
+            nearest = get_close_matches(argument, known, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; it takes {', '.join(known)}"
+            raise TypeError(f"{name} takes no argument {argument!r}{hint}")
+    if pretrained:
+        raise ValueError(
+            f"pretrained weights are not downloaded yet: fetch {default_cfgs[name]['url']} yourself and pass "
+            f"create_model({name!r}, checkpoint_path=…, act='gelu_tanh', norm_eps=1e-7)"
+        )
+    return ConViT(**arguments)
+
+
+@register_model
+def convit_tiny(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+    """ConViT-Ti: 4 heads of width 48, 5.7 million parameters; `kwargs` as ConViT takes them."""
+    shape = {"num_heads": 4, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
+    return _convit("convit_tiny", pretrained, **{**shape, **kwargs})
+
+
+@register_model
+def convit_tiny_plus(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+    """ConViT-Ti+: 4 heads of width 64, 10.0 million parameters; `kwargs` as ConViT takes them."""
+    shape = {"num_heads": 4, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
+    return _convit("convit_tiny_plus", pretrained, **{**shape, **kwargs})
+
+
+@register_model
+def convit_small(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+    """ConViT-S: 9 heads of width 48, 27.8 million parameters; `kwargs` as ConViT takes them."""
+    shape = {"num_heads": 9, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
+    return _convit("convit_small", pretrained, **{**shape, **kwargs})
+
+
+@register_model
+def convit_small_plus(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+    """ConViT-S+: 9 heads of width 64, 49.0 million parameters; `kwargs` as ConViT takes them."""
+    shape = {"num_heads": 9, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
+    return _convit("convit_small_plus", pretrained, **{**shape, **kwargs})
+
+
+@register_model
+def convit_base(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+    """ConViT-B: 16 heads of width 48, 86.5 million parameters; `kwargs` as ConViT takes them."""
+    shape = {"num_heads": 16, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
+    return _convit("convit_base", pretrained, **{**shape, **kwargs})
+
+
+@register_model
+def convit_base_plus(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+    """ConViT-B+: 16 heads of width 64, 153.1 million parameters; `kwargs` as ConViT takes them."""
+    shape = {"num_heads": 16, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
+    return _convit("convit_base_plus", pretrained, **{**shape, **kwargs})

@@ -1,0 +1,196 @@
+"""What a ConViT is made of and takes, beside its golden figures."""
+
+import json
+import re
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+import mindcv
+from mindcv.models import GPSA, MHSA, ConViT
+from tests.conftest import GOLDEN
+
+PARAMETERS = {
+    "convit_tiny": 5_710_512,
+    "convit_tiny_plus": 9_972_912,
+    "convit_small": 27_777_322,
+    "convit_small_plus": 48_979_882,
+    "convit_base": 86_540_040,
+    "convit_base_plus": 153_134_856,
+}
+SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "depth": 3, "local_up_to_layer": 2}
+
+
+def images(*shape):
+    return Tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_bear_the_released_names(name, golden):
+    model = mindcv.create_model(name)
+    shapes = {p.name: list(p.shape) for p in model.get_parameters()}
+    assert sum(np.prod(shape) for shape in shapes.values()) == PARAMETERS[name]
+    tiny = json.loads((GOLDEN / "mindcv_convit_parameters.json").read_text())["convit_tiny"]
+    assert set(shapes) == set(tiny)
+    if name == "convit_tiny":
+        assert shapes == tiny
+
+
+def test_initialisation():
+    model = mindcv.create_model("convit_small")
+    for block in model.blocks[:10]:
+        attn = block.attn
+        assert isinstance(attn, GPSA)
+        np.testing.assert_array_equal(attn.gating_param.asnumpy(), np.ones(9))
+        np.testing.assert_array_equal(attn.v.weight.asnumpy(), np.eye(432))
+        weight = attn.pos_proj.weight.asnumpy()
+        np.testing.assert_array_equal(weight[:, 2], -np.ones(9))
+        offsets = {(dx / 2, dy / 2) for dx, dy, _ in weight.tolist()}
+        assert offsets == {(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)}
+    assert all(isinstance(block.attn, MHSA) for block in model.blocks[10:])
+    for parameter in model.get_parameters():
+        value = parameter.asnumpy()
+        if parameter.name.endswith(("q.weight", "fc1.weight", "fc2.weight", "classifier.weight", "pos_embed")):
+            assert value.std() == pytest.approx(0.02, rel=0.02), parameter.name
+        elif parameter.name.endswith(("gamma",)):
+            assert (value == 1).all(), parameter.name
+        elif parameter.name.endswith(("beta", "bias")) and "patch_embed" not in parameter.name:
+            assert not value.any(), parameter.name
+
+
+def test_heads_start_local():
+    """With strength α the start's positional non-locality is that of the discrete Gaussian the paper writes down."""
+    for strength in (1.0, 0.3):
+        model = mindcv.create_model("convit_tiny", depth=2, local_up_to_layer=1, locality_strength=strength)
+        rows, cols = (axis.asnumpy().astype(np.float64) for axis in model.blocks[0].attn.axis_attention())
+        at = np.stack(np.divmod(np.arange(196), 14), -1).astype(np.float64)
+        delta = at[None] - at[:, None]
+        for head, (dx, dy) in enumerate([(x, y) for x in (-0.5, 0.5) for y in (-0.5, 0.5)]):
+            score = -strength * ((delta[..., 0] - dy) ** 2 + (delta[..., 1] - dx) ** 2)
+            expected = np.exp(score) / np.exp(score).sum(-1, keepdims=True)
+            np.testing.assert_allclose(np.kron(rows[head], cols[head]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("heads", [3, 5])
+def test_heads_past_the_kernel_look_everywhere(heads):
+    attn = ConViT(**SMALL, num_heads=heads, embed_dim=8).blocks[0].attn
+    side = int(heads**0.5)
+    rows, cols = (axis.asnumpy() for axis in attn.axis_attention())
+    spread = [np.ptp(np.kron(rows[head], cols[head])) for head in range(heads)]
+    assert min(spread[: side * side]) > 0.3
+    assert max(spread[side * side :]) < 0.1
+
+
+@pytest.mark.parametrize("attn_impl", ["separable", "plain"])
+def test_any_grid(attn_impl, both_modes):
+    """Oblong images and patches, and both attention paths the same function."""
+    shape = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "attn_impl": attn_impl}
+    model = ConViT(**shape, num_heads=4, embed_dim=8)
+    assert model.grid == (6, 2)
+    for parameter in model.get_parameters():
+        draw = np.random.default_rng(len(parameter.name)).standard_normal(parameter.shape)
+        parameter.set_data(Tensor((0.5 * draw).astype(np.float32)))
+    logits = model(images(2, 3, 48, 32)).asnumpy()
+    twin = ConViT(**{**shape, "attn_impl": "plain"}, num_heads=4, embed_dim=8)
+    ms.load_param_into_net(twin, model.parameters_dict())
+    np.testing.assert_allclose(logits, twin(images(2, 3, 48, 32)).asnumpy(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": 225}, "multiple"),
+        ({"image_size": (224, 224, 3)}, "height, width"),
+        ({"patch_size": 0}, "positive"),
+        ({"local_up_to_layer": 12}, "0 to 11"),
+        ({"drop_path_rate": 1.0}, "below 1"),
+        ({"act": "relu"}, "gelu_tanh"),
+        ({"attn_impl": "fast"}, "separable"),
+        ({"num_classes": -1}, "num_classes"),
+        ({"num_heads": 0}, "num_heads"),
+        ({"in_channels": 0}, "in_channels"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        mindcv.create_model("convit_tiny", **arguments)
+
+
+def test_images_of_another_size(both_modes):
+    with pytest.raises(ValueError, match=r"\(16, 16\).*\(32, 32\)"):
+        ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 3, 16, 16))
+
+
+def test_options_take_their_part():
+    plain = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8).parameters_and_names()}
+    without = {
+        name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8, use_pos_embed=False).parameters_and_names()
+    }
+    assert plain - without == {"pos_embed"}
+    biased = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8, qkv_bias=True).parameters_and_names()}
+    assert biased - plain == {f"blocks.{i}.attn.{part}.bias" for i in range(3) for part in "qkv"}
+    grey = ConViT(**SMALL, num_heads=1, embed_dim=8, in_channels=1, mlp_ratio=2)
+    assert grey.patch_embed.proj.weight.shape == (8, 1, 8, 8)
+    assert grey.blocks[0].mlp.fc1.weight.shape == (16, 8)
+    assert grey(images(2, 1, 32, 32)).shape == (2, 5)
+
+
+def test_class_token_alone_is_the_last_block_in_full(both_modes):
+    model = ConViT(**SMALL, num_heads=4, embed_dim=8)
+    x = images(2, 3, 32, 32)
+    whole = model.norm(model.hidden_states(x)[-1])[:, 0]
+    np.testing.assert_allclose(model.forward_features(x).asnumpy(), whole.asnumpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_classifier(both_modes):
+    model = ConViT(**SMALL, num_heads=4, embed_dim=8)
+    x = images(2, 3, 32, 32)
+    features = model.forward_features(x)
+    assert features.shape == (2, model.num_features)
+    np.testing.assert_allclose(model.forward_head(features).asnumpy(), model(x).asnumpy(), rtol=1e-6, atol=1e-6)
+    model.reset_classifier(7)
+    assert model(x).shape == (2, 7)
+    assert model.classifier.weight.name == "classifier.weight"
+    model.reset_classifier(0)
+    np.testing.assert_allclose(model(x).asnumpy(), features.asnumpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_decay_and_groups():
+    model = mindcv.create_model("convit_tiny")
+    names = {p.name for p in model.get_parameters()}
+    assert model.no_weight_decay() <= names
+    groups = model.group_matcher()
+    patterns = [groups["stem"], *(pattern for pattern, _ in groups["blocks"])]
+    left = {name for name in names if not any(re.match(pattern, name) for pattern in patterns)}
+    assert left == {"classifier.weight", "classifier.bias"}
+
+
+@pytest.mark.parametrize("rates", [{"drop_path_rate": 0.5}, {"drop_rate": 0.3}, {"attn_drop_rate": 0.3}])
+def test_randomness_is_the_models_own(rates, both_modes):
+    """Training draws anew at each step, evaluation never; the same state gives the same draw."""
+    model = ConViT(**SMALL, num_heads=4, embed_dim=8, **{"drop_path_rate": 0.0, **rates})
+    for block in model.blocks:
+        block.mlp.fc2.weight.set_data(block.mlp.fc2.weight * 20)
+    x = images(4, 3, 32, 32)
+    still = model(x).asnumpy()
+    start = model.randomness.asnumpy().copy()
+    model.set_train()
+    first, second = model(x).asnumpy(), model(x).asnumpy()
+    assert not np.allclose(first, second)
+    assert not np.allclose(first, still)
+    assert model.randomness.asnumpy().tolist() == [start[0], start[1] + 2]
+    model.randomness.set_data(Tensor(start))
+    np.testing.assert_array_equal(model(x).asnumpy(), first)
+    model.set_train(False)
+    np.testing.assert_array_equal(model(x).asnumpy(), still)
+
+
+def test_modes_agree():
+    model = ConViT(**SMALL, num_heads=4, embed_dim=8)
+    x = images(2, 3, 32, 32)
+    ms.set_context(mode=ms.GRAPH_MODE)
+    graph = model(x).asnumpy()
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    np.testing.assert_allclose(model(x).asnumpy(), graph, rtol=1e-6, atol=1e-6)

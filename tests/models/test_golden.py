@@ -1,0 +1,102 @@
+"""Every variant against the authors' own code in float64, to float32's last digits."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+
+from tests.golden import rule
+
+ALL = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ALL[4:]]
+
+
+class WithLoss(nn.Cell):
+    """Loss, and on the way to it logits, features and the tokens after every block."""
+
+    def __init__(self, model):
+        super().__init__(auto_prefix=False)
+        self.model = model
+
+    def construct(self, images, labels):
+        states = self.model.hidden_states(images, class_only=True)
+        features = self.model.norm(states[-1][:, 0])
+        logits = self.model.forward_head(features)
+        return ops.cross_entropy(logits, labels), logits, features, states
+
+
+def relative(out, ref):
+    return np.linalg.norm(out.astype(np.float64) - ref) / np.linalg.norm(ref)
+
+
+def check_forward(outputs, reference):
+    loss, logits, features, states = outputs
+    assert loss.asnumpy() == pytest.approx(reference["loss"], rel=2e-6)
+    assert relative(logits.asnumpy(), reference["logits"]) < 2e-6
+    assert relative(features.asnumpy(), reference["features"]) < 2e-6
+    for i, state in enumerate(states):
+        assert relative(state[:, 0].asnumpy(), reference["block_first_token"][i]) < 2e-6, f"block {i}"
+    for i, state in enumerate(states[:-1]):
+        rms = np.sqrt((state.asnumpy().astype(np.float64) ** 2).mean())
+        assert rms == pytest.approx(reference["block_rms"][i], rel=2e-6), f"block {i}"
+
+
+def check_all(model, case, reference):
+    images, labels = rule.inputs(case["salt"])
+    weights = model.trainable_params()
+    evaluate = ms.value_and_grad(WithLoss(model), None, weights, has_aux=True)
+    outputs, gradients = evaluate(Tensor(images), Tensor(labels, ms.int32))
+    check_forward(outputs, reference)
+    gradients = {w.name: g.asnumpy().astype(np.float64) for w, g in zip(weights, gradients, strict=True)}
+
+    probes, norms = [], []
+    for torch_name, shape in case["shapes"].items():
+        parts = [gradients[name] for name in rule.to_mindcv(torch_name, np.empty(shape))]
+        gradient = np.concatenate([part.ravel() for part in parts])
+        probes.append(gradient @ rule.gradient_probe(torch_name, gradient.size))
+        norms.append(np.linalg.norm(gradient))
+    assert relative(np.array(probes), reference["grad_probe"]) < 2e-5
+    assert relative(np.array(norms), reference["grad_norm"]) < 2e-5
+    for name, gradient in gradients.items():
+        if name.endswith("pos_proj.bias"):
+            assert not gradient.any(), f"{name}: softmax is blind to it"
+
+
+@pytest.mark.parametrize("name", ALL[:4] + SLOW)
+def test_forward_and_gradients(name, golden, golden_model, graph_mode):
+    check_all(golden_model(name), golden.facts("manifest")[name], golden.array(name))
+
+
+@pytest.mark.parametrize("name", ALL[4:])
+def test_forward_of_the_large(name, golden, golden_model):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    images, labels = rule.inputs(golden.facts("manifest")[name]["salt"])
+    check_forward(WithLoss(golden_model(name))(Tensor(images), Tensor(labels, ms.int32)), golden.array(name))
+
+
+@pytest.mark.parametrize("attn_impl", ["separable", "plain"])
+def test_pynative(attn_impl, golden, golden_model):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = golden_model("convit_tiny", attn_impl=attn_impl)
+    check_all(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
+
+
+@pytest.mark.slow
+def test_plain_attention_in_a_graph(golden, golden_model, graph_mode):
+    model = golden_model("convit_tiny", attn_impl="plain")
+    check_all(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
+
+
+def test_attention_of_block_0(golden, golden_model, both_modes):
+    model = golden_model("convit_tiny")
+    images, _ = rule.inputs(golden.facts("manifest")["convit_tiny"]["salt"])
+    reference = golden.array("convit_tiny")
+    tokens = model.blocks[0].norm1(model.patch_embed(Tensor(images)) + model.pos_embed)
+    maps = model.blocks[0].attn.mixed_attention(tokens).asnumpy().astype(np.float64)
+    np.testing.assert_allclose(maps.sum(-1), 1, atol=1e-5)
+    for query in (0, 97):
+        assert relative(maps[:, :, query], reference[f"block0_attention_row{query}"]) < 2e-6
+
+    patch = np.stack(np.divmod(np.arange(196), 14), -1)
+    distance = np.linalg.norm(patch[:, None] - patch[None], axis=-1)
+    assert relative((maps * distance).sum(-1).mean((0, 2)), reference["block0_nonlocality"]) < 2e-6

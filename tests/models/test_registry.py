@@ -1,0 +1,61 @@
+import pytest
+
+import mindcv
+from mindcv.models.registry import register_model
+
+SIX = ["convit_base", "convit_base_plus", "convit_small", "convit_small_plus", "convit_tiny", "convit_tiny_plus"]
+
+
+def test_list_models():
+    assert mindcv.list_models() == SIX
+    assert mindcv.list_models("*tiny*") == ["convit_tiny", "convit_tiny_plus"]
+    assert mindcv.list_models(["*tiny", "*base"]) == ["convit_base", "convit_tiny"]
+    assert mindcv.list_models("*tiny*", exclude_filters="*plus") == ["convit_tiny"]
+    assert mindcv.list_models(exclude_filters=["*plus", "*small"]) == ["convit_base", "convit_tiny"]
+    assert mindcv.list_models(module="convit", pretrained=True) == SIX
+    assert mindcv.list_models(module="resnet") == []
+
+
+def test_questions():
+    assert mindcv.is_model("convit_tiny")
+    assert not mindcv.is_model("resnet50")
+    assert mindcv.list_modules() == ["convit"]
+    assert mindcv.is_model_in_modules("convit_tiny", ["convit"])
+    assert not mindcv.is_model_in_modules("convit_tiny", ["vit"])
+    assert mindcv.is_model_pretrained("convit_base_plus")
+    assert mindcv.model_entrypoint("convit_small").__name__ == "convit_small"
+
+
+def test_pretrained_cfg():
+    cfg = mindcv.get_pretrained_cfg("convit_small")
+    assert cfg["crop_pct"] == 0.915
+    assert cfg["top_1"] == 81.63
+    cfg["crop_pct"] = 0
+    assert mindcv.get_pretrained_cfg_value("convit_small", "crop_pct") == 0.915
+    assert mindcv.has_pretrained_cfg_key("convit_small", "mean")
+    assert not mindcv.has_pretrained_cfg_key("convit_small", "licence of the moon")
+    assert mindcv.get_pretrained_cfg_value("convit_small", "licence of the moon") is None
+
+
+def test_unknown_names_offer_the_nearest():
+    with pytest.raises(ValueError, match="'convit_smal'; there is convit_small"):
+        mindcv.create_model("convit_smal")
+    with pytest.raises(ValueError, match="convit_tiny"):
+        mindcv.get_pretrained_cfg("resnet50")
+    with pytest.raises(TypeError, match="'drop_pathrate'; did you mean 'drop_path_rate'"):
+        mindcv.create_model("convit_tiny", drop_pathrate=0.1)
+
+
+def test_register_model(monkeypatch):
+    from mindcv.models import registry
+
+    monkeypatch.setattr(registry, "_entrypoints", dict(registry._entrypoints))
+    monkeypatch.setattr(registry, "_cfgs", dict(registry._cfgs))
+
+    @register_model
+    def convit_of_mine(pretrained=False, num_classes=1000, in_channels=3, **kwargs):
+        return mindcv.create_model("convit_tiny", num_classes, pretrained, in_channels, depth=2, local_up_to_layer=1)
+
+    assert "convit_of_mine" in mindcv.list_models()
+    assert not mindcv.is_model_pretrained("convit_of_mine")
+    assert len(mindcv.create_model("convit_of_mine", num_classes=3).blocks) == 2

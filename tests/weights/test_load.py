@@ -1,0 +1,90 @@
+import logging
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Parameter, Tensor
+
+import mindcv
+
+SMALL = {"image_size": 32, "patch_size": 16, "depth": 2, "local_up_to_layer": 1}
+
+
+@pytest.fixture
+def model():
+    return mindcv.create_model("convit_tiny", num_classes=3, **SMALL)
+
+
+def values(model):
+    return {p.name: p.asnumpy() for p in model.get_parameters()}
+
+
+def test_round_trip(model, tmp_path):
+    ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
+    twin = mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=str(tmp_path / "a.ckpt"), **SMALL)
+    for name, value in values(model).items():
+        np.testing.assert_array_equal(values(twin)[name], value)
+
+
+def test_training_state_is_left_out_and_averages_are_found(model, tmp_path):
+    averages = {f"ema.{name}": value + 1 for name, value in values(model).items()}
+    beside = {**values(model), **averages, "optimizer.global_step": np.zeros(1, np.int32)}
+    entries = [{"name": name, "data": Parameter(Tensor(value))} for name, value in beside.items()]
+    ms.save_checkpoint(entries, str(tmp_path / "a.ckpt"))
+    path = str(tmp_path / "a.ckpt")
+    raw = mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=path, **SMALL)
+    averaged = mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=path, ema=True, **SMALL)
+    for name, value in values(model).items():
+        np.testing.assert_array_equal(values(raw)[name], value)
+        np.testing.assert_array_equal(values(averaged)[name], value + 1)
+
+
+def test_other_shapes_are_refused_whole(model, tmp_path):
+    ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
+    other = mindcv.create_model("convit_tiny", num_classes=7, **SMALL)
+    before = values(other)
+    with pytest.raises(ValueError, match=r"a.ckpt does not fit.*2 of another shape \(classifier.weight \(3, 192\)"):
+        mindcv.weights.load(other, tmp_path / "a.ckpt")
+    for name, value in values(other).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_auto_mapping_loads_what_fits(model, tmp_path, caplog):
+    ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
+    path = str(tmp_path / "a.ckpt")
+    with caplog.at_level(logging.WARNING, "mindcv"):
+        other = mindcv.create_model("convit_tiny", num_classes=7, checkpoint_path=path, auto_mapping=True, **SMALL)
+    assert "2 of another shape" in caplog.text
+    np.testing.assert_array_equal(other.cls_token.asnumpy(), model.cls_token.asnumpy())
+    assert other.classifier.weight.shape == (7, 192)
+
+
+def test_missing_and_unexpected_are_listed(model, tmp_path):
+    ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
+    deeper = {**SMALL, "depth": 3}
+    with pytest.raises(ValueError, match=r"13 missing \(blocks.2"):
+        mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=str(tmp_path / "a.ckpt"), **deeper)
+    with pytest.raises(ValueError, match=r"1 unexpected \(pos_embed\)"):
+        mindcv.create_model(
+            "convit_tiny", num_classes=3, checkpoint_path=str(tmp_path / "a.ckpt"), use_pos_embed=False, **SMALL
+        )
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint at all", b"\x80\x04."])
+def test_files_that_are_no_checkpoint(content, tmp_path):
+    (tmp_path / "bad.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"bad.ckpt"):
+        mindcv.create_model("convit_tiny", checkpoint_path=str(tmp_path / "bad.ckpt"))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        mindcv.create_model("convit_tiny", checkpoint_path=str(tmp_path / "nowhere.ckpt"))
+
+
+def test_ema_without_averages(model, tmp_path):
+    ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
+    with pytest.raises(ValueError, match="no moving averages"):
+        mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=str(tmp_path / "a.ckpt"), ema=True, **SMALL)
+    with pytest.raises(ValueError, match="checkpoint_path"):
+        mindcv.create_model("convit_tiny", ema=True)
