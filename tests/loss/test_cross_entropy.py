@@ -1,0 +1,135 @@
+"""CE and BCE against the definitions in float64, in both modes."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from mindcv.loss import BinaryCrossEntropySmooth, create_loss
+
+B, C = 5, 7
+RNG = np.random.default_rng(7)
+LOGITS = 4 * RNG.standard_normal((B, C))
+AUXILIARY = 4 * RNG.standard_normal((B, C))
+INDICES = np.array([0, 6, 3, 3, 1], np.int32)
+SOFT = RNG.dirichlet(np.ones(C), B)
+WEIGHT = RNG.uniform(0.2, 3, C)
+
+
+def dense(labels):
+    return np.eye(C)[labels] if labels.ndim == 1 else labels
+
+
+def cross_entropy(logits, labels, smoothing, weight, reduction):
+    """Term by term, as the sums in the docstring are written."""
+    losses = []
+    for row, target in zip(logits, dense(labels), strict=True):
+        log_z = np.log(sum(np.exp(row)))
+        t = (1 - smoothing) * target + smoothing / C
+        losses.append(sum(weight[c] * t[c] * (log_z - row[c]) for c in range(C)))
+    if reduction == "none":
+        return np.array(losses)
+    if reduction == "sum":
+        return sum(losses)
+    return sum(losses) / (sum(weight[i] for i in labels) if labels.ndim == 1 else B)
+
+
+def binary_cross_entropy(logits, labels, smoothing, weight, reduction):
+    t = (1 - smoothing) * dense(labels) + smoothing / C
+    p = 1 / (1 + np.exp(-logits))
+    losses = -weight * (t * np.log(p) + (1 - t) * np.log(1 - p))
+    return {"none": losses, "sum": losses.sum(), "mean": losses.mean()}[reduction]
+
+
+REFERENCE = {"CE": cross_entropy, "BCE": binary_cross_entropy}
+
+
+def tensor(array):
+    return ms.Tensor(array if array.dtype.kind == "i" else array.astype(np.float32))
+
+
+@pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
+def mode(request):
+    ms.set_context(mode=request.param)
+    yield request.param
+    ms.set_context(mode=ms.GRAPH_MODE)
+
+
+@pytest.mark.parametrize("labels", [INDICES, SOFT], ids=["indices", "soft"])
+@pytest.mark.parametrize(
+    ("smoothing", "weight", "reduction"), [(0, None, "none"), (0.1, WEIGHT, "mean"), (0.1, WEIGHT, "sum")]
+)
+@pytest.mark.parametrize("name", ["CE", "BCE"])
+def test_loss_is_its_definition(name, smoothing, weight, reduction, labels, mode):
+    loss = create_loss(name, weight=weight, reduction=reduction, label_smoothing=smoothing)
+    expected = REFERENCE[name](LOGITS, labels, smoothing, np.ones(C) if weight is None else weight, reduction)
+    np.testing.assert_allclose(loss(tensor(LOGITS), tensor(labels)).asnumpy(), expected, rtol=2e-6, atol=5e-7)
+
+
+@pytest.mark.parametrize("name", ["CE", "BCE"])
+def test_gradient_is_that_of_the_definition(name, mode):
+    loss = create_loss(name, weight=WEIGHT, label_smoothing=0.1)
+    logits = LOGITS.copy()
+    logits[0] = 0  # as an untrained classifier gives
+    gradient = ms.grad(loss)(tensor(logits), tensor(SOFT)).asnumpy()
+    expected = np.zeros((B, C))
+    for index in np.ndindex(B, C):
+        step = np.zeros((B, C))
+        step[index] = 1e-5
+        ends = [REFERENCE[name](logits + s, SOFT, 0.1, WEIGHT, "mean") for s in (step, -step)]
+        expected[index] = (ends[0] - ends[1]) / 2e-5
+    assert np.linalg.norm(gradient - expected) <= 5e-6 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", ["CE", "BCE"])
+def test_auxiliary_logits_add_their_share(name, mode):
+    both = (tensor(LOGITS), tensor(AUXILIARY))
+    main = REFERENCE[name](LOGITS, INDICES, 0, np.ones(C), "mean")
+    auxiliary = REFERENCE[name](AUXILIARY, INDICES, 0, np.ones(C), "mean")
+    weighted = create_loss(name, aux_factor=0.3)(both, tensor(INDICES))
+    np.testing.assert_allclose(float(weighted), main + 0.3 * auxiliary, rtol=1e-6)
+    np.testing.assert_allclose(float(create_loss(name)(both, tensor(INDICES))), main, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["CE", "BCE"])
+def test_half_precision_logits_are_computed_in_float32(name):
+    logits = (300 * LOGITS).astype(np.float16)  # their exponentials leave half precision's range
+    result = create_loss(name)(ms.Tensor(logits), tensor(INDICES))
+    assert result.dtype == ms.float32
+    wide = create_loss(name)(ms.Tensor(logits.astype(np.float32)), tensor(INDICES))
+    assert np.isfinite(float(wide)) and float(result) == float(wide)
+
+
+def test_pos_weight_scales_the_positive_part():
+    result = BinaryCrossEntropySmooth(pos_weight=WEIGHT, reduction="none")(tensor(LOGITS), tensor(SOFT))
+    p = 1 / (1 + np.exp(-LOGITS))
+    expected = -(WEIGHT * SOFT * np.log(p) + (1 - SOFT) * np.log(1 - p))
+    np.testing.assert_allclose(result.asnumpy(), expected, rtol=2e-6, atol=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "BCEE"}, "unknown loss 'BCEE': did you mean 'bce'"),
+        ({"label_smoothing": 1.0}, "label smoothing must be in"),
+        ({"aux_factor": -1}, "aux_factor must be at least 0"),
+        ({"reduction": "max"}, "reduction must be"),
+        ({"weight": [[1.0]]}, "one number a class"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        create_loss(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("weight", "labels", "message"),
+    [
+        (None, np.zeros(B + 1, np.int32), "labels must be"),
+        (None, np.zeros((B, C + 1)), "labels must be"),
+        (np.ones(C + 1), INDICES, "class weights"),
+    ],
+)
+def test_shapes_that_disagree_are_named(weight, labels, message, mode, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a failed compilation leaves its graph behind
+    with pytest.raises(ValueError, match=message):
+        create_loss(weight=weight)(tensor(LOGITS), tensor(labels))
