@@ -1,0 +1,126 @@
+"""Optimizers by name."""
+
+import inspect
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+import mindspore as ms
+from mindspore import nn
+
+from mindcv.optim.adam import Adam, AdamW
+from mindcv.optim.groups import parameter_groups
+from mindcv.optim.optimizer import Optimizer
+from mindcv.optim.sgd import SGD
+
+OPTIMIZERS = {"sgd": SGD, "momentum": SGD, "nesterov": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def create_optimizer(
+    model_or_params: nn.Cell | Iterable,
+    opt: str = "adam",
+    lr=1e-3,
+    weight_decay: float = 0,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay_filter: str = "disable",
+    layer_decay: float | None = None,
+    loss_scale: float = 1.0,
+    schedule_decay: float = 4e-3,
+    checkpoint_path: str = "",
+    eps: float = 1e-10,
+    **kwargs,
+) -> Optimizer:
+    """Create an optimizer, called as `optimizer(gradients)` with gradients in the order of its `parameters`.
+
+    `momentum`, `nesterov`, `schedule_decay` and `eps` act where the algorithm has such a thing. Elsewhere
+    their defaults pass, since a recipe carries them all, and any other value is an error.
+
+    Args:
+        model_or_params: a model, whose trainable parameters are taken; Parameters; or dicts (see
+            `parameter_groups`).
+        opt: sgd, momentum (the same), nesterov, adam, adamw.
+        lr: a number, or one for every step.
+        weight_decay: added to the gradient (L2) by sgd, momentum, nesterov and adam; decoupled from it, and
+            multiplied by the learning rate, in adamw.
+        momentum: of sgd, momentum and nesterov; 0 for plain gradient descent.
+        nesterov: for sgd and momentum: Nesterov's update.
+        weight_decay_filter: which parameters are spared weight decay: "disable" (none), "auto" or
+            "norm_and_bias"; see `parameter_groups`.
+        layer_decay: factor from a layer's learning rate to that of the one before; see `parameter_groups`.
+        loss_scale: what the loss was multiplied by; gradients are divided by it.
+        checkpoint_path: a checkpoint to load the optimizer's state from, by name; the model's weights in it
+            are left alone.
+        eps: added to the denominators of adam and adamw.
+        **kwargs: the algorithm's other arguments: beta1, beta2 (adam, adamw).
+
+    Raises:
+        ValueError: an unknown name or a value out of range, or a checkpoint that does not fit.
+        TypeError: an argument that the algorithm does not have.
+        FileNotFoundError: no such checkpoint.
+    """
+    name = opt.lower()
+    if name not in OPTIMIZERS:
+        near = get_close_matches(name, OPTIMIZERS, cutoff=0.3)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "there is no such optimizer."
+        raise ValueError(f"unknown optimizer {opt!r}: {hint} Known: {', '.join(OPTIMIZERS)}")
+    options = {
+        "momentum": momentum,
+        "nesterov": nesterov or name == "nesterov",
+        "schedule_decay": schedule_decay,
+        "eps": eps,
+    }
+    optimizer = OPTIMIZERS[name](
+        parameter_groups(model_or_params, lr, weight_decay, weight_decay_filter, layer_decay),
+        learning_rate=lr,
+        loss_scale=loss_scale,
+        **_accepted(name, options, kwargs),
+    )
+    if checkpoint_path:
+        load_state(optimizer, checkpoint_path)
+    return optimizer
+
+
+def _accepted(name: str, options: dict, extra: dict) -> dict:
+    """The options that the algorithm takes; an error for an option that was set and would do nothing."""
+    own = inspect.signature(OPTIMIZERS[name]).parameters.keys()
+    own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
+    for key in extra:
+        if key not in own:
+            raise TypeError(
+                f"{name} has no argument {key!r}; it takes {', '.join(sorted(own)) or 'no other'}"
+            )
+    defaults = inspect.signature(create_optimizer).parameters
+    for key, value in options.items():
+        if key not in own and value != defaults[key].default:
+            raise ValueError(
+                f"{name} has no {key}, so {key}={value} would do nothing: leave it at {defaults[key].default}"
+            )
+    return {**{key: value for key, value in options.items() if key in own}, **extra}
+
+
+def load_state(optimizer: Optimizer, path: str | Path) -> None:
+    """Load the optimizer's state from a checkpoint that holds every part of it, by name.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a part of the state is missing or has another shape; nothing is loaded then.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no optimizer checkpoint {path}")
+    saved = ms.load_checkpoint(str(path))
+    state = optimizer.state_parameters()
+    missing = [name for name in state if name not in saved]
+    if missing:
+        raise ValueError(
+            f"{path} is no state of this optimizer: it lacks {len(missing)} of {len(state)} parts, "
+            f"the first is {missing[0]!r}"
+        )
+    for name, parameter in state.items():
+        if saved[name].shape != parameter.shape:
+            raise ValueError(
+                f"{path} does not fit this optimizer: {name!r} has shape {saved[name].shape} there, "
+                f"{parameter.shape} here"
+            )
+    for name, parameter in state.items():
+        parameter.set_data(saved[name].value())
