@@ -1,9 +1,29 @@
 """Optimizers, called as `optimizer(gradients)`: one gradient a parameter, in the order of `parameters`."""
 
+from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
+from mindcv.optim.adan import Adan
 from mindcv.optim.factory import create_optimizer, load_state
 from mindcv.optim.groups import parameter_groups
+from mindcv.optim.lamb import Lamb
+from mindcv.optim.lion import Lion
+from mindcv.optim.nadam import NAdam
 from mindcv.optim.optimizer import Optimizer
+from mindcv.optim.rmsprop import RMSProp
 from mindcv.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "create_optimizer", "load_state", "parameter_groups"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adan",
+    "Lamb",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RMSProp",
+    "create_optimizer",
+    "load_state",
+    "parameter_groups",
+]

@@ -2,11 +2,10 @@
 
 import math
 
-import mindspore as ms
 import numpy as np
 from mindspore import ops
 
-from mindcv.optim.optimizer import Optimizer, check_range
+from mindcv.optim.optimizer import Optimizer, check_range, log_of, one_minus_power, with_l2
 
 
 class Adam(Optimizer):
@@ -28,26 +27,25 @@ class Adam(Optimizer):
     ):
         check_range(0, 1, beta1=beta1, beta2=beta2)
         check_range(0, math.inf, eps=eps)
-        super().__init__(params, learning_rate, weight_decay, loss_scale)
+        super().__init__(params, learning_rate, weight_decay, loss_scale, slots=("moment1", "moment2"))
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
-        self.log_beta1, self.log_beta2 = log_float32(beta1), log_float32(beta2)
-        self.moment1 = self.slot("moment1")
-        self.moment2 = self.slot("moment2")
+        # of β as the float32 kernel has it: 1 - βᵗ then agrees with its moments
+        self.log_beta1, self.log_beta2 = (log_of(float(np.float32(beta))) for beta in (beta1, beta2))
         self.adam = ops.Adam()
 
-    @ms.jit
-    def construct(self, gradients):
-        rates, gradients = self.begin(gradients)
-        step = self.step()
+    def shared(self, step, gradients):
+        root = ops.sqrt(one_minus_power(step, self.log_beta2))
+        return root / one_minus_power(step, self.log_beta1), self.eps * root
+
+    def update(self, shared, rate, decay, parameter, moment1, moment2, gradient):
         if not self.decoupled:
-            gradients = self.with_l2(gradients)
-        root = ops.sqrt(-ops.expm1(step * self.log_beta2))
-        correction = root / -ops.expm1(step * self.log_beta1)
-        update = ops.partial(
-            _update, self.adam, self.decoupled, self.beta1, self.beta2, self.eps * root, correction
-        )
-        return self.hyper_map(
-            update, rates, self.decays, self.parameters, self.moment1, self.moment2, gradients
+            gradient = with_l2(decay, parameter, gradient)
+        elif decay > 0:
+            ops.assign(parameter, parameter * (1 - rate * decay))
+        correction, eps = shared
+        # beta powers of 0 keep the kernel from correcting the rate once more
+        return self.adam(
+            parameter, moment1, moment2, 0.0, 0.0, rate * correction, self.beta1, self.beta2, eps, gradient
         )
 
 
@@ -58,15 +56,3 @@ class AdamW(Adam):
     """
 
     decoupled = True
-
-
-def _update(adam, decoupled, beta1, beta2, eps, correction, rate, decay, parameter, m, v, gradient):
-    if decoupled and decay > 0:
-        ops.assign(parameter, parameter * (1 - rate * decay))
-    # beta powers of 0: the bias correction is in the rate already
-    return adam(parameter, m, v, 0.0, 0.0, rate * correction, beta1, beta2, eps, gradient)
-
-
-def log_float32(beta: float) -> float:
-    """ln of beta as float32 kernels see it: 1 - βᵗ = -expm1(t·ln β) then agrees with their moments."""
-    return math.log(np.float32(beta)) if beta > 0 else -math.inf

@@ -8,12 +8,30 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import nn
 
+from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
+from mindcv.optim.adan import Adan
 from mindcv.optim.groups import parameter_groups
+from mindcv.optim.lamb import Lamb
+from mindcv.optim.lion import Lion
+from mindcv.optim.nadam import NAdam
 from mindcv.optim.optimizer import Optimizer
+from mindcv.optim.rmsprop import RMSProp
 from mindcv.optim.sgd import SGD
 
-OPTIMIZERS = {"sgd": SGD, "momentum": SGD, "nesterov": SGD, "adam": Adam, "adamw": AdamW}
+OPTIMIZERS = {
+    "sgd": SGD,
+    "momentum": SGD,
+    "nesterov": SGD,
+    "adam": Adam,
+    "adamw": AdamW,
+    "nadam": NAdam,
+    "rmsprop": RMSProp,
+    "adagrad": Adagrad,
+    "lion": Lion,
+    "adan": Adan,
+    "lamb": Lamb,
+}
 
 
 def create_optimizer(
@@ -39,11 +57,11 @@ def create_optimizer(
     Args:
         model_or_params: a model, whose trainable parameters are taken; Parameters; or dicts (see
             `parameter_groups`).
-        opt: sgd, momentum (the same), nesterov, adam, adamw.
+        opt: sgd, momentum (the same), nesterov, adam, adamw, nadam, rmsprop, adagrad, lion, adan or lamb.
         lr: a number, or one for every step.
-        weight_decay: added to the gradient (L2) by sgd, momentum, nesterov and adam; decoupled from it, and
-            multiplied by the learning rate, in adamw.
-        momentum: of sgd, momentum and nesterov; 0 for plain gradient descent.
+        weight_decay: part of the gradient (L2) in sgd, momentum, nesterov, adam, nadam, rmsprop and adagrad;
+            decoupled from it, and times the learning rate, in adamw, lion, adan and lamb.
+        momentum: of sgd, momentum, nesterov and rmsprop; 0 for none.
         nesterov: for sgd and momentum: Nesterov's update.
         weight_decay_filter: which parameters are spared weight decay: "disable" (none), "auto" or
             "norm_and_bias"; see `parameter_groups`.
@@ -51,8 +69,10 @@ def create_optimizer(
         loss_scale: what the loss was multiplied by; gradients are divided by it.
         checkpoint_path: a checkpoint to load the optimizer's state from, by name; the model's weights in it
             are left alone.
-        eps: added to the denominators of adam and adamw.
-        **kwargs: the algorithm's other arguments: beta1, beta2 (adam, adamw).
+        schedule_decay: how fast nadam's momentum rises.
+        eps: added to the denominator of every adaptive algorithm (so not of sgd's kin and lion).
+        **kwargs: the algorithm's other arguments: beta1 and beta2 (adam, adamw, nadam, lion, adan, lamb),
+            beta3 and no_prox (adan), decay (rmsprop), max_grad_norm (lamb).
 
     Raises:
         ValueError: an unknown name or a value out of range, or a checkpoint that does not fit.

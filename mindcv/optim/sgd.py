@@ -1,9 +1,8 @@
 """Stochastic gradient descent, plain, with momentum or with Nesterov's."""
 
-import mindspore as ms
 from mindspore import ops
 
-from mindcv.optim.optimizer import Optimizer, check_range
+from mindcv.optim.optimizer import Optimizer, check_range, with_l2
 
 
 class SGD(Optimizer):
@@ -21,35 +20,20 @@ class SGD(Optimizer):
         check_range(0, 1, momentum=momentum)
         if nesterov and momentum == 0:
             raise ValueError("Nesterov's update needs a momentum over 0, got 0")
-        super().__init__(params, learning_rate, weight_decay, loss_scale)
+        slots = ("velocity",) if momentum > 0 else ()
+        super().__init__(params, learning_rate, weight_decay, loss_scale, slots)
         self.momentum = momentum
-        self.velocity = self.slot("velocity") if momentum > 0 else None
         self.nesterov = nesterov
         self.apply_momentum = ops.ApplyMomentum()
 
-    @ms.jit
-    def construct(self, gradients):
-        rates, gradients = self.begin(gradients)
-        gradients = self.with_l2(gradients)
-        if self.velocity is None:
-            return self.hyper_map(_descend, rates, self.parameters, gradients)
-        if self.nesterov:
-            update = ops.partial(_look_ahead, self.momentum)
-        else:
-            update = ops.partial(_roll, self.apply_momentum, self.momentum)
-        return self.hyper_map(update, rates, self.parameters, self.velocity, gradients)
-
-
-def _descend(rate, parameter, gradient):
-    return ops.assign_sub(parameter, rate * gradient)
-
-
-def _roll(apply_momentum, momentum, rate, parameter, velocity, gradient):
-    return apply_momentum(parameter, velocity, rate, gradient, momentum)
-
-
-def _look_ahead(momentum, rate, parameter, velocity, gradient):
-    # not ApplyMomentum(use_nesterov=True), which on a CPU computes plain momentum
-    moved = momentum * velocity + gradient
-    ops.assign(velocity, moved)
-    return ops.assign_sub(parameter, rate * (gradient + momentum * moved))
+    def update(self, shared, rate, decay, parameter, *velocity_and_gradient):
+        gradient = with_l2(decay, parameter, velocity_and_gradient[-1])
+        if self.momentum == 0:
+            return ops.assign_sub(parameter, rate * gradient)
+        velocity = velocity_and_gradient[0]
+        if not self.nesterov:
+            return self.apply_momentum(parameter, velocity, rate, gradient, self.momentum)
+        # not ApplyMomentum(use_nesterov=True), which on a CPU computes plain momentum
+        moved = self.momentum * velocity + gradient
+        ops.assign(velocity, moved)
+        return ops.assign_sub(parameter, rate * (gradient + self.momentum * moved))

@@ -12,6 +12,12 @@ SETTINGS = {
     "nesterov": {"lr": 0.1, "weight_decay": 0.01},
     "adam": {"lr": 0.01, "weight_decay": 0.01, "eps": 1e-8},
     "adamw": {"lr": 0.01, "weight_decay": 0.05, "eps": 1e-8},
+    "nadam": {"lr": 0.01, "eps": 1e-8},
+    "rmsprop": {"lr": 0.01, "eps": 1e-8},
+    "adagrad": {"lr": 0.1},
+    "lion": {"lr": 0.01, "weight_decay": 0.05},
+    "adan": {"lr": 0.01, "weight_decay": 0.02, "eps": 1e-8},
+    "lamb": {"lr": 0.01, "weight_decay": 0.05, "eps": 1e-6},
 }
 
 
