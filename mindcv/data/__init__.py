@@ -1,0 +1,30 @@
+"""From image files to batches: `create_dataset`, `create_transforms`, `create_loader`."""
+
+from mindcv.data.dataset import ImageDataset, create_dataset, usable_workers
+from mindcv.data.datasets import default_val_split, is_encoded, open_source
+from mindcv.data.erasing import RandomErasing
+from mindcv.data.loader import create_loader
+from mindcv.data.mixup import Mixup
+from mindcv.data.normalize import Normalize
+from mindcv.data.odd_images import UnreadableImage
+from mindcv.data.sampler import epoch_order, seed_pipeline
+from mindcv.data.transforms import create_transforms
+from mindcv.download import get_dataset_download_root
+
+__all__ = [
+    "ImageDataset",
+    "Mixup",
+    "Normalize",
+    "RandomErasing",
+    "UnreadableImage",
+    "create_dataset",
+    "create_loader",
+    "create_transforms",
+    "default_val_split",
+    "epoch_order",
+    "get_dataset_download_root",
+    "is_encoded",
+    "open_source",
+    "seed_pipeline",
+    "usable_workers",
+]

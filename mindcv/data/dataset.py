@@ -1,0 +1,152 @@
+"""`create_dataset`: a source of images as the head of a MindSpore pipeline."""
+
+import logging
+import os
+from collections.abc import Sequence
+
+import mindspore.dataset as ds
+import numpy as np
+
+from mindcv.data.datasets import Source, open_source
+from mindcv.data.sampler import EpochSampler, seed_pipeline
+
+logger = logging.getLogger("mindcv")
+
+
+class ImageDataset(ds.GeneratorDataset):
+    """Columns "image", (n,) uint8 file bytes or (H, W, 3) uint8 pixels, and "label", int32, read by threads.
+
+    Attributes:
+        source: where the images come from, with `class_names`, `splits` and `encoded`.
+        seed, shard_id: what its order and its pipeline's random numbers follow from, together with `epoch`.
+    """
+
+    def __init__(
+        self, source: Source, sampler: EpochSampler, seed: int, shard_id: int, num_parallel_workers: int
+    ):
+        self.seed, self.shard_id = seed, shard_id
+        super().__init__(
+            source,
+            ["image", "label"],
+            sampler=sampler,
+            num_parallel_workers=num_parallel_workers,
+            python_multiprocessing=False,
+        )
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, from 0, that the next pass shows."""
+        return self.sampler.clock.now
+
+    def pre_parse(self, getter_mode: bool) -> None:
+        """MindSpore's hook before it builds a pipeline; a getter builds one only to look at its shapes."""
+        super().pre_parse(getter_mode)
+        self.sampler.peeking = getter_mode
+        seed_pipeline(self.seed, self.epoch, self.shard_id)
+
+
+class Padded:
+    """A source with one entry past its end: image 0 with label -1, which metrics leave out."""
+
+    def __init__(self, source: Source):
+        self._source = source
+
+    def __getattr__(self, name: str):
+        if name == "_source":  # not there yet, in a copy being made
+            raise AttributeError(name)
+        return getattr(self._source, name)
+
+    def __len__(self) -> int:
+        return len(self._source) + 1
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
+        return (self._source[0][0], np.int32(-1)) if i == len(self._source) else self._source[i]
+
+
+def create_dataset(
+    name: str = "",
+    root: str | None = None,
+    split: str = "train",
+    shuffle: bool = True,
+    num_samples: int | None = None,
+    num_shards: int | None = None,
+    shard_id: int | None = None,
+    num_parallel_workers: int | None = None,
+    download: bool = False,
+    num_aug_repeats: int = 0,
+    *,
+    seed: int = 42,
+    epoch: int = 0,
+    pad_to: int = 1,
+    class_names: Sequence[str] | None = None,
+) -> ImageDataset:
+    """The images and labels of a data set, in the order of an epoch.
+
+    Each pass shows the next epoch: the order, and the random numbers of operations mapped on it, follow from
+    `seed` and the epoch alone (and `num_parallel_workers` of the operations, for MindSpore draws per worker).
+    To repeat or to resume epoch e exactly, build the pipeline with `epoch=e`; within an iterator of several
+    passes, the operations' random numbers run on from its first.
+
+    Args:
+        name, root, split, download, class_names: see `mindcv.data.open_source`. shuffle: a new order each
+        epoch; else that of the source. num_samples: images an epoch, over all shards (None: all). num_shards,
+        shard_id: share the epoch between that many devices, and which of them this one is; see `epoch_order`.
+        num_parallel_workers: threads that read files. num_aug_repeats: repeated augmentation; not there yet,
+        must be 0. pad_to: fill the epoch up to a multiple of this with images labelled -1. `batch_size *
+        num_shards` gives every
+            device equal whole batches that hold every image once.
+
+    Raises:
+        ValueError, FileNotFoundError: the data set is not there or an argument makes no sense.
+    """
+    if num_aug_repeats:
+        raise ValueError("num_aug_repeats (repeated augmentation) is not there yet: pass 0")
+    if (num_shards is None) != (shard_id is None):
+        raise ValueError(f"num_shards and shard_id go together, got {num_shards} and {shard_id}")
+    num_shards, shard_id = num_shards or 1, shard_id or 0
+    if not 0 <= shard_id < num_shards:
+        raise ValueError(f"shard_id must be 0 to {num_shards - 1}, got {shard_id}")
+    if pad_to < 1:
+        raise ValueError(f"pad_to must be 1 or more, got {pad_to}")
+    source = open_source(name, root, split, download, class_names)
+    if num_samples is not None and not 0 < num_samples <= len(source):
+        raise ValueError(
+            f"num_samples must be 1 to {len(source)}, the images in {name} {split}, got {num_samples}"
+        )
+    sampler = EpochSampler(
+        len(source),
+        epoch,
+        seed=seed,
+        shuffle=shuffle,
+        num_samples=num_samples,
+        pad_to=pad_to,
+        num_shards=num_shards,
+        shard_id=shard_id,
+    )
+    padded = source if pad_to == 1 else Padded(source)
+    return ImageDataset(padded, sampler, seed, shard_id, usable_workers(num_parallel_workers))
+
+
+def usable_workers(num_parallel_workers: int | None) -> int:
+    """`num_parallel_workers`, or as many as the machine has cores: for None, and if more are asked for, which
+    MindSpore refuses.
+
+    Raises:
+        ValueError: it is less than 1.
+    """
+    cores = os.cpu_count() or 1
+    if num_parallel_workers is None:
+        return cores
+    if num_parallel_workers < 1:
+        raise ValueError(f"num_parallel_workers must be 1 or more, got {num_parallel_workers}")
+    if num_parallel_workers > cores:
+        _notice(
+            f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}"
+        )
+    return min(num_parallel_workers, cores)
+
+
+def _notice(message: str, seen: set = set()) -> None:  # noqa: B006
+    if message not in seen:
+        seen.add(message)
+        logger.warning(message)

@@ -1,0 +1,18 @@
+"""The handwritten digits that ship with the package (see DIGITS.md)."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mindcv.data.datasets.arrays import ArraySource, check_split
+
+SPLITS = ("train", "val")
+
+
+def open_digits(split: str) -> ArraySource:
+    """1,438 `train` or 359 `val` images of 8×8 pixels, white ink on black, 10 classes."""
+    check_split(split, SPLITS, "digits")
+    with np.load(Path(__file__).with_name("digits.npz")) as digits:
+        chosen = digits["held_out"] == (split == "val")
+        images = np.round(digits["images"][chosen] * (255 / 16)).astype(np.uint8)
+        return ArraySource(images, digits["labels"][chosen], [str(digit) for digit in range(10)], SPLITS)

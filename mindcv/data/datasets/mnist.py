@@ -1,0 +1,60 @@
+"""MNIST (LeCun, Cortes, Burges 1998) in its IDX format, gzipped as published or unpacked.
+
+An IDX file is a big-endian header (two zero bytes, a type code, 8 for unsigned bytes, the number of
+dimensions, then each dimension as four bytes) and the values.
+"""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from mindcv.data.datasets.arrays import ArraySource, check_split
+from mindcv.download import fetch
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+_PREFIX = {"train": "train", "test": "t10k"}
+_MD5 = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+
+
+def open_mnist(root: str, split: str, download: bool) -> ArraySource:
+    """The `train` (60,000) or `test` (10,000) images, 28×28, white ink on black; `root` holds the files."""
+    check_split(split, list(_PREFIX), "MNIST")
+    images = read_idx(_locate(Path(root), f"{_PREFIX[split]}-images-idx3-ubyte", download), dims=3)
+    labels = read_idx(_locate(Path(root), f"{_PREFIX[split]}-labels-idx1-ubyte", download), dims=1)
+    if len(images) != len(labels):
+        raise ValueError(f"MNIST in {root}: {len(images)} {split} images, but {len(labels)} labels")
+    return ArraySource(images, labels, [str(digit) for digit in range(10)], list(_PREFIX))
+
+
+def _locate(root: Path, name: str, download: bool) -> Path:
+    for path in (root / name, root / f"{name}.gz"):
+        if path.is_file():
+            return path
+    if not download:
+        raise FileNotFoundError(
+            f"no {name}[.gz] in {root}: pass download=True, or put MNIST's four files there"
+        )
+    urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
+    return fetch(urls, root / f"{name}.gz", md5=_MD5[f"{name}.gz"])
+
+
+def read_idx(path: Path, dims: int) -> np.ndarray:
+    """An IDX file of unsigned bytes with `dims` dimensions. Raises ValueError if it is anything else."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    header = 4 + 4 * dims
+    if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):
+        raise ValueError(f"{path}: not an IDX file of unsigned bytes in {dims} dimensions; fetch it again")
+    shape = struct.unpack(f">{dims}I", data[4:header])
+    if len(data) - header != np.prod(shape):
+        raise ValueError(f"{path}: {len(data) - header} values where its header says {shape}; fetch it again")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,122 @@
+"""`create_loader`: batches of images ready for a model."""
+
+from collections.abc import Callable
+
+import mindspore.dataset as ds
+import numpy as np
+
+from mindcv.data.dataset import ImageDataset, usable_workers
+from mindcv.data.mixup import Mixup
+from mindcv.data.sampler import stream
+from mindcv.data.transforms import create_transforms
+
+
+def create_loader(
+    dataset: ds.Dataset,
+    batch_size: int,
+    drop_remainder: bool = False,
+    is_training: bool = False,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    cutmix_prob: float = 0.0,
+    num_classes: int = 1000,
+    transform: Callable | list | None = None,
+    target_transform: Callable | list | None = None,
+    num_parallel_workers: int | None = None,
+    python_multiprocessing: bool = False,
+    separate: bool = False,
+) -> ds.Dataset:
+    """Batches of a data set with columns "image" and "label".
+
+    Args:
+        dataset: from `create_dataset`, or any MindSpore data set with these two columns. batch_size: images a
+            batch. drop_remainder: leave out a last batch that is not full. is_training: chooses the default
+            `transform`; mixing is for training alone. mixup, cutmix: α of each, 0 for none; both on: either
+            with probability 1/2. See `Mixup`. cutmix_prob: probability that a batch is mixed at all, by
+            either. num_classes: width of the soft labels that mixing gives. transform: operations on "image";
+            those of `create_transforms` by default. What is marked `batchwise`, at the
+            list's end, is applied to whole batches.
+        target_transform: operations on "label". num_parallel_workers: threads for `transform` (see
+            `usable_workers`). Random numbers differ with their number. python_multiprocessing: put the
+            batches' Python work into a process of its own. separate: augmentation splits; not there yet, must
+            be False.
+
+    Returns:
+        A data set of image (B, 3, H, W) float32 and label (B,) int32, or (B, num_classes) float32 when
+        mixing. Labels are not smoothed; that is the loss's part.
+
+    Raises:
+        ValueError: too few images for one batch, or arguments that do not go together.
+    """
+    if separate:
+        raise ValueError("separate: augmentation splits are not there yet; pass separate=False")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
+    size = dataset.get_dataset_size()
+    if drop_remainder and size < batch_size:
+        raise ValueError(
+            f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it"
+        )
+    mix = _mixing(mixup, cutmix, cutmix_prob, num_classes, is_training)
+    head = _head(dataset)
+    if transform is None:
+        if not isinstance(head, ImageDataset):
+            raise ValueError(
+                "a data set that is not create_dataset's needs a transform, from create_transforms"
+            )
+        transform = create_transforms("folder" if head.source.encoded else "digits", is_training=is_training)
+    operations = transform if isinstance(transform, list) else [transform]
+    batchwise = [operation for operation in operations if getattr(operation, "batchwise", False)]
+    single = operations[: len(operations) - len(batchwise)]
+    if any(getattr(operation, "batchwise", False) for operation in single):
+        raise ValueError("Normalize and RandomErasing go last in transform: they work on whole batches")
+    workers = usable_workers(num_parallel_workers)
+    if single:
+        dataset = dataset.map(single, "image", num_parallel_workers=workers)
+    if target_transform is not None:
+        dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)
+    return dataset.batch(
+        batch_size,
+        drop_remainder,
+        num_parallel_workers=1,
+        per_batch_map=_Finish(batchwise, mix, head),
+        input_columns=["image", "label"],
+        python_multiprocessing=python_multiprocessing,
+    )
+
+
+def _mixing(mixup: float, cutmix: float, prob: float, num_classes: int, is_training: bool) -> Mixup | None:
+    if mixup == cutmix == 0:
+        return None
+    if not is_training:
+        raise ValueError(
+            f"mixup {mixup} and cutmix {cutmix} are for training: pass is_training=True, or 0 for both"
+        )
+    if prob == 0:
+        raise ValueError(f"mixup {mixup} and cutmix {cutmix} would never act: pass cutmix_prob above 0")
+    return Mixup(mixup, cutmix, prob=prob, label_smoothing=0.0, num_classes=num_classes)
+
+
+def _head(dataset: ds.Dataset) -> ds.Dataset:
+    while dataset.children:
+        dataset = dataset.children[0]
+    return dataset
+
+
+class _Finish:
+    """What is done to whole batches, with random numbers that follow from seed, epoch, shard and batch."""
+
+    def __init__(self, operations: list, mix: Mixup | None, head: ds.Dataset):
+        self.operations, self.mix = operations, mix
+        if isinstance(head, ImageDataset):
+            self.seed, self.shard_id, self.clock = head.seed, head.shard_id, head.sampler.clock
+        else:
+            self.seed, self.shard_id, self.clock = ds.config.get_seed(), 0, None
+
+    def __call__(self, images: list[np.ndarray], labels: list[np.ndarray], info: ds.BatchInfo):
+        epoch = info.get_epoch_num() + (self.clock.began if self.clock else 0)
+        rng = stream(self.seed, epoch, self.shard_id, info.get_batch_num())
+        for operation in self.operations:
+            images = operation(images, rng)
+        images, labels = np.asarray(images), np.stack(labels)
+        return self.mix(images, labels, rng) if self.mix else (images, labels)

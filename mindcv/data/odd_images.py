@@ -1,0 +1,77 @@
+"""Image files as a viewer shows them, whatever is in them.
+
+MindSpore's C++ decoder reads plain JPEG and PNG files right: grey, palette, 1-bit, 16-bit and CMYK ones too.
+But it ignores EXIF orientation, drops alpha, knows no WebP and GIF, gives no file name when it fails, writes
+the file it failed on into the working folder, and a JPEG that ends inside its header kills the process. So
+Pillow looks at every header first (40 to 60 µs), what is plain goes on untouched, and the rest is read by
+Pillow and handed on as BMP bytes.
+"""
+
+import io
+import os
+
+import numpy as np
+from PIL import Image, ImageOps
+
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+_JPEG_END = b"\xff\xd9"
+
+
+class UnreadableImage(ValueError):
+    """A file that is no image, is broken, or is larger than Pillow's limit of 179 million pixels."""
+
+
+def as_viewed(path: str | os.PathLike) -> np.ndarray:
+    """The bytes (n,) uint8 of an encoded image that MindSpore decodes to what a viewer shows of the file.
+
+    EXIF orientation is applied, transparency is laid over white (as a page or a viewer does), 16 bits and
+    floats in 0..1 are scaled to 8 bits, and of an animation the first frame is taken.
+
+    Raises:
+        UnreadableImage: naming the file and what is wrong with it.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        with Image.open(io.BytesIO(data)) as image:
+            if not _is_plain(image, data):
+                data = _bmp(image)
+    except Exception as error:  # Pillow's decoders raise whatever they run into
+        raise UnreadableImage(f"cannot read image {os.fspath(path)}: {_reason(error)}") from error
+    return np.frombuffer(data, np.uint8)
+
+
+def _is_plain(image: Image.Image, data: bytes) -> bool:
+    """Whether the C++ decoder reads `data` whole and right. A PNG's checksums are verified on the way."""
+    if _is_transparent(image):
+        return False
+    if image.format in ("JPEG", "MPO"):  # MPO is a JPEG with further pictures behind it
+        upright = image.getexif().get(_ORIENTATION, 1) == 1
+        return upright and image.mode in ("L", "RGB") and data.endswith(_JPEG_END)
+    if image.format == "PNG" and b"eXIf" not in data:
+        image.verify()
+        return True
+    return False
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+
+
+def _bmp(image: Image.Image) -> bytes:
+    image = ImageOps.exif_transpose(image)
+    if _is_transparent(image):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode.startswith(("I", "F")):
+        pixels = np.asarray(image, np.float32) * (255 if image.mode == "F" else 255 / 65535)
+        image = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+    out = io.BytesIO()
+    image.convert("RGB").save(out, "BMP")
+    return out.getvalue()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is no image, or ends before its header does"
+    return str(error).split("\n")[0] or type(error).__name__

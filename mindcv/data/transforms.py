@@ -1,0 +1,163 @@
+"""`create_transforms`: what is done to an image between the file and the model."""
+
+import functools
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from mindspore.dataset import vision
+
+from mindcv.data.datasets import is_encoded
+from mindcv.data.erasing import RandomErasing
+from mindcv.data.normalize import Normalize
+
+INTERPOLATIONS = {
+    "nearest": vision.Inter.NEAREST,
+    "bilinear": vision.Inter.BILINEAR,
+    "bicubic": vision.Inter.BICUBIC,
+    "area": vision.Inter.AREA,
+    "pilcubic": vision.Inter.PILCUBIC,
+}
+
+# The options of a recipe, with MindCV's names and defaults.
+OPTIONS = {
+    "scale": (0.08, 1.0),
+    "ratio": (0.75, 1.333),
+    "hflip": 0.5,
+    "vflip": 0.0,
+    "color_jitter": 0.4,
+    "interpolation": "bilinear",
+    "re_prob": 0.0,
+    "re_scale": (0.02, 0.33),
+    "re_ratio": (0.3, 3.3),
+    "re_value": 0,
+    "re_max_attempts": 10,
+    "mean": (123.675, 116.28, 103.53),
+    "std": (58.395, 57.12, 57.375),
+    "crop_pct": 0.875,
+}
+
+
+def create_transforms(
+    dataset_name: str = "",
+    image_resize: int | Sequence[int] = 224,
+    is_training: bool = False,
+    auto_augment: str | None = None,
+    separate: bool = False,
+    **kwargs,
+) -> list:
+    """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32.
+
+    Training: a random part of the image, resized; flips; colour jitter; normalised; random erasing.
+        Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
+        normalised. One set of options serves both.
+
+    Args:
+        dataset_name: tells whether images come as files to be decoded (folders) or as pixels. image_resize:
+            input size in pixels, of a square or as (height, width). auto_augment, separate: augmentation
+            policies and splits; not there yet, must be None and False. scale: range of the part's area, as a
+            share of the image's. ratio: range of the part's width / height. hflip, vflip: probability of
+            mirroring left-right, top-bottom. color_jitter: strength of brightness, contrast and saturation
+            changes (0.4: factors 0.6 to 1.4), one number or
+            one each, a fourth for hue (0 to 0.5); 0 or None for none.
+        interpolation: nearest, bilinear, bicubic, area, or pilcubic (Pillow's antialiased bicubic).
+        re_prob, re_scale, re_ratio, re_value, re_max_attempts: see `RandomErasing`.
+        mean, std: per channel, in units of pixel values 0..255.
+        crop_pct: input size divided by the size resized to, in evaluation.
+
+    Raises:
+        ValueError: a value out of range, or something that is not there yet.
+        TypeError: an unknown option.
+    """
+    for name in kwargs:
+        if name not in OPTIONS:
+            near = get_close_matches(name, OPTIONS, n=1)
+            raise TypeError(
+                f"create_transforms: unknown option {name!r}"
+                + (f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(OPTIONS)}")
+            )
+    if auto_augment is not None:
+        raise ValueError(f"auto_augment {auto_augment!r}: policies are not there yet; pass auto_augment none")
+    if separate:
+        raise ValueError("separate: augmentation splits are not there yet; pass separate=False")
+    option = {**OPTIONS, **kwargs}
+    if option["interpolation"] not in INTERPOLATIONS:
+        raise ValueError(
+            f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {option['interpolation']!r}"
+        )
+    height, width = (image_resize, image_resize) if np.isscalar(image_resize) else image_resize
+    views = _training_view if is_training else _evaluation_view
+    operations = [
+        *views(
+            is_encoded(dataset_name),
+            (int(height), int(width)),
+            INTERPOLATIONS[option["interpolation"]],
+            option,
+        ),
+        vision.HWC2CHW(),
+        Normalize(option["mean"], option["std"]),
+    ]
+    if is_training and option["re_prob"]:
+        erasing = {name: option[f"re_{name}"] for name in ("prob", "scale", "ratio", "value", "max_attempts")}
+        operations.append(RandomErasing(**erasing))
+    return operations
+
+
+def _training_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
+    crop = vision.RandomCropDecodeResize if encoded else vision.RandomResizedCrop
+    operations = [crop(size, tuple(option["scale"]), tuple(option["ratio"]), interpolation)]
+    if option["hflip"] or option["vflip"]:
+        operations.append(_flips(option["hflip"], option["vflip"]))
+    if option["color_jitter"] and np.any(option["color_jitter"]):
+        operations.append(_color_jitter(option["color_jitter"]))
+    return operations
+
+
+def _flips(hflip: float, vflip: float) -> vision.RandomSelectSubpolicy:
+    """Both flips as one operation.
+
+    MindSpore starts the random numbers of all operations alike, so two that draw equally many an image move
+    together: `RandomHorizontalFlip` and `RandomVerticalFlip` would always flip the same images. In one
+    operation they draw one after the other, and the idle entries make it draw more than any other operation
+    does.
+    """
+    flips = [(vision.HorizontalFlip(), hflip), (vision.VerticalFlip(), vflip)]
+    idle = [(vision.HorizontalFlip(), 0.0)] * 6
+    return vision.RandomSelectSubpolicy([flips + idle])
+
+
+def _color_jitter(strength: float | Sequence[float]) -> vision.RandomColorAdjust:
+    strengths = [strength] * 3 if np.isscalar(strength) else list(strength)
+    if not 3 <= len(strengths) <= 4:
+        raise ValueError(
+            "color_jitter must be one number, or one each for brightness, contrast, saturation (and hue), "
+            f"got {strength}"
+        )
+    *factors, hue = strengths if len(strengths) == 4 else [*strengths, 0]
+    ranges = [(max(0.0, 1 - factor), 1 + factor) for factor in factors]
+    return vision.RandomColorAdjust(*ranges, hue=(-hue, hue))
+
+
+def _evaluation_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
+    if not 0 < option["crop_pct"] <= 1:
+        raise ValueError(f"crop_pct must be above 0 and at most 1, got {option['crop_pct']}")
+    height, width = (int(side / option["crop_pct"]) for side in size)
+    resize = vision.Resize(height, interpolation) if height == width else Cover(height, width, interpolation)
+    return [*([vision.Decode()] if encoded else []), resize, vision.CenterCrop(size)]
+
+
+class Cover:
+    """Resize an image, keeping its proportions, to the smallest size that covers `height` × `width`.
+
+    MindSpore's own `Resize` knows the shorter side alone, which serves a square.
+    """
+
+    def __init__(self, height: int, width: int, interpolation: vision.Inter):
+        self.height, self.width = height, width
+        self._resize = functools.lru_cache(maxsize=256)(lambda *size: vision.Resize(size, interpolation))
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """(h, w, 3) uint8 to (H, W, 3) uint8, H >= `height`, W >= `width`, one of them equal."""
+        height, width = image.shape[:2]
+        scale = max(self.height / height, self.width / width)
+        return self._resize(max(self.height, int(height * scale)), max(self.width, int(width * scale)))(image)
