@@ -6,7 +6,7 @@ from mindcv.data.erasing import RandomErasing
 from mindcv.data.loader import create_loader
 from mindcv.data.mixup import Mixup
 from mindcv.data.normalize import Normalize
-from mindcv.data.odd_images import UnreadableImage
+from mindcv.data.odd_images import UnreadableImage, unreadable
 from mindcv.data.sampler import epoch_order, seed_pipeline
 from mindcv.data.transforms import create_transforms
 from mindcv.download import get_dataset_download_root
@@ -26,5 +26,6 @@ __all__ = [
     "is_encoded",
     "open_source",
     "seed_pipeline",
+    "unreadable",
     "usable_workers",
 ]

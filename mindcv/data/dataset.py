@@ -1,5 +1,6 @@
 """`create_dataset`: a source of images as the head of a MindSpore pipeline."""
 
+import functools
 import logging
 import os
 from collections.abc import Sequence
@@ -18,13 +19,10 @@ class ImageDataset(ds.GeneratorDataset):
 
     Attributes:
         source: where the images come from, with `class_names`, `splits` and `encoded`.
-        seed, shard_id: what its order and its pipeline's random numbers follow from, together with `epoch`.
+        sampler: which image is shown when; the pipeline's random numbers follow from its `seed` and `shard_id` too.
     """
 
-    def __init__(
-        self, source: Source, sampler: EpochSampler, seed: int, shard_id: int, num_parallel_workers: int
-    ):
-        self.seed, self.shard_id = seed, shard_id
+    def __init__(self, source: Source, sampler: EpochSampler, num_parallel_workers: int):
         super().__init__(
             source,
             ["image", "label"],
@@ -42,7 +40,7 @@ class ImageDataset(ds.GeneratorDataset):
         """MindSpore's hook before it builds a pipeline; a getter builds one only to look at its shapes."""
         super().pre_parse(getter_mode)
         self.sampler.peeking = getter_mode
-        seed_pipeline(self.seed, self.epoch, self.shard_id)
+        seed_pipeline(self.sampler.seed, self.epoch, self.sampler.shard_id)
 
 
 class Padded:
@@ -124,19 +122,19 @@ def create_dataset(
         shard_id=shard_id,
     )
     padded = source if pad_to == 1 else Padded(source)
-    return ImageDataset(padded, sampler, seed, shard_id, usable_workers(num_parallel_workers))
+    return ImageDataset(padded, sampler, usable_workers(num_parallel_workers))
 
 
 def usable_workers(num_parallel_workers: int | None) -> int:
-    """`num_parallel_workers`, or as many as the machine has cores: for None, and if more are asked for, which
-    MindSpore refuses.
+    """How many threads to ask MindSpore for: `num_parallel_workers` (None: 8), but at most one a core, for it
+    refuses more.
 
     Raises:
         ValueError: it is less than 1.
     """
     cores = os.cpu_count() or 1
     if num_parallel_workers is None:
-        return cores
+        return min(8, cores)
     if num_parallel_workers < 1:
         raise ValueError(f"num_parallel_workers must be 1 or more, got {num_parallel_workers}")
     if num_parallel_workers > cores:
@@ -146,7 +144,7 @@ def usable_workers(num_parallel_workers: int | None) -> int:
     return min(num_parallel_workers, cores)
 
 
-def _notice(message: str, seen: set = set()) -> None:  # noqa: B006
-    if message not in seen:
-        seen.add(message)
-        logger.warning(message)
+@functools.cache
+def _notice(message: str) -> None:
+    """Say it once."""
+    logger.warning(message)

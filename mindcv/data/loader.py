@@ -109,7 +109,11 @@ class _Finish:
     def __init__(self, operations: list, mix: Mixup | None, head: ds.Dataset):
         self.operations, self.mix = operations, mix
         if isinstance(head, ImageDataset):
-            self.seed, self.shard_id, self.clock = head.seed, head.shard_id, head.sampler.clock
+            self.seed, self.shard_id, self.clock = (
+                head.sampler.seed,
+                head.sampler.shard_id,
+                head.sampler.clock,
+            )
         else:
             self.seed, self.shard_id, self.clock = ds.config.get_seed(), 0, None
 

@@ -9,6 +9,7 @@ Pillow and handed on as BMP bytes.
 
 import io
 import os
+import re
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,6 +40,12 @@ def as_viewed(path: str | os.PathLike) -> np.ndarray:
     except Exception as error:  # Pillow's decoders raise whatever they run into
         raise UnreadableImage(f"cannot read image {os.fspath(path)}: {_reason(error)}") from error
     return np.frombuffer(data, np.uint8)
+
+
+def unreadable(error: Exception) -> str | None:
+    """What an `UnreadableImage` said, found in the error that MindSpore's pipeline raised, or None."""
+    said = re.search(r"UnreadableImage: (cannot read image .*)", str(error))
+    return said and said[1]
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:

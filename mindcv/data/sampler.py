@@ -47,11 +47,12 @@ class EpochSampler(ds.Sampler):
     that a second iterator over the same data set goes on where the first one ended.
     """
 
-    def __init__(self, size: int, epoch: int = 0, **order):
-        self.size, self.order = size, order
+    def __init__(self, size: int, epoch: int = 0, seed: int = 0, shard_id: int = 0, **order):
+        self.size, self.seed, self.shard_id = size, seed, shard_id
+        self.order = {"seed": seed, "shard_id": shard_id, **order}
         self.clock = _Clock(epoch)
         self.peeking = self.running = False
-        super().__init__(num_samples=len(epoch_order(size, **order)))
+        super().__init__(num_samples=len(epoch_order(size, **self.order)))
 
     def __iter__(self):
         epoch = self.clock.now

@@ -1,0 +1,72 @@
+"""Tiny files in the IDX format that MNIST is published in."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from mindcv.data import open_source
+from mindcv.data.datasets import mnist
+
+
+def idx(array):
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture
+def files():
+    rng = np.random.default_rng(0)
+    return {
+        "train-images-idx3-ubyte": rng.integers(0, 256, (5, 28, 28), dtype=np.uint8),
+        "train-labels-idx1-ubyte": np.array([5, 0, 4, 1, 9], np.uint8),
+        "t10k-images-idx3-ubyte": rng.integers(0, 256, (2, 28, 28), dtype=np.uint8),
+        "t10k-labels-idx1-ubyte": np.array([7, 2], np.uint8),
+    }
+
+
+@pytest.mark.parametrize("gzipped", [True, False])
+def test_both_splits(tmp_path, files, gzipped):
+    for name, array in files.items():
+        data = idx(array)
+        (tmp_path / (name + ".gz" * gzipped)).write_bytes(gzip.compress(data) if gzipped else data)
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        source = open_source("mnist", str(tmp_path), split)
+        images, labels = files[f"{prefix}-images-idx3-ubyte"], files[f"{prefix}-labels-idx1-ubyte"]
+        assert len(source) == len(images) and source.splits == ["train", "test"]
+        for i in range(len(source)):
+            image, label = source[i]
+            assert label == labels[i]
+            np.testing.assert_array_equal(image, np.stack([images[i]] * 3, axis=2))
+
+
+def test_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no t10k-images-idx3-ubyte\[.gz\] in .*download=True"):
+        open_source("mnist", str(tmp_path), "test")
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda d: d[:-1], r"783 values where its header says \(1, 28, 28\)"),
+        (lambda d: b"GIF89a" + d, "not an IDX file"),
+    ],
+)
+def test_damaged(tmp_path, files, damage, said):
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(damage(idx(files["t10k-images-idx3-ubyte"][:1])))
+    with pytest.raises(ValueError, match=said):
+        open_source("mnist", str(tmp_path), "test")
+
+
+def test_download_takes_the_published_files(tmp_path, files, monkeypatch):
+    asked = {}
+
+    def fetch(urls, path, md5):
+        asked[path.name] = (urls, md5)
+        path.write_bytes(gzip.compress(idx(files[path.stem])))
+        return path
+
+    monkeypatch.setattr(mnist, "fetch", fetch)
+    assert len(open_source("mnist", str(tmp_path), "test", download=True)) == 2
+    assert sorted(asked) == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
+    assert all(u.endswith(name) for name, (urls, _) in asked.items() for u in urls)

@@ -1,0 +1,177 @@
+import mindspore.dataset as ds
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindcv.data import create_dataset, create_loader, create_transforms, epoch_order
+
+EVERYTHING = {"re_prob": 0.5, "re_value": "random", "vflip": 0.3}
+MIXING = {"mixup": 0.2, "cutmix": 1.0, "cutmix_prob": 1.0, "num_classes": 10}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        folder = root / "train" / f"class{i % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        small.resize((60, 40), Image.BICUBIC).save(folder / f"{i:02}.jpg")
+    return str(root)
+
+
+def training(root, workers=2, batch_size=8, **where):
+    name = "folder" if root else "digits"
+    where = where if root else {"num_samples": 100, **where}
+    dataset = create_dataset(name, root, num_parallel_workers=workers, **where)
+    transform = create_transforms(name, 32, True, **EVERYTHING)
+    return create_loader(
+        dataset, batch_size, True, True, transform=transform, num_parallel_workers=workers, **MIXING
+    )
+
+
+def epoch(loader):
+    return list(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+
+def same(first, second):
+    return len(first) == len(second) and all(
+        np.array_equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True)
+    )
+
+
+def test_training_batches(root):
+    loader = training(root)
+    assert loader.get_dataset_size() == 3
+    assert loader.output_shapes() == [[8, 3, 32, 32], [8, 10]]
+    for image, label in epoch(loader):
+        assert image.shape == (8, 3, 32, 32) and image.dtype == np.float32
+        assert label.shape == (8, 10) and label.dtype == np.float32
+        np.testing.assert_allclose(label.sum(1), 1, atol=1e-6)
+        assert (label[:, 3:] == 0).all()  # mixed, but not smoothed
+    assert loader.create_dict_iterator(num_epochs=1).__next__().keys() == {"image", "label"}
+
+
+def test_evaluation_batches(root):
+    dataset = create_dataset("folder", root, shuffle=False)
+    batches = epoch(create_loader(dataset, 10, transform=create_transforms("folder", 16)))
+    assert [len(image) for image, _ in batches] == [10, 10, 4]
+    assert np.concatenate([label for _, label in batches]).tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    assert batches[0][1].dtype == np.int32
+
+
+@pytest.mark.parametrize("data", ["folder", "digits"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_rebuilt_pipeline_is_bit_identical(root, data, workers):
+    root = root if data == "folder" else None
+    loader = training(root, workers, seed=3)
+    epochs = [epoch(loader) for _ in range(3)]
+    assert not same(epochs[0], epochs[1])
+    for i in range(3):
+        assert same(epochs[i], epoch(training(root, workers, seed=3, epoch=i)))
+    assert not same(epochs[0], epoch(training(root, workers, seed=4)))
+
+
+def test_no_two_epochs_augment_alike():
+    """With the order, mixing and erasing taken away, the C++ operations still differ from epoch to epoch."""
+    transform = create_transforms("digits", 8, True, hflip=0.5)
+    dataset = create_dataset("digits", split="val", shuffle=False)
+    loader = create_loader(dataset, 64, True, True, transform=transform, num_parallel_workers=2)
+    first, second = epoch(loader), epoch(loader)
+    assert all((a[0] != b[0]).any(axis=(1, 2, 3)).mean() > 0.9 for a, b in zip(first, second, strict=True))
+
+
+def test_shards_augment_differently_and_together_see_the_whole():
+    transform = create_transforms("digits", 8, crop_pct=1.0)
+    build = {"transform": transform, "drop_remainder": True, "num_parallel_workers": 1}
+    whole = epoch(create_loader(create_dataset("digits", split="val", seed=1), 40, **build))
+    parts = [
+        epoch(
+            create_loader(
+                create_dataset("digits", split="val", seed=1, num_shards=4, shard_id=k), 10, **build
+            )
+        )
+        for k in range(4)
+    ]
+    assert len(whole) == len(parts[0]) == 8
+    for step, (images, _) in enumerate(whole):
+        together = np.concatenate([part[step][0] for part in parts])
+        assert sorted(i.tobytes() for i in together) == sorted(i.tobytes() for i in images)
+    mixed = [training(None, 1, num_shards=2, shard_id=k, shuffle=False) for k in range(2)]
+    lam = [np.unique(label.round(4)) for _, label in map(next, map(iter, map(epoch, mixed)))]
+    assert len(lam[0]) != len(lam[1]) or not np.allclose(lam[0], lam[1])
+
+
+@pytest.mark.parametrize("shards, batch_size", [(1, 100), (2, 64), (3, 7)])
+def test_padded_evaluation_counts_every_image_once(shards, batch_size):
+    transform = create_transforms("digits", 8)
+    counts = np.zeros(10, int)
+    for shard in range(shards):
+        dataset = create_dataset(
+            "digits",
+            split="val",
+            shuffle=False,
+            pad_to=shards * batch_size,
+            num_shards=shards,
+            shard_id=shard,
+        )
+        batches = epoch(create_loader(dataset, batch_size, transform=transform, num_parallel_workers=1))
+        assert {len(label) for _, label in batches} == {batch_size}
+        counts += sum(np.bincount(label[label >= 0], minlength=10) for _, label in batches)
+    np.testing.assert_array_equal(counts, np.bincount(create_dataset("digits", split="val").source.labels))
+
+
+def test_default_transform_decodes_where_needed(root):
+    assert epoch(create_loader(create_dataset("folder", root), 4))[0][0].shape == (4, 3, 224, 224)
+    dataset = create_dataset("digits", split="val", num_samples=4)
+    assert epoch(create_loader(dataset, 4, is_training=True))[0][0].shape == (4, 3, 224, 224)
+
+
+def test_target_transform():
+    dataset = create_dataset("digits", split="val", shuffle=False, num_samples=8)
+    order = dataset.source.labels[epoch_order(len(dataset.source), num_samples=8)]
+    transform = create_transforms("digits", 8)
+    loader = create_loader(dataset, 8, transform=transform, target_transform=lambda y: np.int32(9 - y))
+    np.testing.assert_array_equal(epoch(loader)[0][1], 9 - order)
+
+
+def test_other_peoples_data_sets():
+    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
+    dataset = ds.NumpySlicesDataset(
+        (images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False
+    )
+    with pytest.raises(ValueError, match="needs a transform"):
+        create_loader(dataset, 5)
+    transform = create_transforms("digits", 8, crop_pct=1.0, mean=[0] * 3, std=[1] * 3)
+    ((image, _), _) = epoch(create_loader(dataset, 5, transform=transform))
+    np.testing.assert_allclose(image, images[:5].transpose(0, 3, 1, 2))
+
+
+def test_python_multiprocessing():
+    dataset = create_dataset("digits", split="val", num_samples=8, seed=1)
+    build = {"transform": create_transforms("digits", 8, True, re_prob=1.0), "num_parallel_workers": 1}
+    threads = epoch(create_loader(dataset, 4, is_training=True, **build))
+    dataset = create_dataset("digits", split="val", num_samples=8, seed=1)
+    assert same(
+        threads, epoch(create_loader(dataset, 4, is_training=True, python_multiprocessing=True, **build))
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (
+            {"batch_size": 25, "drop_remainder": True},
+            "no full batch: 24 images for this device and a batch_size of 25",
+        ),
+        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        ({"batch_size": 4, "separate": True}, "separate"),
+        ({"batch_size": 4, "mixup": 0.2, "cutmix_prob": 1.0}, "for training"),
+        ({"batch_size": 4, "mixup": 0.2, "is_training": True}, "would never act"),
+        ({"batch_size": 4, "transform": create_transforms("", 8)[::-1]}, "go last"),
+    ],
+)
+def test_senseless_arguments(root, arguments, said):
+    with pytest.raises(ValueError, match=said):
+        create_loader(create_dataset("folder", root), **arguments)

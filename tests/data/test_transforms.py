@@ -1,0 +1,167 @@
+"""Against Pillow and NumPy; MindSpore's interpolation differs from Pillow's by some grey levels."""
+
+import mindspore.dataset as ds
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindcv.data import create_transforms
+from mindcv.data.transforms import OPTIONS
+
+MEAN, STD = np.array(OPTIONS["mean"]), np.array(OPTIONS["std"])
+
+
+def smooth(width, height, seed=0):
+    small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.BICUBIC))
+
+
+def apply(operations, images):
+    """Each of `images` through the operations, in one MindSpore pipeline with one worker."""
+    data = ds.GeneratorDataset(lambda: ((i,) for i in images), ["image"]).map(
+        operations, "image", num_parallel_workers=1
+    )
+    return [row[0] for row in data.create_tuple_iterator(num_epochs=1, output_numpy=True)]
+
+
+def pixels(image):
+    """Undo the normalisation: (3, H, W) float32 to (H, W, 3) in 0..255."""
+    return image.transpose(1, 2, 0) * STD + MEAN
+
+
+@pytest.mark.parametrize("size", [32, (32, 32), (48, 24), (24, 48)])
+@pytest.mark.parametrize("interpolation, tolerance", [("bilinear", 3), ("bicubic", 3), ("pilcubic", 1.1)])
+@pytest.mark.parametrize("shape", [(60, 80), (100, 40)])
+def test_evaluation_resizes_crops_and_normalises(size, interpolation, tolerance, shape):
+    image = smooth(shape[1], shape[0])
+    operations = create_transforms("digits", size, crop_pct=0.8, interpolation=interpolation)
+    (out,) = apply(operations, [image])
+    height, width = (size, size) if np.isscalar(size) else size
+    assert out.shape == (3, height, width) and out.dtype == np.float32
+    scale = max(height / 0.8 / shape[0], width / 0.8 / shape[1])
+    whole = (int(shape[1] * scale + 1e-9), int(shape[0] * scale + 1e-9))
+    resized = Image.fromarray(image).resize(
+        whole, Image.BILINEAR if interpolation == "bilinear" else Image.BICUBIC
+    )
+    left, top = (whole[0] - width) // 2, (whole[1] - height) // 2
+    # The centre of an odd margin may lie half a pixel to either side.
+    centres = [(left + x, top + y, left + x + width, top + y + height) for x in (0, 1) for y in (0, 1)]
+    assert min(np.abs(pixels(out) - np.asarray(resized.crop(box))).max() for box in centres) <= tolerance
+
+
+def test_normalisation_is_exact():
+    image = smooth(32, 32)
+    (out,) = apply(create_transforms("digits", 32, crop_pct=1.0, mean=[1, 2, 3], std=[4, 5, 6]), [image])
+    expected = (image.astype(float) - [1, 2, 3]) / [4, 5, 6]
+    np.testing.assert_allclose(out, expected.transpose(2, 0, 1), rtol=0, atol=1e-5)
+
+
+def test_files_are_decoded_and_arrays_are_not(tmp_path):
+    Image.fromarray(smooth(40, 30)).save(tmp_path / "a.png")
+    encoded = np.fromfile(tmp_path / "a.png", np.uint8)
+    for training in (False, True):
+        options = (
+            {"scale": (1, 1), "ratio": (4 / 3, 4 / 3), "hflip": 0, "color_jitter": 0} if training else {}
+        )
+        (file,) = apply(create_transforms("folder", 24, training, **options), [encoded])
+        (array,) = apply(create_transforms("digits", 24, training, **options), [smooth(40, 30)])
+        np.testing.assert_allclose(file, array, atol=1 / 50)
+
+
+def test_training_crops_obey_scale_and_ratio():
+    # Each pixel says where it is: the corners of a crop tell its rectangle.
+    side = 256
+    where = np.zeros((side, side, 3), np.uint8)
+    where[..., 0], where[..., 1] = np.arange(side), np.arange(side)[:, None]
+    options = {"scale": (0.1, 0.4), "ratio": (0.5, 2.0), "hflip": 0.0, "color_jitter": 0}
+    areas, ratios, centres = [], [], []
+    for out in apply(create_transforms("digits", 64, True, **options), [where] * 300):
+        x, y = pixels(out)[..., 0], pixels(out)[..., 1]
+        width, height = ((v.max() - v.min()) * 64 / 63 for v in (x, y))
+        areas.append(width * height / side**2)
+        ratios.append(width / height)
+        centres.append((x.mean(), y.mean()))
+    assert 0.09 < min(areas) < 0.13 and 0.36 < max(areas) < 0.42
+    assert 0.47 < min(ratios) < 0.6 and 1.7 < max(ratios) < 2.1
+    assert np.ptp(centres, axis=0).min() > 100 and np.abs(np.mean(centres, axis=0) - 127.5).max() < 10
+
+
+def flips(hflip, vflip, count=1000):
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[0, 0] = 255
+    plain = {"scale": (1, 1), "ratio": (1, 1), "color_jitter": 0, "interpolation": "nearest"}
+    outs = apply(create_transforms("digits", 8, True, hflip=hflip, vflip=vflip, **plain), [image] * count)
+    return np.array([np.argwhere(out[0] > 0)[0] > 3 for out in outs], float).T
+
+
+def test_flips_come_at_their_rates_and_independently():
+    down, right = flips(hflip=0.5, vflip=0.2)
+    assert abs(right.mean() - 0.5) < 0.06 and abs(down.mean() - 0.2) < 0.05
+    assert abs(np.corrcoef(down, right)[0, 1]) < 0.1
+    assert not flips(0, 0, 50).any() and flips(1, 1, 50).all()
+
+
+@pytest.mark.parametrize("jitter", [(0.4, 0, 0), (0, 0.4, 0), (0, 0, 0.4), 0.4, (0.4, 0.4, 0.4, 0.1)])
+def test_flips_and_colours_are_independent(jitter):
+    """MindSpore starts all operations with one seed, so they must not draw in step."""
+    image = np.full((8, 8, 3), (150, 90, 60), np.uint8)
+    image[:4] //= 2
+    image[0, 0] = 255
+    plain = {"scale": (1, 1), "ratio": (1, 1), "interpolation": "nearest", "color_jitter": jitter}
+    outs = apply(create_transforms("digits", 8, True, hflip=0.5, vflip=0.5, **plain), [image] * 1000)
+    seen = np.stack([pixels(out) for out in outs])
+    corner = seen.sum(-1).reshape(1000, -1).argmax(1)
+    right, down = corner % 8 > 3, corner // 8 > 3
+    mean = seen.mean((1, 2, 3))
+    contrast = np.abs(seen[:, 1:4].mean((1, 2, 3)) - seen[:, 4:7].mean((1, 2, 3))) / mean
+    saturation = (seen[..., 0] - seen[..., 2]).mean((1, 2)) / mean
+    for colour in (mean, contrast, saturation):
+        if colour.std() > 1e-3:
+            assert abs(np.corrcoef(right, colour)[0, 1]) < 0.12
+            assert abs(np.corrcoef(down, colour)[0, 1]) < 0.12
+
+
+def test_brightness_spans_its_range():
+    image = np.full((8, 8, 3), 100, np.uint8)
+    operations = create_transforms("digits", 8, True, color_jitter=(0.4, 0, 0), hflip=0)
+    levels = [pixels(out).mean() for out in apply(operations, [image] * 300)]
+    assert 59 < min(levels) < 64 and 136 < max(levels) < 141
+
+
+def test_erasing_comes_last_and_only_when_asked_for():
+    names = [type(op).__name__ for op in create_transforms("", 8, True, re_prob=0.1)]
+    assert names[-2:] == ["Normalize", "RandomErasing"]
+    for training, options in ((True, {}), (False, {"re_prob": 0.5})):
+        assert type(create_transforms("", 8, training, **options)[-1]).__name__ == "Normalize"
+
+
+def test_one_set_of_options_serves_both_modes():
+    for training in (True, False):
+        create_transforms("imagenet", 224, training, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "size, shape", [(32, (1, 1)), ((16, 48), (1, 1)), (32, (3, 2000)), ((16, 48), (2000, 3))]
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_extreme_images_come_out_right_sized(size, shape, training):
+    (out,) = apply(create_transforms("digits", size, training), [smooth(*shape)])
+    assert out.shape[1:] == ((size, size) if np.isscalar(size) else size) and np.isfinite(out).all()
+
+
+@pytest.mark.parametrize(
+    "arguments, error, said",
+    [
+        ({"scal": (1, 1)}, TypeError, "unknown option 'scal'; did you mean 'scale'"),
+        ({"auto_augment": "randaug-m9"}, ValueError, "'randaug-m9': policies are not there yet"),
+        ({"separate": True}, ValueError, "separate"),
+        ({"interpolation": "cubic"}, ValueError, "interpolation must be one of nearest, bilinear, bicubic"),
+        ({"crop_pct": 0}, ValueError, "crop_pct must be above 0"),
+        ({"color_jitter": (1, 1), "is_training": True}, ValueError, "color_jitter"),
+        ({"std": (0, 1, 1)}, ValueError, "std above 0"),
+        ({"dataset_name": "cifar01"}, ValueError, "did you mean cifar10"),
+    ],
+)
+def test_senseless_arguments(arguments, error, said):
+    with pytest.raises(error, match=said):
+        create_transforms(**arguments)
