@@ -4,6 +4,7 @@ What is fetched by default lies under one folder, `$MINDCV_HOME` or `~/.cache/mi
 `datasets/`. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 """
 
+import errno
 import hashlib
 import http.client
 import logging
@@ -22,6 +23,8 @@ from tqdm import tqdm
 logger = logging.getLogger("mindcv")
 
 _BLOCK = 1 << 20
+_REFUSED = (401, 403, 404, 410)  # answers that another attempt will not change
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class DownloadError(OSError):
@@ -89,18 +92,16 @@ def fetch(
             part.unlink()
         except (OSError, http.client.HTTPException) as error:
             problem = _explain(error)
-            if (
-                isinstance(error, urllib.error.HTTPError)
-                and error.code in (401, 403, 404, 410)
-                and len(urls) == 1
-            ):
+            if getattr(error, "errno", None) in _DISK:
                 break
+            if isinstance(error, urllib.error.HTTPError) and error.code in _REFUSED:
+                urls.remove(source)
+        if not urls:
+            break
         if attempt < retries:
             logger.info("%s: %s; trying again", source, problem)
             time.sleep(backoff * 2**attempt)
-    raise DownloadError(
-        f"cannot fetch {urls[0]}: {problem}; to go on without a network, put the file at {path}"
-    )
+    raise DownloadError(f"cannot fetch {source}: {problem}; to go on without it, put the file at {path}")
 
 
 def _transfer(url: str, part: Path, timeout: float) -> None:
@@ -110,12 +111,14 @@ def _transfer(url: str, part: Path, timeout: float) -> None:
         url, headers={"User-Agent": "mindcv", **({"Range": f"bytes={have}-"} if have else {})}
     )
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
+        response = urllib.request.build_opener().open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        # Nothing lies beyond what we have: either it is complete, or it is not this file; the checksum tells.
-        error.close()
+        with error:  # there is nothing beyond what we have: so we have all, or the wrong thing
+            if error.headers.get("Content-Range") != f"bytes */{have}":
+                part.unlink()
+                raise DownloadError(f"{part} held something else") from error
         return
     with response:
         if response.status != 206:  # the server knows no ranges: from the start
@@ -162,10 +165,11 @@ def _explain(error: Exception) -> str:
 def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     """Unpack a tar (.tar, .tar.gz, .tgz, …) or zip archive into `folder`.
 
+    Each file appears whole or not at all.
+
     Raises:
-        ValueError: it is neither, it is damaged, or a member would land outside `folder` or is no plain file
-            or folder; nothing
-            is unpacked then.
+        ValueError: it is neither, or damaged; or, before anything is unpacked, a member would land outside
+            `folder` or is a link or a device.
     """
     folder = Path(folder)
     try:
@@ -198,5 +202,7 @@ def _unpack(archive, folder: Path, members: dict, open_member) -> None:
             target.mkdir(parents=True, exist_ok=True)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        with open_member(member) as source, open(target, "wb") as file:
+        part = target.with_name(f"{target.name}.part")
+        with open_member(member) as source, open(part, "wb") as file:
             shutil.copyfileobj(source, file)
+        os.replace(part, target)

@@ -19,7 +19,7 @@ class ImageDataset(ds.GeneratorDataset):
 
     Attributes:
         source: where the images come from, with `class_names`, `splits` and `encoded`.
-        sampler: which image is shown when; the pipeline's random numbers follow from its `seed` and `shard_id` too.
+        sampler: which image is shown when; the pipeline's random numbers follow from its `seed` too.
     """
 
     def __init__(self, source: Source, sampler: EpochSampler, num_parallel_workers: int):
