@@ -75,9 +75,7 @@ def fetch(
     urls = [url] if isinstance(url, str) else list(url)
     if path.is_file():
         if wrong := _mismatch(path, sha256, md5):
-            raise DownloadError(
-                f"{path} is not the file published at {urls[0]} ({wrong}): delete it and try again"
-            )
+            raise DownloadError(f"{path} is not the file published at {urls[0]} ({wrong}): delete it and try again")
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -128,7 +126,13 @@ def _transfer(url: str, part: Path, timeout: float) -> None:
         with (
             open(part, "ab" if have else "wb") as file,
             tqdm(
-                total=total, initial=have, desc=part.stem, unit="B", unit_scale=True, unit_divisor=1024
+                total=total,
+                initial=have,
+                desc=part.stem,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                disable=None,  # where nobody watches
             ) as bar,
         ):
             while block := response.read(_BLOCK):
@@ -180,9 +184,7 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as packed:
                 if odd := [m.name for m in packed.getmembers() if not (m.isfile() or m.isdir())]:
-                    raise ValueError(
-                        f"{archive}: {odd[0]} is neither a file nor a folder; nothing was unpacked"
-                    )
+                    raise ValueError(f"{archive}: {odd[0]} is neither a file nor a folder; nothing was unpacked")
                 members = {m.name: None if m.isdir() else m for m in packed.getmembers()}
                 _unpack(archive, folder, members, packed.extractfile)
         else:

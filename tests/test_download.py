@@ -8,7 +8,6 @@ import os
 import tarfile
 import threading
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +139,7 @@ def test_redirect_goes_there(server, tmp_path):
 def test_a_server_without_ranges_starts_again(server, tmp_path):
     server.script = ["cut", "rangeless"]
     assert whole(fetch(server.url, tmp_path / "f", md5=MD5, **QUICK))
+    assert len(server.asked) == 2
 
 
 def test_a_later_call_goes_on(server, tmp_path):
@@ -267,13 +267,13 @@ def test_extract(tmp_path, make, name):
     } == GOOD
 
 
-@pytest.mark.parametrize("evil", ["../evil.txt", "/tmp/mindcv-evil.txt", "a/../../evil.txt"])
+@pytest.mark.parametrize("evil", ["../evil.txt", "{tmp_path}/evil.txt", "a/../../evil.txt"])
 @pytest.mark.parametrize("make, name", [(tar_of, "x.tar.gz"), (zip_of, "x.zip")])
 def test_nothing_lands_outside(tmp_path, make, name, evil):
+    evil = evil.format(tmp_path=tmp_path)
     with pytest.raises(ValueError, match=r"would land outside .*; nothing was unpacked"):
         extract(make(tmp_path / name, {**GOOD, evil: b"!"}), tmp_path / "out")
     assert not (tmp_path / "out").exists() and not (tmp_path / "evil.txt").exists()
-    assert not Path("/tmp/mindcv-evil.txt").exists()
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])

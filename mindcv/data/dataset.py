@@ -62,7 +62,7 @@ class Padded:
 
 
 def create_dataset(
-    name: str = "",
+    name: str | Source = "",
     root: str | None = None,
     split: str = "train",
     shuffle: bool = True,
@@ -86,13 +86,16 @@ def create_dataset(
     passes, the operations' random numbers run on from its first.
 
     Args:
-        name, root, split, download, class_names: see `mindcv.data.open_source`. shuffle: a new order each
-        epoch; else that of the source. num_samples: images an epoch, over all shards (None: all). num_shards,
-        shard_id: share the epoch between that many devices, and which of them this one is; see `epoch_order`.
-        num_parallel_workers: threads that read files. num_aug_repeats: repeated augmentation; not there yet,
-        must be 0. pad_to: fill the epoch up to a multiple of this with images labelled -1. `batch_size *
-        num_shards` gives every
-            device equal whole batches that hold every image once.
+        name, root, split, download, class_names: see `mindcv.data.open_source`; `name` may be a source already open.
+        shuffle: a new order each epoch; else that of the source.
+        num_samples: images an epoch, over all shards (None: all).
+        num_shards, shard_id: share the epoch between that many devices, and which of them this one is; see
+            `epoch_order`.
+        num_parallel_workers: threads that read files; see `usable_workers`.
+        num_aug_repeats: repeated augmentation; not there yet, must be 0.
+        seed, epoch: what the first pass shows.
+        pad_to: fill the epoch up to a multiple of this with images labelled -1. `batch_size * num_shards`
+            gives every device equal, whole batches that together hold every image once.
 
     Raises:
         ValueError, FileNotFoundError: the data set is not there or an argument makes no sense.
@@ -106,11 +109,9 @@ def create_dataset(
         raise ValueError(f"shard_id must be 0 to {num_shards - 1}, got {shard_id}")
     if pad_to < 1:
         raise ValueError(f"pad_to must be 1 or more, got {pad_to}")
-    source = open_source(name, root, split, download, class_names)
+    source = open_source(name, root, split, download, class_names) if isinstance(name, str) else name
     if num_samples is not None and not 0 < num_samples <= len(source):
-        raise ValueError(
-            f"num_samples must be 1 to {len(source)}, the images in {name} {split}, got {num_samples}"
-        )
+        raise ValueError(f"num_samples must be 1 to {len(source)}, the images in {name} {split}, got {num_samples}")
     sampler = EpochSampler(
         len(source),
         epoch,
@@ -138,9 +139,7 @@ def usable_workers(num_parallel_workers: int | None) -> int:
     if num_parallel_workers < 1:
         raise ValueError(f"num_parallel_workers must be 1 or more, got {num_parallel_workers}")
     if num_parallel_workers > cores:
-        _notice(
-            f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}"
-        )
+        _notice(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")
     return min(num_parallel_workers, cores)
 
 

@@ -12,10 +12,11 @@ class RandomErasing:
     upright and lying rectangles are equally likely. A draw that does not fit is repeated.
 
     Args:
-        prob: share of the images that get a rectangle. scale: range of its area, as a share of the image's.
-            ratio: range of its height / width. value: what is written: a number, one per channel, or "random"
-            for Gaussian noise of variance 1; in units of
-            normalised pixels.
+        prob: share of the images that get a rectangle.
+        scale: range of its area, as a share of the image's.
+        ratio: range of its height / width.
+        value: what is written: a number, one per channel, or "random" for Gaussian noise of variance 1; in
+            units of normalised pixels.
         max_attempts: draws before an image is left as it is.
     """
 

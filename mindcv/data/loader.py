@@ -29,17 +29,19 @@ def create_loader(
     """Batches of a data set with columns "image" and "label".
 
     Args:
-        dataset: from `create_dataset`, or any MindSpore data set with these two columns. batch_size: images a
-            batch. drop_remainder: leave out a last batch that is not full. is_training: chooses the default
-            `transform`; mixing is for training alone. mixup, cutmix: α of each, 0 for none; both on: either
-            with probability 1/2. See `Mixup`. cutmix_prob: probability that a batch is mixed at all, by
-            either. num_classes: width of the soft labels that mixing gives. transform: operations on "image";
-            those of `create_transforms` by default. What is marked `batchwise`, at the
-            list's end, is applied to whole batches.
-        target_transform: operations on "label". num_parallel_workers: threads for `transform` (see
-            `usable_workers`). Random numbers differ with their number. python_multiprocessing: put the
-            batches' Python work into a process of its own. separate: augmentation splits; not there yet, must
-            be False.
+        dataset: from `create_dataset`, or any MindSpore data set with these two columns.
+        batch_size: images a batch.
+        drop_remainder: leave out a last batch that is not full.
+        is_training: chooses the default `transform`; mixing is for training alone.
+        mixup, cutmix: α of each, 0 for none; both on: either with probability 1/2. See `Mixup`.
+        cutmix_prob: probability that a batch is mixed at all, by either.
+        num_classes: width of the soft labels that mixing gives.
+        transform: operations on "image"; those of `create_transforms` by default. What is marked `batchwise`,
+            at the list's end, is applied to whole batches.
+        target_transform: operations on "label".
+        num_parallel_workers: threads for `transform`; see `usable_workers`. Random numbers differ with it.
+        python_multiprocessing: put the Python work on whole batches into a process of its own.
+        separate: augmentation splits; not there yet, must be False.
 
     Returns:
         A data set of image (B, 3, H, W) float32 and label (B,) int32, or (B, num_classes) float32 when
@@ -54,16 +56,12 @@ def create_loader(
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     size = dataset.get_dataset_size()
     if drop_remainder and size < batch_size:
-        raise ValueError(
-            f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it"
-        )
+        raise ValueError(f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it")
     mix = _mixing(mixup, cutmix, cutmix_prob, num_classes, is_training)
     head = _head(dataset)
     if transform is None:
         if not isinstance(head, ImageDataset):
-            raise ValueError(
-                "a data set that is not create_dataset's needs a transform, from create_transforms"
-            )
+            raise ValueError("a data set that is not create_dataset's needs a transform, from create_transforms")
         transform = create_transforms("folder" if head.source.encoded else "digits", is_training=is_training)
     operations = transform if isinstance(transform, list) else [transform]
     batchwise = [operation for operation in operations if getattr(operation, "batchwise", False)]
@@ -89,9 +87,7 @@ def _mixing(mixup: float, cutmix: float, prob: float, num_classes: int, is_train
     if mixup == cutmix == 0:
         return None
     if not is_training:
-        raise ValueError(
-            f"mixup {mixup} and cutmix {cutmix} are for training: pass is_training=True, or 0 for both"
-        )
+        raise ValueError(f"mixup {mixup} and cutmix {cutmix} are for training: pass is_training=True, or 0 for both")
     if prob == 0:
         raise ValueError(f"mixup {mixup} and cutmix {cutmix} would never act: pass cutmix_prob above 0")
     return Mixup(mixup, cutmix, prob=prob, label_smoothing=0.0, num_classes=num_classes)

@@ -14,13 +14,15 @@ class Mixup:
     α).
 
     Args:
-        mixup_alpha: α of mixup; 0 for none. cutmix_alpha: α of CutMix; 0 for none. cutmix_minmax: in place of
-            CutMix's λ, the range of the rectangle's sides as shares of the image's. prob: probability that a
-            batch (pair, image) is mixed at all. switch_prob: probability of CutMix where both are on. mode:
-            draw once per "batch", per "pair" of mirrored places, or per image ("elem"). correct_lam: count
-            CutMix's labels by the area really covered, for a rectangle may reach over the edge.
-            label_smoothing: share of a label spread evenly over all classes; 0 where the loss smooths.
-            num_classes: C.
+        mixup_alpha: α of mixup; 0 for none.
+        cutmix_alpha: α of CutMix; 0 for none.
+        cutmix_minmax: in place of CutMix's λ, the range of the rectangle's sides as shares of the image's.
+        prob: probability that a batch (pair, image) is mixed at all.
+        switch_prob: probability of CutMix where both are on.
+        mode: draw once per "batch", per "pair" of mirrored places, or per image ("elem").
+        correct_lam: count CutMix's labels by the area really covered; a rectangle may reach over the edge.
+        label_smoothing: share of a label spread evenly over all classes; 0 where the loss smooths.
+        num_classes: C.
     """
 
     def __init__(
@@ -66,20 +68,19 @@ class Mixup:
             The images, and the labels as (B, `num_classes`) float32, each row summing to 1.
         """
         if labels.min() < 0 or labels.max() >= self.num_classes:
-            raise ValueError(
-                f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}"
-            )
+            raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}")
         rng = rng or self._own_rng
         size = len(images)
         draws = {"batch": 1, "pair": (size + 1) // 2, "elem": size}[self.mode]
         plans = [self._plan(images.shape[2:], rng) for _ in range(draws)]
         lam = np.ones(size)
+        before, spare = np.empty((2, *images.shape[1:]), np.float32)
         for i in range(size // 2):
             j = size - 1 - i
             plan_i, plan_j = plans[i % draws], plans[j if self.mode == "elem" else i % draws]
-            before = images[i].copy()
-            _blend(images[i], images[j], plan_i)
-            _blend(images[j], before, plan_j)
+            np.copyto(before, images[i])
+            _blend(images[i], images[j], plan_i, spare)
+            _blend(images[j], before, plan_j, spare)
             lam[i], lam[j] = plan_i[0], plan_j[0]
         rows = np.arange(size)
         targets = np.zeros((size, self.num_classes))
@@ -88,9 +89,7 @@ class Mixup:
         targets = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
         return images, targets.astype(np.float32)
 
-    def _plan(
-        self, size: tuple[int, int], rng: np.random.Generator
-    ) -> tuple[float, tuple[slice, slice] | None]:
+    def _plan(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, tuple[slice, slice] | None]:
         """λ, and CutMix's rectangle (None for mixup), for images of `size` (H, W)."""
         if rng.random() >= self.prob:
             return 1.0, None
@@ -116,10 +115,13 @@ class Mixup:
         return slice(max(0, centre - half), min(side, centre + half))
 
 
-def _blend(image: np.ndarray, other: np.ndarray, plan: tuple[float, tuple[slice, slice] | None]) -> None:
+def _blend(
+    image: np.ndarray, other: np.ndarray, plan: tuple[float, tuple[slice, slice] | None], spare: np.ndarray
+) -> None:
+    """Mix `other` into `image` by a plan; `spare` is memory of the same shape to work in."""
     lam, box = plan
     if box:
         image[:, box[0], box[1]] = other[:, box[0], box[1]]
     elif lam < 1:
         image *= np.float32(lam)
-        image += np.float32(1 - lam) * other
+        image += np.multiply(other, np.float32(1 - lam), out=spare)

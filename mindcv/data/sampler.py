@@ -73,9 +73,9 @@ class _Clock:
         return self
 
 
-def stream(seed: int, epoch: int, shard_id: int = 0, *more: int) -> np.random.Generator:
-    """The random numbers that belong to one place in a run: epoch, shard, batch."""
-    return np.random.default_rng([seed, epoch, shard_id, *more])
+def stream(seed: int, *place: int) -> np.random.Generator:
+    """The random numbers that belong to one place in a run: (epoch, shard), or (epoch, shard, batch)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 
 def seed_pipeline(seed: int, epoch: int, shard_id: int = 0) -> None:

@@ -49,17 +49,18 @@ def create_transforms(
     """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32.
 
     Training: a random part of the image, resized; flips; colour jitter; normalised; random erasing.
-        Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
-        normalised. One set of options serves both.
+    Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
+    normalised. One set of options serves both, each mode taking what concerns it.
 
     Args:
-        dataset_name: tells whether images come as files to be decoded (folders) or as pixels. image_resize:
-            input size in pixels, of a square or as (height, width). auto_augment, separate: augmentation
-            policies and splits; not there yet, must be None and False. scale: range of the part's area, as a
-            share of the image's. ratio: range of the part's width / height. hflip, vflip: probability of
-            mirroring left-right, top-bottom. color_jitter: strength of brightness, contrast and saturation
-            changes (0.4: factors 0.6 to 1.4), one number or
-            one each, a fourth for hue (0 to 0.5); 0 or None for none.
+        dataset_name: tells whether images come as files to be decoded (folders) or as pixels.
+        image_resize: input size in pixels, of a square or as (height, width).
+        auto_augment, separate: augmentation policies and splits; not there yet, must be None and False.
+        scale: range of the part's area, as a share of the image's.
+        ratio: range of the part's width / height.
+        hflip, vflip: probability of mirroring left-right, top-bottom.
+        color_jitter: strength of brightness, contrast and saturation changes (0.4: factors 0.6 to 1.4), one
+            number or one each, a fourth for hue (0 to 0.5); 0 or None for none.
         interpolation: nearest, bilinear, bicubic, area, or pilcubic (Pillow's antialiased bicubic).
         re_prob, re_scale, re_ratio, re_value, re_max_attempts: see `RandomErasing`.
         mean, std: per channel, in units of pixel values 0..255.
@@ -82,9 +83,7 @@ def create_transforms(
         raise ValueError("separate: augmentation splits are not there yet; pass separate=False")
     option = {**OPTIONS, **kwargs}
     if option["interpolation"] not in INTERPOLATIONS:
-        raise ValueError(
-            f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {option['interpolation']!r}"
-        )
+        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {option['interpolation']!r}")
     height, width = (image_resize, image_resize) if np.isscalar(image_resize) else image_resize
     views = _training_view if is_training else _evaluation_view
     operations = [
@@ -94,7 +93,6 @@ def create_transforms(
             INTERPOLATIONS[option["interpolation"]],
             option,
         ),
-        vision.HWC2CHW(),
         Normalize(option["mean"], option["std"]),
     ]
     if is_training and option["re_prob"]:

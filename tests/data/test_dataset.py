@@ -76,9 +76,7 @@ def test_shards_share_an_epoch():
 
 
 def test_padding_is_labelled_minus_one(root):
-    shards = [
-        create_dataset("folder", root, shuffle=False, pad_to=8, num_shards=2, shard_id=k) for k in range(2)
-    ]
+    shards = [create_dataset("folder", root, shuffle=False, pad_to=8, num_shards=2, shard_id=k) for k in range(2)]
     seen = [labels(shard) for shard in shards]
     assert seen == [[0, 0, 0, 1, 1, -1, -1, -1], [0, 0, 1, 1, 1, -1, -1, -1]]
     assert shards[0].source.class_names == ["class0", "class1"]

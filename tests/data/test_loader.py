@@ -26,9 +26,7 @@ def training(root, workers=2, batch_size=8, **where):
     where = where if root else {"num_samples": 100, **where}
     dataset = create_dataset(name, root, num_parallel_workers=workers, **where)
     transform = create_transforms(name, 32, True, **EVERYTHING)
-    return create_loader(
-        dataset, batch_size, True, True, transform=transform, num_parallel_workers=workers, **MIXING
-    )
+    return create_loader(dataset, batch_size, True, True, transform=transform, num_parallel_workers=workers, **MIXING)
 
 
 def epoch(loader):
@@ -82,16 +80,25 @@ def test_no_two_epochs_augment_alike():
     assert all((a[0] != b[0]).any(axis=(1, 2, 3)).mean() > 0.9 for a, b in zip(first, second, strict=True))
 
 
+def test_no_two_epochs_and_batches_mix_alike():
+    def shares(passes):
+        return [np.unique(label[0][label[0] > 0]).round(6).tolist() for batches in passes for _, label in batches]
+
+    build = {"shuffle": False, "num_samples": 100}
+    loader = training(None, **build)
+    apart = shares(epoch(loader) for _ in range(3))
+    iterator = training(None, **build).create_tuple_iterator(num_epochs=3, output_numpy=True)
+    together = shares(list(iterator) for _ in range(3))
+    assert apart == together  # one iterator of three passes, or three of one
+    assert len({tuple(share) for share in apart if share != [1]}) > 0.9 * len([s for s in apart if s != [1]])
+
+
 def test_shards_augment_differently_and_together_see_the_whole():
     transform = create_transforms("digits", 8, crop_pct=1.0)
     build = {"transform": transform, "drop_remainder": True, "num_parallel_workers": 1}
     whole = epoch(create_loader(create_dataset("digits", split="val", seed=1), 40, **build))
     parts = [
-        epoch(
-            create_loader(
-                create_dataset("digits", split="val", seed=1, num_shards=4, shard_id=k), 10, **build
-            )
-        )
+        epoch(create_loader(create_dataset("digits", split="val", seed=1, num_shards=4, shard_id=k), 10, **build))
         for k in range(4)
     ]
     assert len(whole) == len(parts[0]) == 8
@@ -138,9 +145,7 @@ def test_target_transform():
 
 def test_other_peoples_data_sets():
     images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
-    dataset = ds.NumpySlicesDataset(
-        (images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False
-    )
+    dataset = ds.NumpySlicesDataset((images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False)
     with pytest.raises(ValueError, match="needs a transform"):
         create_loader(dataset, 5)
     transform = create_transforms("digits", 8, crop_pct=1.0, mean=[0] * 3, std=[1] * 3)
@@ -153,9 +158,7 @@ def test_python_multiprocessing():
     build = {"transform": create_transforms("digits", 8, True, re_prob=1.0), "num_parallel_workers": 1}
     threads = epoch(create_loader(dataset, 4, is_training=True, **build))
     dataset = create_dataset("digits", split="val", num_samples=8, seed=1)
-    assert same(
-        threads, epoch(create_loader(dataset, 4, is_training=True, python_multiprocessing=True, **build))
-    )
+    assert same(threads, epoch(create_loader(dataset, 4, is_training=True, python_multiprocessing=True, **build)))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,7 @@ LABELS = np.array([3, 1, 4, 1, 5, 9])
 
 
 def mixed(seed=0, size=B, **options):
-    images = np.broadcast_to(
-        np.arange(1, size + 1, dtype=np.float32)[:, None, None, None], (size, 3, SIDE, SIDE)
-    )
+    images = np.broadcast_to(np.arange(1, size + 1, dtype=np.float32)[:, None, None, None], (size, 3, SIDE, SIDE))
     mixup = Mixup(label_smoothing=0.0, num_classes=C, **options)
     return mixup(images.copy(), LABELS[:size], np.random.default_rng(seed))
 
@@ -64,9 +62,7 @@ def test_cutmix_puts_in_one_rectangle():
 
 
 def test_uncorrected_lambda_is_the_drawn_one():
-    drawn, corrected = (
-        mixed(s, mixup_alpha=0.0, cutmix_alpha=1.0, correct_lam=c) for s in [3] for c in (False, True)
-    )
+    drawn, corrected = (mixed(s, mixup_alpha=0.0, cutmix_alpha=1.0, correct_lam=c) for s in [3] for c in (False, True))
     np.testing.assert_array_equal(drawn[0], corrected[0])
     assert abs(drawn[1][0, 3] - corrected[1][0, 3]) > 1e-3
 
@@ -93,9 +89,7 @@ def test_alpha_is_that_of_a_beta_distribution():
 
 def test_smoothing_and_odd_batches():
     images = np.zeros((5, 3, 4, 4), np.float32)
-    _, labels = Mixup(prob=0.0, label_smoothing=0.1, num_classes=C)(
-        images, LABELS[:5], np.random.default_rng(0)
-    )
+    _, labels = Mixup(prob=0.0, label_smoothing=0.1, num_classes=C)(images, LABELS[:5], np.random.default_rng(0))
     np.testing.assert_allclose(labels, np.eye(C)[LABELS[:5]] * 0.9 + 0.01, atol=1e-7)
     images, labels = mixed(0, size=5)
     assert (images[2] == 3).all() and labels[2, 4] == 1

@@ -5,9 +5,9 @@ from mindcv.data import Normalize
 
 
 def test_one_image_and_a_batch():
-    images = np.random.default_rng(0).integers(0, 256, (3, 3, 4, 5), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
     mean, std = np.array([1.0, 2, 3]), np.array([10.0, 20, 30])
-    expected = (images - mean[:, None, None]) / std[:, None, None]
+    expected = ((images - mean) / std).transpose(0, 3, 1, 2)
     batch = Normalize(mean, std)(list(images))
     assert batch.dtype == np.float32
     np.testing.assert_allclose(batch, expected, atol=2e-6)

@@ -194,11 +194,7 @@ def test_the_pipeline_names_the_file(tmp_path, workers):
         picture().save(tmp_path / "train" / "a" / f"{i}.jpg")
     (tmp_path / "train" / "a" / "2.jpg").write_bytes(b"hello")
     with pytest.raises(RuntimeError) as caught:
-        list(
-            create_dataset("folder", str(tmp_path), num_parallel_workers=workers).create_tuple_iterator(
-                num_epochs=1
-            )
-        )
+        list(create_dataset("folder", str(tmp_path), num_parallel_workers=workers).create_tuple_iterator(num_epochs=1))
     assert unreadable(caught.value) == (
         f"cannot read image {tmp_path}/train/a/2.jpg: it is no image, or ends before its header does"
     )

@@ -42,9 +42,7 @@ def test_padded_shards_hold_every_image_once(size):
     parts = [epoch_order(size, pad_to=12, num_shards=3, shard_id=k) for k in range(3)]
     together = np.concatenate(parts)
     assert {len(part) % 4 for part in parts} == {0} and len({len(part) for part in parts}) == 1
-    assert sorted(together[together < size]) == list(range(size)) and set(together[together >= size]) <= {
-        size
-    }
+    assert sorted(together[together < size]) == list(range(size)) and set(together[together >= size]) <= {size}
     assert len(together) == -(-size // 12) * 12
 
 

@@ -40,9 +40,7 @@ def test_evaluation_resizes_crops_and_normalises(size, interpolation, tolerance,
     assert out.shape == (3, height, width) and out.dtype == np.float32
     scale = max(height / 0.8 / shape[0], width / 0.8 / shape[1])
     whole = (int(shape[1] * scale + 1e-9), int(shape[0] * scale + 1e-9))
-    resized = Image.fromarray(image).resize(
-        whole, Image.BILINEAR if interpolation == "bilinear" else Image.BICUBIC
-    )
+    resized = Image.fromarray(image).resize(whole, Image.BILINEAR if interpolation == "bilinear" else Image.BICUBIC)
     left, top = (whole[0] - width) // 2, (whole[1] - height) // 2
     # The centre of an odd margin may lie half a pixel to either side.
     centres = [(left + x, top + y, left + x + width, top + y + height) for x in (0, 1) for y in (0, 1)]
@@ -60,9 +58,7 @@ def test_files_are_decoded_and_arrays_are_not(tmp_path):
     Image.fromarray(smooth(40, 30)).save(tmp_path / "a.png")
     encoded = np.fromfile(tmp_path / "a.png", np.uint8)
     for training in (False, True):
-        options = (
-            {"scale": (1, 1), "ratio": (4 / 3, 4 / 3), "hflip": 0, "color_jitter": 0} if training else {}
-        )
+        options = {"scale": (1, 1), "ratio": (4 / 3, 4 / 3), "hflip": 0, "color_jitter": 0} if training else {}
         (file,) = apply(create_transforms("folder", 24, training, **options), [encoded])
         (array,) = apply(create_transforms("digits", 24, training, **options), [smooth(40, 30)])
         np.testing.assert_allclose(file, array, atol=1 / 50)
@@ -140,9 +136,7 @@ def test_one_set_of_options_serves_both_modes():
         create_transforms("imagenet", 224, training, **OPTIONS)
 
 
-@pytest.mark.parametrize(
-    "size, shape", [(32, (1, 1)), ((16, 48), (1, 1)), (32, (3, 2000)), ((16, 48), (2000, 3))]
-)
+@pytest.mark.parametrize("size, shape", [(32, (1, 1)), ((16, 48), (1, 1)), (32, (3, 2000)), ((16, 48), (2000, 3))])
 @pytest.mark.parametrize("training", [True, False])
 def test_extreme_images_come_out_right_sized(size, shape, training):
     (out,) = apply(create_transforms("digits", size, training), [smooth(*shape)])

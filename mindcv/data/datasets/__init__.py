@@ -32,16 +32,17 @@ def open_source(
     """The data set `name`.
 
     Args:
-        name: "imagenet" or "folder" (or "") for `root/split/class/*.jpg`; "cifar10", "cifar100", "mnist",
-            "digits". root: its folder. Not needed for digits; for those that can be downloaded, None means
+        name: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "cifar10", "cifar100", "mnist",
+            "digits".
+        root: its folder. Not needed for digits; for those that can be downloaded, None means
             `get_dataset_download_root()/name`.
         split: "train" and so on (see `default_val_split`); "" takes the class folders in `root` itself.
         download: fetch CIFAR or MNIST, verified by checksum, if it is not in `root`.
         class_names: the classes that labels count by, in place of the split's own folders (a folder only).
 
     Raises:
-        ValueError: no such name or split, a class not in `class_names`, or `download` of what cannot be
-            downloaded. FileNotFoundError: it is not there.
+        ValueError: no such name or split, a class not in `class_names`, or `download` of what cannot be.
+        FileNotFoundError: it is not there.
     """
     check_name(name)
     if name in _PUBLISHED:

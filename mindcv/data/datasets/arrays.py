@@ -17,9 +17,7 @@ class ArraySource:
 
     encoded = False
 
-    def __init__(
-        self, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], splits: Sequence[str]
-    ):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], splits: Sequence[str]):
         self.images = images
         self.labels = labels.astype(np.int32)
         self.class_names = list(class_names)

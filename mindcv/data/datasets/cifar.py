@@ -68,9 +68,7 @@ def _open(published: _Published, root: str, split: str, download: bool) -> Array
     records = np.concatenate([_read(folder / name, published.label_bytes) for name in published.files[split]])
     labels = records[:, published.label_bytes - 1]
     if labels.max() >= len(class_names):
-        raise ValueError(
-            f"{folder}: label {labels.max()}, but {published.names_file} names {len(class_names)} classes"
-        )
+        raise ValueError(f"{folder}: label {labels.max()}, but {published.names_file} names {len(class_names)} classes")
     images = records[:, published.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return ArraySource(images, labels, class_names, list(published.files))
 
@@ -86,7 +84,5 @@ def _read(path: Path, label_bytes: int) -> np.ndarray:
     data = np.fromfile(path, np.uint8)
     record = label_bytes + 3 * 32 * 32
     if len(data) == 0 or len(data) % record:
-        raise ValueError(
-            f"{path}: {len(data)} bytes are no whole number of {record}-byte records; fetch it again"
-        )
+        raise ValueError(f"{path}: {len(data)} bytes are no whole number of {record}-byte records; fetch it again")
     return data.reshape(-1, record)

@@ -8,20 +8,7 @@ import numpy as np
 
 from mindcv.data.odd_images import as_viewed
 
-EXTENSIONS = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".webp",
-    ".tif",
-    ".tiff",
-    ".ppm",
-    ".pgm",
-    ".jp2",
-    ".avif",
-)
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 
 
 class FolderSource:
@@ -44,20 +31,15 @@ class FolderSource:
             raise FileNotFoundError(f"no folder {root}")
         self.splits = _folders(Path(root))
         if not self.folder.is_dir():
-            raise FileNotFoundError(
-                f"no split {split!r} in {root}; it has {_some(self.splits) or 'no folders at all'}"
-            )
+            raise FileNotFoundError(f"no split {split!r} in {root}; it has {_some(self.splits) or 'no folders at all'}")
         folders = _folders(self.folder)
         if not folders:
-            raise FileNotFoundError(
-                f"no class folders in {self.folder}: images belong in {self.folder}/CLASS/*.jpg"
-            )
+            raise FileNotFoundError(f"no class folders in {self.folder}: images belong in {self.folder}/CLASS/*.jpg")
         self.class_names = list(class_names) if class_names else folders
         index = {name: i for i, name in enumerate(self.class_names)}
         if strange := [name for name in folders if name not in index]:
             raise ValueError(f"{self.folder}: {_some(strange)} not among the {len(index)} known classes")
-        # File names as one array of bytes: a million of them take 30 MB, where str objects would take over
-        # 100.
+        # File names as one array of bytes: 30 MB for a million, where as many str take over 100.
         files, labels = [], []
         for name in folders:
             found = _images(self.folder / name)

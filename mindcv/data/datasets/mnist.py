@@ -41,9 +41,7 @@ def _locate(root: Path, name: str, download: bool) -> Path:
         if path.is_file():
             return path
     if not download:
-        raise FileNotFoundError(
-            f"no {name}[.gz] in {root}: pass download=True, or put MNIST's four files there"
-        )
+        raise FileNotFoundError(f"no {name}[.gz] in {root}: pass download=True, or put MNIST's four files there")
     urls = [f"{mirror}{name}.gz" for mirror in MIRRORS]
     return fetch(urls, root / f"{name}.gz", md5=_MD5[f"{name}.gz"])
 

@@ -17,9 +17,7 @@ def images():
 
 def records(images, *label_columns):
     planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
-    return np.concatenate(
-        [*(np.array(c, np.uint8)[:, None] for c in label_columns), planes], axis=1
-    ).tobytes()
+    return np.concatenate([*(np.array(c, np.uint8)[:, None] for c in label_columns), planes], axis=1).tobytes()
 
 
 def write_cifar10(folder, images):

@@ -11,9 +11,7 @@ def test_unknown_name_offers_the_nearest():
         open_source("zzz", None, "train")
 
 
-@pytest.mark.parametrize(
-    "name, split", [("imagenet", "val"), ("", "val"), ("mnist", "test"), ("digits", "val")]
-)
+@pytest.mark.parametrize("name, split", [("imagenet", "val"), ("", "val"), ("mnist", "test"), ("digits", "val")])
 def test_default_val_split_is_what_the_data_set_has(name, split):
     assert default_val_split(name) == split
 
