@@ -32,10 +32,15 @@ class BinaryCrossEntropySmooth(ClassificationLoss):
 
     def compute(self, logits, labels):
         targets = self.smooth(self.targets(logits, labels))
-        positive = targets * ops.softplus(-logits)
+        positive = targets * softplus(-logits)
         if self.pos_weight is not None:
             positive = positive * self.pos_weight
-        losses = positive + (1 - targets) * ops.softplus(logits)
+        losses = positive + (1 - targets) * softplus(logits)
         if self.weight is not None:
             losses = losses * self.weight
         return self.reduce(losses)
+
+
+def softplus(x):
+    """log(1 + eˣ). Not `ops.softplus`, whose logarithm on a CPU may differ in the last bit between calls."""
+    return ops.maximum(x, 0) + ops.log1p(ops.exp(-ops.abs(x)))

@@ -1,13 +1,22 @@
 """Losses by name."""
 
+import inspect
 from difflib import get_close_matches
 
 from mindspore import nn
 
+from mindcv.loss.asymmetric import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
 from mindcv.loss.binary_cross_entropy import BinaryCrossEntropySmooth
 from mindcv.loss.cross_entropy import CrossEntropySmooth
+from mindcv.loss.jsd import JSDCrossEntropy
 
-LOSSES = {"ce": CrossEntropySmooth, "bce": BinaryCrossEntropySmooth}
+LOSSES = {
+    "ce": CrossEntropySmooth,
+    "bce": BinaryCrossEntropySmooth,
+    "asl_single_label": AsymmetricLossSingleLabel,
+    "asl_multi_label": AsymmetricLossMultilabel,
+    "jsd": JSDCrossEntropy,
+}
 
 
 def create_loss(
@@ -19,20 +28,40 @@ def create_loss(
 ) -> nn.Cell:
     """Create a loss, called as `loss(logits, labels)`.
 
+    An option that the loss does not have is an error unless it is left at its default. (The losses' further
+    arguments are those of their classes.)
+
     Args:
-        name: "CE" (softmax cross-entropy) or "BCE" (a sigmoid a class), in upper or lower case.
+        name: in upper or lower case, "CE" (softmax cross-entropy), "BCE" (a sigmoid a class),
+            "asl_single_label", "asl_multi_label" (asymmetric) or "jsd" (cross-entropy with consistency, for
+            AugMix).
         weight: C class weights, or None.
-        reduction: "mean", "sum" or "none" (CE: one value a sample; BCE: one an element).
+        reduction: "mean", "sum" or "none" (one value a sample; BCE: one an element).
         label_smoothing: in [0, 1), applied to class indices and to soft labels alike, once, here.
         aux_factor: weight of the auxiliary logits of models that return a tuple.
 
     Raises:
-        ValueError: an unknown name, or an argument out of range.
+        ValueError: an unknown name, an argument out of range, or an option that the loss does not have.
     """
-    if name.lower() not in LOSSES:
-        near = get_close_matches(name.lower(), LOSSES, cutoff=0.3)
+    key = name.lower()
+    if key not in LOSSES:
+        near = get_close_matches(key, LOSSES, cutoff=0.3)
         hint = f"did you mean {near[0]!r}?" if near else "there is no such loss."
         raise ValueError(f"unknown loss {name!r}: {hint} Known: {', '.join(LOSSES)}")
-    return LOSSES[name.lower()](
-        smoothing=label_smoothing, aux_factor=aux_factor, reduction=reduction, weight=weight
-    )
+    options = {
+        "smoothing": label_smoothing,
+        "aux_factor": aux_factor,
+        "reduction": reduction,
+        "weight": weight,
+    }
+    is_set = {
+        "smoothing": label_smoothing != 0,
+        "aux_factor": aux_factor != 0,
+        "reduction": reduction != "mean",
+        "weight": weight is not None,
+    }
+    own = inspect.signature(LOSSES[key]).parameters
+    for option in options.keys() - own.keys():
+        if is_set[option]:
+            raise ValueError(f"the loss {name} has no {option}, so {options[option]!r} would do nothing")
+    return LOSSES[key](**{option: value for option, value in options.items() if option in own})

@@ -22,9 +22,7 @@ class Adam(Optimizer):
 
     decoupled = False
 
-    def __init__(
-        self, params, learning_rate, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, loss_scale=1.0
-    ):
+    def __init__(self, params, learning_rate, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, loss_scale=1.0):
         check_range(0, 1, beta1=beta1, beta2=beta2)
         check_range(0, math.inf, eps=eps)
         super().__init__(params, learning_rate, weight_decay, loss_scale, slots=("moment1", "moment2"))

@@ -1,12 +1,14 @@
 """Optimizers by name."""
 
 import inspect
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
 import mindspore as ms
-from mindspore import nn
+import numpy as np
+from mindspore import nn, ops
 
 from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
@@ -15,7 +17,7 @@ from mindcv.optim.groups import parameter_groups
 from mindcv.optim.lamb import Lamb
 from mindcv.optim.lion import Lion
 from mindcv.optim.nadam import NAdam
-from mindcv.optim.optimizer import Optimizer
+from mindcv.optim.optimizer import Optimizer, check_range
 from mindcv.optim.rmsprop import RMSProp
 from mindcv.optim.sgd import SGD
 
@@ -58,7 +60,7 @@ def create_optimizer(
         model_or_params: a model, whose trainable parameters are taken; Parameters; or dicts (see
             `parameter_groups`).
         opt: sgd, momentum (the same), nesterov, adam, adamw, nadam, rmsprop, adagrad, lion, adan or lamb.
-        lr: a number, or one for every step.
+        lr: a number, or one for every step of the run.
         weight_decay: part of the gradient (L2) in sgd, momentum, nesterov, adam, nadam, rmsprop and adagrad;
             decoupled from it, and times the learning rate, in adamw, lion, adan and lamb.
         momentum: of sgd, momentum, nesterov and rmsprop; 0 for none.
@@ -84,6 +86,12 @@ def create_optimizer(
         near = get_close_matches(name, OPTIMIZERS, cutoff=0.3)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "there is no such optimizer."
         raise ValueError(f"unknown optimizer {opt!r}: {hint} Known: {', '.join(OPTIMIZERS)}")
+    if not isinstance(lr, nn.Cell):
+        rates = lr.asnumpy() if isinstance(lr, ms.Tensor) else np.asarray(lr, np.float64)
+        check_range(0, math.inf, lr=rates.min() if np.isfinite(rates).all() else math.nan)
+    check_range(0, math.inf, weight_decay=weight_decay)
+    if not loss_scale > 0:
+        raise ValueError(f"loss_scale must be over 0, got {loss_scale}")
     options = {
         "momentum": momentum,
         "nesterov": nesterov or name == "nesterov",
@@ -107,9 +115,7 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
     own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
     for key in extra:
         if key not in own:
-            raise TypeError(
-                f"{name} has no argument {key!r}; it takes {', '.join(sorted(own)) or 'no other'}"
-            )
+            raise TypeError(f"{name} has no argument {key!r}; it takes {', '.join(sorted(own)) or 'no other'}")
     defaults = inspect.signature(create_optimizer).parameters
     for key, value in options.items():
         if key not in own and value != defaults[key].default:
@@ -143,4 +149,5 @@ def load_state(optimizer: Optimizer, path: str | Path) -> None:
                 f"{parameter.shape} here"
             )
     for name, parameter in state.items():
-        parameter.set_data(saved[name].value())
+        # not set_data, which a step that was compiled before does not see in PyNative mode
+        ops.assign(parameter, saved[name].value().astype(parameter.dtype))

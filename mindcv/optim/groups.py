@@ -35,9 +35,7 @@ def parameter_groups(
         ValueError, TypeError: nothing to train, an unknown filter or key, or no model where one is needed.
     """
     if weight_decay_filter not in FILTERS:
-        raise ValueError(
-            f"weight_decay_filter must be one of {', '.join(FILTERS)}, got {weight_decay_filter!r}"
-        )
+        raise ValueError(f"weight_decay_filter must be one of {', '.join(FILTERS)}, got {weight_decay_filter!r}")
     model = model_or_params if isinstance(model_or_params, nn.Cell) else None
     given, order = _given_groups(model.trainable_params() if model else list(model_or_params))
     spared = SPARED_BY_AUTO | set(getattr(model, "no_weight_decay", set)())

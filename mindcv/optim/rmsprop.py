@@ -20,9 +20,7 @@ class RMSProp(Optimizer):
         eps: at least 0.
     """
 
-    def __init__(
-        self, params, learning_rate, decay=0.9, momentum=0.0, eps=1e-8, weight_decay=0.0, loss_scale=1.0
-    ):
+    def __init__(self, params, learning_rate, decay=0.9, momentum=0.0, eps=1e-8, weight_decay=0.0, loss_scale=1.0):
         check_range(0, 1, decay=decay, momentum=momentum)
         check_range(0, math.inf, eps=eps)
         slots = ("moment2", "velocity") if momentum > 0 else ("moment2",)

@@ -14,9 +14,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 
-def constant_lr(
-    factor: float, total_iters: int, *, lr: float, steps_per_epoch: int, epochs: int
-) -> list[float]:
+def constant_lr(factor: float, total_iters: int, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
     """factor · lr for the first `total_iters` epochs, then lr."""
     return _each_epoch(lambda t: lr * factor if t < total_iters else lr, steps_per_epoch, epochs)
 
@@ -47,9 +45,7 @@ def linear_refined_lr(
     return _each_step(_line(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
 
 
-def polynomial_lr(
-    total_iters: int, power: float, *, lr: float, steps_per_epoch: int, epochs: int
-) -> list[float]:
+def polynomial_lr(total_iters: int, power: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
     """lr · (1 - t / total_iters)^power, 0 from t = total_iters on."""
     return _each_epoch(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
 

@@ -119,9 +119,7 @@ def create_scheduler(
     elif name == "cyclic":
         half_cycle = steps_per_epoch * span["epochs"] // (2 * num_cycles)
         if half_cycle == 0:
-            raise ValueError(
-                f"num_cycles {num_cycles} is too many for {steps_per_epoch * span['epochs']} steps"
-            )
+            raise ValueError(f"num_cycles {num_cycles} is too many for {steps_per_epoch * span['epochs']} steps")
         rates = cyclic_lr(min_lr, lr, half_cycle, **span)
 
     if warmup_epochs:

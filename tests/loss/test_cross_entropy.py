@@ -49,9 +49,10 @@ def tensor(array):
 
 @pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
 def mode(request):
+    before = ms.get_context("mode")
     ms.set_context(mode=request.param)
     yield request.param
-    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_context(mode=before)
 
 
 @pytest.mark.parametrize("labels", [INDICES, SOFT], ids=["indices", "soft"])
@@ -114,6 +115,10 @@ def test_pos_weight_scales_the_positive_part():
         ({"aux_factor": -1}, "aux_factor must be at least 0"),
         ({"reduction": "max"}, "reduction must be"),
         ({"weight": [[1.0]]}, "one number a class"),
+        ({"name": "asl_multi_label", "weight": np.ones(3)}, "the loss asl_multi_label has no weight"),
+        ({"name": "asl_multi_label", "label_smoothing": 0.1}, "has no smoothing"),
+        ({"name": "asl_multi_label", "reduction": "sum"}, "has no reduction"),
+        ({"name": "asl_single_label", "aux_factor": 0.1}, "has no aux_factor"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -24,9 +24,7 @@ SETTINGS = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_optimizer_follows_the_golden_steps(name, golden):
     figures = golden.array("optimizers")
-    parameters = [
-        ms.Parameter(ms.Tensor(figures[f"param{i}"].astype(np.float32)), name=f"param{i}") for i in range(3)
-    ]
+    parameters = [ms.Parameter(ms.Tensor(figures[f"param{i}"].astype(np.float32)), name=f"param{i}") for i in range(3)]
     optimizer = create_optimizer(parameters, name, loss_scale=8.0, **SETTINGS[name])
     for step in range(1, 21):
         optimizer(tuple(ms.Tensor(8 * figures[f"grad{step - 1}_{i}"].astype(np.float32)) for i in range(3)))

@@ -1,0 +1,144 @@
+"""Which parameter gets which weight decay and learning rate."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import nn
+
+from mindcv.optim import parameter_groups
+from mindcv.optim.groups import layers_of
+
+SHAPES = {
+    "cls_token": (1, 1, 4),
+    "pos_embed": (1, 4, 4),
+    "patch_embed.proj.weight": (4, 3, 2, 2),
+    "patch_embed.proj.bias": (4,),
+    "blocks.0.norm1.gamma": (4,),
+    "blocks.0.norm1.beta": (4,),
+    "blocks.0.attn.gating_param": (2,),
+    "blocks.0.attn.q.weight": (4, 4),
+    "blocks.10.attn.q.weight": (4, 4),
+    "blocks.2.attn.q.weight": (4, 4),
+    "blocks.2.scale": (2, 2),
+    "norm.gamma": (4,),
+    "classifier.weight": (3, 4),
+    "classifier.bias": (3,),
+}
+MATCHER = {
+    "stem": r"^cls_token|pos_embed|patch_embed",
+    "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))],
+}
+LAYER = dict.fromkeys(SHAPES, 0) | {
+    **dict.fromkeys([name for name in SHAPES if name.startswith("blocks.0")], 1),
+    "blocks.2.attn.q.weight": 2,
+    "blocks.2.scale": 2,
+    "blocks.10.attn.q.weight": 3,
+    "norm.gamma": 3,
+    "classifier.weight": 4,
+    "classifier.bias": 4,
+}
+
+
+class Model(nn.Cell):
+    def __init__(self):
+        super().__init__(auto_prefix=False)
+        for i, (name, shape) in enumerate(SHAPES.items()):
+            setattr(self, f"p{i}", ms.Parameter(ms.Tensor(np.zeros(shape, np.float32)), name=name))
+
+    def no_weight_decay(self):
+        return {"blocks.2.scale"}
+
+    def group_matcher(self, coarse=False):
+        return MATCHER
+
+
+def decays(groups):
+    return {p.name: group["weight_decay"] for group in groups[:-1] for p in group["params"]}
+
+
+def spared(groups):
+    return {name for name, decay in decays(groups).items() if decay == 0}
+
+
+ONE_DIMENSIONAL = {name for name, shape in SHAPES.items() if len(shape) == 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("disable", set()),
+        ("auto", ONE_DIMENSIONAL | {"cls_token", "pos_embed", "blocks.2.scale"}),
+        ("norm_and_bias", ONE_DIMENSIONAL - {"blocks.0.attn.gating_param"}),
+    ],
+)
+def test_filter_spares_what_it_says(name, expected):
+    groups = parameter_groups(Model(), 1.0, 0.05, name)
+    assert spared(groups) == expected
+    assert set(decays(groups).values()) <= {0.0, 0.05}
+    assert not any("lr" in group for group in groups)
+
+
+def test_order_of_the_model_is_kept():
+    order = parameter_groups(Model(), 1.0, 0.05, "auto", 0.5)[-1]["order_params"]
+    assert [parameter.name for parameter in order] == list(SHAPES)
+
+
+def test_frozen_parameters_are_left_out():
+    model = Model()
+    for parameter in model.get_parameters():
+        parameter.requires_grad = parameter.name.startswith("classifier")
+    assert set(decays(parameter_groups(model, 1.0))) == {"classifier.weight", "classifier.bias"}
+
+
+def test_layers_are_numbered_from_the_input():
+    assert layers_of(list(SHAPES), MATCHER) == LAYER
+
+
+@pytest.mark.parametrize("lr", [0.8, [0.8, 0.4]])
+def test_layer_decay_scales_each_layer_by_its_distance_from_the_head(lr):
+    groups = parameter_groups(Model(), lr, 0.05, "auto", layer_decay=0.5)
+    for group in groups[:-1]:
+        (layer,) = {LAYER[parameter.name] for parameter in group["params"]}
+        np.testing.assert_allclose(group.get("lr", lr), np.array(lr) * 0.5 ** (4 - layer), rtol=1e-12)
+    assert len(decays(groups)) == len(SHAPES)
+    assert "cls_token" in spared(groups)
+
+
+def test_given_groups_keep_their_own_settings():
+    p = {name: ms.Parameter(ms.Tensor(np.zeros((2, 2), np.float32)), name=name) for name in "abc"}
+    given = [
+        {"params": [p["a"]], "lr": 0.5},
+        {"params": [p["b"], p["c"]], "weight_decay": 0.3},
+        {"order_params": [p["c"], p["a"], p["b"]]},
+    ]
+    first, second, last = parameter_groups(given, 0.1, 0.05)
+    assert (first["lr"], first["weight_decay"]) == (0.5, 0.05)
+    assert "lr" not in second and second["weight_decay"] == 0.3
+    assert [parameter.name for parameter in last["order_params"]] == ["c", "a", "b"]
+
+
+def test_filter_holds_in_given_groups_without_a_decay_of_their_own():
+    vectors = [ms.Parameter(ms.Tensor(np.zeros(2, np.float32)), name=name) for name in "ab"]
+    given = [{"params": vectors[:1]}, {"params": vectors[1:], "weight_decay": 0.3}]
+    assert decays(parameter_groups(given, 0.1, 0.05, "auto")) == {"a": 0.0, "b": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("params", "options", "message"),
+    [
+        ([], {}, "nothing to train"),
+        ([{"params": [], "momentum": 1}], {}, "unknown key 'momentum'"),
+        (Model(), {"weight_decay_filter": "bias"}, "weight_decay_filter must be one of"),
+        (Model(), {"layer_decay": 1.5}, "layer_decay must be in"),
+        (nn.Dense(2, 2), {"layer_decay": 0.5}, "group_matcher"),
+        (nn.Dense(2, 2).trainable_params(), {"layer_decay": 0.5}, "group_matcher"),
+    ],
+)
+def test_bad_arguments_are_named(params, options, message):
+    with pytest.raises(ValueError, match=message):
+        parameter_groups(params, 0.1, **options)
+
+
+def test_what_is_no_parameter_is_a_type_error():
+    with pytest.raises(TypeError, match=r"expected a mindspore\.Parameter to train, got str"):
+        parameter_groups(["weight"], 0.1)
