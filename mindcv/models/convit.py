@@ -15,6 +15,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import TruncatedNormal, initializer
 
+from mindcv.models.factory import build_pretrained
 from mindcv.models.layers import Dense, Dropout, LayerNorm, Mlp, PatchEmbed, Softmax, StochasticDepth
 from mindcv.models.registry import register_model
 
@@ -377,36 +378,71 @@ def _pair(size) -> tuple[int, int]:
     return sides
 
 
-def _published(weights: str, crop_pct: float, top_1: float, top_5: float) -> dict:
-    """What MindCV's model card says of a variant's ImageNet-1K weights, and what reproduces them."""
+def _published(publisher: str, licence: str, file: str, act: str, norm_eps: float, **more) -> dict:
+    """What is known of one file of ImageNet-1K weights: where it is, how it was trained, how it wants its images."""
     return {
-        "url": f"https://download.mindspore.cn/toolkits/mindcv/convit/{weights}.ckpt",
+        "publisher": publisher,
+        "licence": licence,
+        "file": file,
+        "act": act,
+        "norm_eps": norm_eps,
         "num_classes": 1000,
         "input_size": (3, 224, 224),
-        "crop_pct": crop_pct,
+        "grid": (14, 14),
+        "crop_pct": 0.875,
         "interpolation": "bicubic",
         "mean": (123.675, 116.28, 103.53),
         "std": (58.395, 57.12, 57.375),
-        "act": "gelu_tanh",
-        "norm_eps": 1e-7,
         "first_conv": "patch_embed.proj",
         "classifier": "classifier",
-        "top_1": top_1,
-        "top_5": top_5,
+        **more,
     }
 
 
-default_cfgs = {
-    "convit_tiny": _published("convit_tiny-e31023f2", 0.875, 73.66, 91.72),
-    "convit_tiny_plus": _published("convit_tiny_plus-e9d7fb92", 0.87, 77.00, 93.60),
-    "convit_small": _published("convit_small-ba858604", 0.915, 81.63, 95.59),
-    "convit_small_plus": _published("convit_small_plus-2352b9f7", 0.93, 81.80, 95.42),
-    "convit_base": _published("convit_base-c61b808c", 0.93, 82.10, 95.52),
-    "convit_base_plus": _published("convit_base_plus-5c61c9ce", 0.925, 81.96, 95.04),
+def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
+    """MindCV's weights and their figures, from its model card; `sha256` begins the file's digest and is in its name."""
+    file = f"{name}-{sha256}{device}.ckpt"
+    host = "download-mindspore.osinfra.cn" if device else "download.mindspore.cn"
+    return _published(
+        "MindCV", "Apache-2.0", file, "gelu_tanh", 1e-7, sha256=sha256, crop_pct=crop_pct, top_1=top_1, top_5=top_5,
+        url=f"https://{host}/toolkits/mindcv/convit/{file}",
+    )  # fmt: skip
+
+
+def _authors(name: str, top_1: float) -> dict[str, dict]:
+    """The paper's own weights (its table 1), from the authors and as timm keeps them on the Hugging Face hub."""
+    own = "Apache-2.0 (since May 2021; CC BY-NC 4.0, non-commercial, before)"
+    file, repository = f"{name}.pth", f"{name}.fb_in1k"
+    url, hub = f"https://dl.fbaipublicfiles.com/convit/{file}", f"timm/{repository}/model.safetensors"
+    return {
+        "fb": _published("the ConViT authors", own, file, "gelu", 1e-6, top_1=top_1, url=url),
+        "timm": _published("timm", "Apache-2.0", f"{repository}.safetensors", "gelu", 1e-6, top_1=top_1, hub=hub),
+    }
+
+
+# Every variant's published weights; the first are what `pretrained=True` means.
+_sources = {
+    "convit_tiny": {
+        "mindcv": _mindcv("convit_tiny", "e31023f2", 0.875, 73.66, 91.72),
+        "mindcv-910v2": _mindcv("convit_tiny", "1961717e", 0.875, 73.79, 91.70, device="-910v2"),
+        **_authors("convit_tiny", 73.1),
+    },
+    "convit_tiny_plus": {"mindcv": _mindcv("convit_tiny_plus", "e9d7fb92", 0.87, 77.00, 93.60)},
+    "convit_small": {
+        "mindcv": _mindcv("convit_small", "ba858604", 0.915, 81.63, 95.59),
+        **_authors("convit_small", 81.3),
+    },
+    "convit_small_plus": {"mindcv": _mindcv("convit_small_plus", "2352b9f7", 0.93, 81.80, 95.42)},
+    "convit_base": {
+        "mindcv": _mindcv("convit_base", "c61b808c", 0.93, 82.10, 95.52),
+        **_authors("convit_base", 82.4),
+    },
+    "convit_base_plus": {"mindcv": _mindcv("convit_base_plus", "5c61c9ce", 0.925, 81.96, 95.04)},
 }
+default_cfgs = {name: {**sources["mindcv"], "sources": sources} for name, sources in _sources.items()}
 
 
-def _convit(name: str, pretrained: bool, **arguments) -> ConViT:
+def _convit(name: str, pretrained: bool | str, **arguments) -> ConViT:
     """The variant `name`, with an error for an argument that ConViT does not take."""
     known = list(signature(ConViT).parameters)
     for argument in arguments:
@@ -414,51 +450,48 @@ def _convit(name: str, pretrained: bool, **arguments) -> ConViT:
             nearest = get_close_matches(argument, known, n=1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; it takes {', '.join(known)}"
             raise TypeError(f"{name} takes no argument {argument!r}{hint}")
-    if pretrained:
-        raise ValueError(
-            f"pretrained weights are not downloaded yet: fetch {default_cfgs[name]['url']} yourself and pass "
-            f"create_model({name!r}, checkpoint_path=…, act='gelu_tanh', norm_eps=1e-7)"
-        )
-    return ConViT(**arguments)
+    return build_pretrained(ConViT, default_cfgs[name], pretrained, **arguments)
 
 
 @register_model
-def convit_tiny(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-Ti: 4 heads of width 48, 5.7 million parameters; `kwargs` as ConViT takes them."""
     shape = {"num_heads": 4, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_tiny", pretrained, **{**shape, **kwargs})
 
 
 @register_model
-def convit_tiny_plus(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-Ti+: 4 heads of width 64, 10.0 million parameters; `kwargs` as ConViT takes them."""
     shape = {"num_heads": 4, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_tiny_plus", pretrained, **{**shape, **kwargs})
 
 
 @register_model
-def convit_small(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-S: 9 heads of width 48, 27.8 million parameters; `kwargs` as ConViT takes them."""
     shape = {"num_heads": 9, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_small", pretrained, **{**shape, **kwargs})
 
 
 @register_model
-def convit_small_plus(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+def convit_small_plus(
+    pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs
+) -> ConViT:
     """ConViT-S+: 9 heads of width 64, 49.0 million parameters; `kwargs` as ConViT takes them."""
     shape = {"num_heads": 9, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_small_plus", pretrained, **{**shape, **kwargs})
 
 
 @register_model
-def convit_base(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-B: 16 heads of width 48, 86.5 million parameters; `kwargs` as ConViT takes them."""
     shape = {"num_heads": 16, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_base", pretrained, **{**shape, **kwargs})
 
 
 @register_model
-def convit_base_plus(pretrained: bool = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
+def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-B+: 16 heads of width 64, 153.1 million parameters; `kwargs` as ConViT takes them."""
     shape = {"num_heads": 16, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_base_plus", pretrained, **{**shape, **kwargs})

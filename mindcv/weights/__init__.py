@@ -1,6 +1,20 @@
-"""Reading checkpoints and fitting them to a model: names and arrays, whatever the model's class."""
+"""Reading and writing checkpoints and fitting them to a model: names and arrays, whatever the model's class."""
 
+from mindcv.weights.adapt import ARGUMENTS
 from mindcv.weights.fit import load
+from mindcv.weights.layouts import to_mindcv, to_pytorch, weights_of
+from mindcv.weights.published import fetch_published, get_weights_download_root
 from mindcv.weights.read import read
+from mindcv.weights.write import write
 
-__all__ = ["load", "read"]
+__all__ = [
+    "ARGUMENTS",
+    "fetch_published",
+    "get_weights_download_root",
+    "load",
+    "read",
+    "to_mindcv",
+    "to_pytorch",
+    "weights_of",
+    "write",
+]

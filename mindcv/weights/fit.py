@@ -1,41 +1,82 @@
 """Putting arrays into a model, all of them or none."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from mindspore import Tensor, nn
 
-from mindcv.weights.read import read, weights_of
+from mindcv.weights import layouts
+from mindcv.weights.adapt import ARGUMENTS, adapted
+from mindcv.weights.read import read
+
+if TYPE_CHECKING:
+    from mindspore import nn
 
 _log = logging.getLogger("mindcv")
 _NAMES_SHOWN = 3
 
 
-def load(model: nn.Cell, path: str | Path, ema: bool = False, strict: bool = True):
+def load(
+    model: nn.Cell,
+    path: str | Path,
+    ema: bool = False,
+    strict: bool = True,
+    adapt: Collection[str] = (),
+    grid: tuple[int, int] | None = None,
+) -> None:
     """Load the checkpoint `path` into `model`.
 
     Args:
-        model: Any cell whose parameters bear the names in the checkpoint.
-        path: A MindSpore checkpoint, with or without training state.
+        model: Any cell whose parameters bear the names in the checkpoint, or MindCV's for those of PyTorch.
+        path: A checkpoint of any format and layout that `read` and `layouts` know.
         ema: Take the moving averages in place of the weights.
         strict: Refuse a checkpoint that misses parameters, has unexpected ones, or others' shapes. Otherwise load
             what fits and warn about the rest.
+        adapt: Arguments in which the model may differ from the one in the file: any of "num_classes" (a fresh
+            classifier), "in_channels" (kernels summed or repeated), "image_size" (position embedding resampled),
+            "local_up_to_layer" (queries, keys and values stay, positional attention goes or starts afresh). What is
+            done is said as a warning.
+        grid: Rows and columns of patches that the file's position embedding was learned on, where the file does not
+            tell. By default the model's, if the number of positions agrees, and else a square.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is no checkpoint, or does not fit. The model is then left as it was.
     """
-    arrays = weights_of(read(path), ema)
+    from mindspore import Tensor  # here, so that reading and converting files does not wait for MindSpore
+
+    for argument in adapt:
+        if argument not in ARGUMENTS:
+            nearest = get_close_matches(argument, ARGUMENTS, n=1) or ARGUMENTS
+            raise ValueError(f"weights cannot be adapted in {argument!r}, but in {', '.join(nearest)}")
+    contents = read(path)
+    try:
+        weights = layouts.to_mindcv(layouts.weights_of(contents, ema))
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path}: {error}") from error
+    if layouts.GRID in contents:
+        grid = tuple(int(side) for side in contents[layouts.GRID])
     parameters = {parameter.name: parameter for parameter in model.get_parameters()}
-    mismatch = describe_mismatch({name: p.shape for name, p in parameters.items()}, arrays)
-    if mismatch and strict:
-        raise ValueError(f"checkpoint {path} does not fit the model: {mismatch}")
-    if mismatch:
-        _log.warning("checkpoint %s fits the model in part: %s", path, mismatch)
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    weights, fresh, done, refused = adapted(weights, shapes, adapt, grid, getattr(model, "grid", None))
+
+    mismatch = describe_mismatch({name: shape for name, shape in shapes.items() if name not in fresh}, weights)
+    differences = "; ".join(filter(None, [mismatch, *refused]))
+    if differences and strict:
+        remedy = ". Create the model as in the file, or name what to adapt" if refused else ""
+        raise ValueError(f"checkpoint {path} does not fit the model: {differences}{remedy}")
+    if differences:
+        _log.warning("checkpoint %s fits the model in part: %s", path, differences)
+    for change in done:
+        _log.warning("checkpoint %s: %s", path, change)
     for name, parameter in parameters.items():
-        if name in arrays and arrays[name].shape == parameter.shape:
-            parameter.set_data(Tensor(arrays[name], parameter.dtype))
+        if name in weights and weights[name].shape == parameter.shape:
+            parameter.set_data(Tensor(weights[name], parameter.dtype))
 
 
 def describe_mismatch(shapes: dict[str, tuple[int, ...]], arrays: dict[str, np.ndarray]) -> str:

@@ -1,43 +1,85 @@
-"""Checkpoint files as names and arrays."""
+"""Checkpoint files as names and arrays, by what is in them and not by what they are called."""
 
+import json
 from pathlib import Path
+from typing import NamedTuple
 
-import mindspore as ms
 import numpy as np
+import safetensors
 
-# What a training checkpoint holds beside the weights, each under a prefix of its own.
-EMA = "ema."
-TRAINING_STATE = ("optimizer.", "run.")
+from mindcv.weights import ckpt, pytorch
+from mindcv.weights.digest import digest
+
+_LARGEST_HEADER = 100_000_000  # bytes, as safetensors defines it
+_SAFETENSORS_TYPES = {
+    "F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_,
+    "I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64,
+    "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64,
+}  # fmt: skip
+
+
+class Contents(NamedTuple):
+    """What a file holds: its format, its arrays by name, and the digest it carries ("" if none)."""
+
+    format: str
+    arrays: dict[str, np.ndarray]
+    digest: str
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """All that the MindSpore checkpoint `path` holds, by name.
+    """All arrays of the checkpoint `path`, by name: weights and, where it has them, averages and training state.
+
+    MindSpore's .ckpt and .safetensors, PyTorch's .safetensors, and its .pth where PyTorch is installed. Nested
+    dictionaries become dotted names; bfloat16 becomes float32. The digest that this project's files carry is verified,
+    and so are the CRCs of MindSpore's .ckpt and of PyTorch's archives.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is empty, or no whole MindSpore checkpoint.
+        ValueError: it is empty, damaged, or no checkpoint.
     """
+    return contents_of(path).arrays
+
+
+def contents_of(path: str | Path) -> Contents:
+    """As `read`, with the file's format and the digest it carries."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}: check the path")
-    if path.stat().st_size == 0:
+    data = path.read_bytes()
+    if not data:
         raise ValueError(f"checkpoint {path} is empty: use another one")
     try:
-        parameters = ms.load_checkpoint(str(path), format="ckpt")
-    except Exception as error:  # MindSpore raises several kinds, each of many lines
-        raise ValueError(f"{path} is no whole MindSpore checkpoint: write it again, or use another one") from error
-    return {name: parameter.asnumpy() for name, parameter in parameters.items()}
+        contents = _parse(data)
+        if contents.digest and contents.digest != digest(contents.arrays):
+            raise ValueError("its contents do not have the digest that it carries")
+    except (ValueError, OverflowError, safetensors.SafetensorError) as error:
+        raise ValueError(f"cannot read the checkpoint {path}: {error}") from error
+    if not contents.arrays:
+        raise ValueError(f"the checkpoint {path} holds no tensors: use another one")
+    return contents
 
 
-def weights_of(contents: dict[str, np.ndarray], ema: bool = False) -> dict[str, np.ndarray]:
-    """The model's weights among the `contents` of a checkpoint: the trained ones, or their moving averages.
+def _parse(data: bytes) -> Contents:
+    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= _LARGEST_HEADER:
+        return Contents("safetensors", *_safetensors(data))
+    if data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":
+        return Contents("PyTorch", pytorch.parse(data), "")
+    try:
+        return Contents("MindSpore", *ckpt.parse(data))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"it is damaged, or no MindSpore, PyTorch or safetensors file ({error})") from error
 
-    Raises:
-        ValueError: averages are asked for and the checkpoint has none.
-    """
-    if ema:
-        averages = {name[len(EMA) :]: array for name, array in contents.items() if name.startswith(EMA)}
-        if not averages:
-            raise ValueError("the checkpoint holds no moving averages: load its weights with ema=False")
-        return averages
-    return {name: array for name, array in contents.items() if not name.startswith((EMA, *TRAINING_STATE))}
+
+def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
+    arrays = {name: _array(tensor) for name, tensor in safetensors.deserialize(data)}
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return arrays, header.get("__metadata__", {}).get("sha256", "")
+
+
+def _array(tensor: dict) -> np.ndarray:
+    kind = tensor["dtype"]
+    if kind == "BF16":
+        return ckpt.widen(np.frombuffer(tensor["data"], np.uint16)).reshape(tensor["shape"])
+    if kind not in _SAFETENSORS_TYPES:
+        raise ValueError(f"it holds numbers of the type {kind}")
+    return np.frombuffer(tensor["data"], _SAFETENSORS_TYPES[kind]).reshape(tensor["shape"])

@@ -1,5 +1,3 @@
-import logging
-
 import mindspore as ms
 import numpy as np
 import pytest
@@ -51,12 +49,25 @@ def test_other_shapes_are_refused_whole(model, tmp_path):
 
 def test_auto_mapping_loads_what_fits(model, tmp_path, caplog):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
-    path = str(tmp_path / "a.ckpt")
-    with caplog.at_level(logging.WARNING, "mindcv"):
-        other = mindcv.create_model("convit_tiny", num_classes=7, checkpoint_path=path, auto_mapping=True, **SMALL)
-    assert "2 of another shape" in caplog.text
-    np.testing.assert_array_equal(other.cls_token.asnumpy(), model.cls_token.asnumpy())
+    options = {"checkpoint_path": str(tmp_path / "a.ckpt"), "auto_mapping": True, "adapt": ()}
+    other = mindcv.create_model("convit_tiny", num_classes=7, **{**SMALL, "depth": 3}, **options)
+    assert "a.ckpt fits the model in part: 13 missing (blocks.2" in caplog.text
+    assert "2 of another shape (classifier.weight (3, 192), the model's is (7, 192)" in caplog.text
+    for name, value in values(model).items():
+        if not name.startswith("classifier"):
+            np.testing.assert_array_equal(values(other)[name], value)
     assert other.classifier.weight.shape == (7, 192)
+
+
+def test_what_is_left_at_its_default_must_be_as_in_the_file(model, tmp_path):
+    ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
+    path = str(tmp_path / "a.ckpt")
+    with pytest.raises(ValueError, match="num_classes is 3 in the file and 1000 in the model"):
+        mindcv.create_model("convit_tiny", checkpoint_path=path, **SMALL)
+    wanted = mindcv.create_model("convit_tiny", checkpoint_path=path, adapt=["num_classes"], **SMALL)
+    assert wanted.classifier.weight.shape == (1000, 192)
+    with pytest.raises(ValueError, match="num_classes is 3 in the file and 7 in the model"):
+        mindcv.create_model("convit_tiny", num_classes=7, checkpoint_path=path, adapt=["image_size"], **SMALL)
 
 
 def test_missing_and_unexpected_are_listed(model, tmp_path):

@@ -1,0 +1,63 @@
+"""Look at checkpoints and convert them: python -m mindcv.weights inspect FILE, or convert IN OUT --to LAYOUT."""
+
+import argparse
+import sys
+
+from mindcv.weights import layouts
+from mindcv.weights.describe import describe
+from mindcv.weights.read import read
+from mindcv.weights.write import write
+
+_CONVERTERS = {layouts.MINDCV: layouts.to_mindcv, layouts.PYTORCH: layouts.to_pytorch}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "inspect":
+            for heading, said in describe(options.file).items():
+                print(f"{heading:<11} {said}")
+        else:
+            convert(options.input, options.output, options.to, options.ema)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def convert(source: str, target: str, to: str, ema: bool = False) -> None:
+    """Write the weights of the checkpoint `source` to `target` under the names of the layout `to`, values untouched.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read` and `write`.
+        OSError: `target` cannot be written.
+    """
+    contents = read(source)
+    weights = layouts.weights_of(contents, ema)
+    converted = _CONVERTERS[to](weights)
+    write(target, converted)
+    beside = len(contents) - len(weights)
+    left = f"; {beside} tensors of averages and training state were left out" if beside else ""
+    print(f"{target}: {len(converted)} tensors under {to} names{left}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mindcv.weights", description="Look at checkpoints and convert them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    inspect = commands.add_parser("inspect", help="say what a checkpoint holds")
+    inspect.add_argument("file", metavar="FILE", help="a .ckpt, .safetensors or .pth file")
+    conversion = commands.add_parser("convert", help="write a checkpoint's weights under other names")
+    conversion.add_argument("input", metavar="IN", help="a .ckpt, .safetensors or .pth file, under whichever names")
+    conversion.add_argument("output", metavar="OUT", help="the file to write: .ckpt or .safetensors")
+    conversion.add_argument(
+        "--to", required=True, choices=list(_CONVERTERS), help="whose names: MindCV's, or the authors' and timm's"
+    )
+    conversion.add_argument("--ema", action="store_true", help="take the moving averages in place of the weights")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What a checkpoint is, told from its names and shapes."""
+
+import math
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from mindcv.weights import layouts
+from mindcv.weights.adapt import CLASSIFIER, FIRST_CONV, POS_EMBED
+from mindcv.weights.read import contents_of
+
+# The width of their tokens sets the variants apart.
+_VARIANTS = {
+    192: "convit_tiny", 256: "convit_tiny_plus", 432: "convit_small",
+    576: "convit_small_plus", 768: "convit_base", 1024: "convit_base_plus",
+}  # fmt: skip
+_DEPTH, _LOCAL = 12, 10
+
+
+def describe(path: str | Path) -> dict[str, str]:
+    """What there is to say about the checkpoint `path`, one line under each heading.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read`.
+    """
+    contents = contents_of(path)
+    weights = layouts.weights_of(contents.arrays)
+    layout = layouts.layout_of(weights)
+    state = {
+        "moving averages": sum(name.startswith(layouts.AVERAGES) for name in contents.arrays),
+        "optimizer state": sum(name.startswith(layouts.OPTIMIZER) for name in contents.arrays),
+        "run state": sum(name.startswith(layouts.RUN) for name in contents.arrays),
+    }
+    beside = ", ".join(f"{what} ({count} tensors)" for what, count in state.items() if count)
+    types = ", ".join(sorted({str(array.dtype) for array in weights.values()}))
+    size = sum(array.size for array in weights.values())
+    grid = contents.arrays.get(layouts.GRID)
+    return {
+        "file": f"{path}, {Path(path).stat().st_size:,} bytes",
+        "format": contents.format,
+        "layout": {layouts.MINDCV: "MindCV's names", layouts.PYTORCH: "PyTorch's names"}[layout],
+        **_model(layouts.to_mindcv(weights), grid),
+        "parameters": f"{size:,} in {len(weights)} tensors, {types}",
+        **({"beside": beside} if beside else {}),
+        "sha256": sha256(Path(path).read_bytes()).hexdigest(),
+        "digest": f"{contents.digest} (of the contents, verified)" if contents.digest else "carries none",
+    }
+
+
+def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str, str]:
+    """Model, classes and image of a ConViT under MindCV's names."""
+    kernel = weights.get(FIRST_CONV)
+    depth = len({match[1] for match in map(re.compile(r"blocks\.(\d+)\.").match, weights) if match})
+    if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:
+        return {"model": "no ConViT"}
+    width, channels, height, breadth = kernel.shape
+    local = sum(name.endswith("gating_param") for name in weights)
+    classes = next((len(array) for name, array in weights.items() if name.startswith(CLASSIFIER) and array.ndim), 0)
+    model = _VARIANTS.get(width, f"a ConViT of width {width}")
+    if (depth, local) != (_DEPTH, _LOCAL):
+        model += f" with depth={depth}, local_up_to_layer={local}"
+    if POS_EMBED not in weights:
+        image = f"of any size, in patches of {height}x{breadth}"
+    else:
+        positions = weights[POS_EMBED].shape[1]
+        side = math.isqrt(positions)
+        rows, cols = (side, side) if grid is None else map(int, grid)
+        image = f"{rows * height}x{cols * breadth}, " if rows * cols == positions else ""
+        image += f"{positions} patches of {height}x{breadth}"
+    return {"model": model, "classes": str(classes), "image": f"{image}, {channels} channels"}

@@ -1,0 +1,81 @@
+"""Checkpoints made by rule, in any layout."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+import mindcv
+from tests.golden import rule
+
+# The smallest ConViT with both kinds of blocks: 8 patches in a row of 4 by 2.
+TINY = {"image_size": (32, 16), "patch_size": 8, "embed_dim": 4, "depth": 2, "local_up_to_layer": 1}
+
+
+@pytest.fixture(autouse=True)
+def pynative():
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=before)
+
+
+@pytest.fixture
+def tiny():
+    """A function that makes a very small ConViT, as create_model takes arguments."""
+
+    def create(num_classes=3, **kwargs):
+        return mindcv.create_model("convit_tiny", num_classes=num_classes, **{**TINY, **kwargs})
+
+    return create
+
+
+@pytest.fixture
+def values():
+    """A function from a model to its parameters as arrays, by name."""
+    return lambda model: {p.name: p.asnumpy() for p in model.get_parameters()}
+
+
+@pytest.fixture
+def pytorch_weights(golden):
+    """A function from a variant's name to its golden weights under PyTorch's names."""
+
+    def make(name):
+        case = golden.facts("manifest")[name]
+        return {key: rule.weight(key, tuple(shape), case["salt"]) for key, shape in case["shapes"].items()}
+
+    return make
+
+
+@pytest.fixture
+def mindcv_weights(golden):
+    """The same under MindCV's names."""
+    return lambda name: rule.mindcv_weights(golden.facts("manifest")[name])
+
+
+@pytest.fixture
+def some_arrays():
+    """A few arrays of several types and shapes."""
+    rng = np.random.default_rng(0)
+    return {
+        "norm.gamma": rng.standard_normal(5).astype(np.float32),
+        "blocks.0.mlp.fc1.weight": rng.standard_normal((7, 5)).astype(np.float32),
+        "half": rng.standard_normal((2, 3)).astype(np.float16),
+        "double": rng.standard_normal((1, 2, 3)),
+        "flags": np.array([True, False]),
+        "run.step": np.array(7, np.int64),
+        "run.seed": np.array([-1, 2], np.int32),
+        "run.bytes": np.arange(9, dtype=np.uint8),
+    }
+
+
+@pytest.fixture
+def assert_same():
+    """A function that compares arrays by name: values, types and shapes."""
+
+    def check(found, wanted):
+        assert found.keys() == wanted.keys()
+        for name, array in wanted.items():
+            assert found[name].dtype == array.dtype, name
+            np.testing.assert_array_equal(found[name], array, err_msg=name, strict=True)
+
+    return check

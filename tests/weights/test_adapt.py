@@ -1,0 +1,201 @@
+"""Weights of a model made otherwise, each adaptation against what it must compute."""
+
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from mindcv import weights
+from mindcv.weights import adapt
+from mindcv.weights.resample import resample
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).standard_normal((2, 3, 32, 16)).astype(np.float32)
+
+
+@pytest.fixture
+def saved(tiny, values, tmp_path):
+    """A function that writes a tiny model, drawn anew, and returns the path and the model."""
+
+    def save(**made):
+        model = tiny(**made)
+        rng = np.random.default_rng(1)
+        for parameter in model.get_parameters():
+            parameter.set_data(Tensor(rng.standard_normal(parameter.shape).astype(np.float32)))
+        weights.write(tmp_path / "a.ckpt", values(model))
+        return str(tmp_path / "a.ckpt"), model
+
+    return save
+
+
+def run(model, images):
+    return model(Tensor(images)).asnumpy()
+
+
+def test_other_classes(saved, tiny, values, caplog):
+    path, model = saved()
+    other = tiny(num_classes=5, checkpoint_path=path)
+    assert "a.ckpt: num_classes is 3 in the file and 5 in the model: the classifier starts afresh" in caplog.text
+    found = values(other)
+    assert found["classifier.weight"].shape == (5, 16)
+    assert 0.005 < found["classifier.weight"].std() < 0.05  # a start of its own, of deviation 0.02
+    assert not found["classifier.bias"].any()
+    for name, array in values(model).items():
+        if not name.startswith("classifier"):
+            np.testing.assert_array_equal(found[name], array)
+
+
+def test_no_classifier(saved, tiny, images, caplog):
+    path, model = saved()
+    features = run(tiny(num_classes=0, checkpoint_path=path), images)
+    assert "num_classes is 3 in the file and 0 in the model: its classifier is left out" in caplog.text
+    np.testing.assert_allclose(features, model.forward_features(Tensor(images)).asnumpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_one_channel(saved, tiny, images, caplog):
+    """Grey images give what they gave as three equal channels."""
+    path, model = saved()
+    grey = images[:, :1]
+    found = run(tiny(in_channels=1, checkpoint_path=path), grey)
+    assert "in_channels is 3 in the file and 1 in the model: the channels' weights are summed" in caplog.text
+    np.testing.assert_allclose(found, run(model, np.repeat(grey, 3, 1)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6, 7])
+def test_more_channels(channels, saved, tiny, values, images, caplog):
+    """Kernels are repeated in their order and scaled, so that n channels of one brightness weigh as much as three."""
+    path, model = saved()
+    found = tiny(in_channels=channels, checkpoint_path=path)
+    assert f"repeated and scaled by 3/{channels}" in caplog.text
+    old, new = (values(m)["patch_embed.proj.weight"] for m in (model, found))
+    for channel in range(channels):
+        np.testing.assert_allclose(new[:, channel], old[:, channel % 3] * 3 / channels, rtol=1e-6)
+    if channels % 3 == 0:
+        np.testing.assert_allclose(
+            run(found, np.tile(images, (1, channels // 3, 1, 1))), run(model, images), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_from_one_channel(saved, tiny, images):
+    path, model = saved(in_channels=1)
+    found = tiny(checkpoint_path=path, adapt=["in_channels"])
+    grey = images[:, :1]
+    np.testing.assert_allclose(run(found, np.repeat(grey, 3, 1)), run(model, grey), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("old", "new"), [((32, 32), (48, 48)), ((32, 32), (24, 16)), ((32, 32), (16, 64))])
+def test_other_grids(old, new, saved, tiny, values, caplog):
+    path, model = saved(image_size=old)
+    found = tiny(image_size=new, checkpoint_path=path)
+    grid = (new[0] // 8, new[1] // 8)
+    if new == (16, 64):  # as many positions as there were: nothing in the file speaks against them
+        expected = values(model)["pos_embed"]
+    else:
+        assert f"image_size is 4x4 patches in the file and {grid[0]}x{grid[1]} patches in the model" in caplog.text
+        expected = resample(values(model)["pos_embed"], (4, 4), grid)
+    np.testing.assert_array_equal(values(found)["pos_embed"], expected)
+    for name, array in values(model).items():
+        if name != "pos_embed":
+            np.testing.assert_array_equal(values(found)[name], array)
+    assert np.isfinite(run(found, np.ones((1, 3, *new), np.float32))).all()
+
+
+def test_grids_that_are_no_squares(saved, tiny, values):
+    """The file tells its grid, or nothing is guessed."""
+    path, model = saved(image_size=(32, 16))
+    with pytest.raises(
+        ValueError, match=r"1 of another shape \(pos_embed \(1, 8, 16\), the model's is \(1, 16, 16\)\)"
+    ):
+        tiny(image_size=(32, 32), checkpoint_path=path)
+    for new in ((32, 32), (16, 32)):
+        weights.write(path, {**values(model), "run.grid": np.array([4, 2], np.int32)})
+        found = tiny(image_size=new, checkpoint_path=path)
+        expected = resample(values(model)["pos_embed"], (4, 2), (new[0] // 8, new[1] // 8))
+        np.testing.assert_array_equal(values(found)["pos_embed"], expected)
+
+
+def test_as_many_positions_on_another_grid(saved, tiny, values):
+    path, model = saved(image_size=(32, 32))
+    other = tiny(image_size=(16, 64))
+    weights.load(other, path, adapt=["image_size"], grid=(4, 4))
+    expected = resample(values(model)["pos_embed"], (4, 4), (2, 8))
+    np.testing.assert_array_equal(values(other)["pos_embed"], expected)
+
+
+def test_gpsa_to_mhsa(saved, tiny, values, caplog):
+    path, model = saved(local_up_to_layer=1)
+    found = values(tiny(local_up_to_layer=0, checkpoint_path=path))
+    assert "local_up_to_layer is 1 in the file and 0 in the model: blocks without positional attention" in caplog.text
+    kept = {name: array for name, array in values(model).items() if "gating" not in name and "pos_proj" not in name}
+    assert found.keys() == kept.keys()
+    for name, array in kept.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_mhsa_to_gpsa(saved, tiny, values, caplog):
+    path, model = saved(local_up_to_layer=0)
+    found = values(tiny(local_up_to_layer=1, checkpoint_path=path))
+    assert "0 in the file and 1 in the model: new positional attention starts afresh" in caplog.text
+    for name, array in values(model).items():
+        np.testing.assert_array_equal(found[name], array)
+    assert found["blocks.0.attn.gating_param"].tolist() == [1.0] * 4
+    assert found["blocks.0.attn.pos_proj.weight"].tolist() == [[-1, -1, -1], [-1, 1, -1], [1, -1, -1], [1, 1, -1]]
+
+
+def test_to_plain_attention_and_back_is_lossless_but_for_the_gates(saved, tiny, values):
+    path, model = saved(local_up_to_layer=1)
+    weights.write(path, values(tiny(local_up_to_layer=0, checkpoint_path=path)))
+    again = values(tiny(local_up_to_layer=1, checkpoint_path=path, adapt=["local_up_to_layer"]))
+    for name, array in values(model).items():
+        if "gating" not in name and "pos_proj" not in name:
+            np.testing.assert_array_equal(again[name], array)
+
+
+def test_all_at_once(saved, tiny, values, caplog):
+    path, _ = saved(image_size=32)
+    found = tiny(num_classes=7, in_channels=1, image_size=(24, 48), local_up_to_layer=0, checkpoint_path=path)
+    assert [record.message.split(": ")[1].split(" is ")[0] for record in caplog.records] == list(weights.ARGUMENTS)
+    assert run(found, np.ones((1, 1, 24, 48), np.float32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"num_classes": 5}, "num_classes is 3 in the file and 5 in the model"),
+        ({"in_channels": 1}, "in_channels is 3 in the file and 1 in the model"),
+        ({"image_size": (32, 32)}, "image_size is 3x3 patches in the file and 4x4 patches in the model"),
+        ({"local_up_to_layer": 0}, "local_up_to_layer is 1 in the file and 0 in the model"),
+    ],
+)
+def test_nothing_is_adapted_unasked(made, said, saved, tiny, values):
+    path, _ = saved(image_size=24)
+    other = tiny(**{"image_size": 24, **made})
+    before = values(other)
+    with pytest.raises(ValueError, match=said + ".* name what to adapt"):
+        weights.load(other, path)
+    with pytest.raises(ValueError, match=said):
+        weights.load(other, path, adapt=[name for name in weights.ARGUMENTS if name not in made])
+    for name, array in values(other).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_unknown_adaptation(saved, tiny):
+    path, model = saved()
+    with pytest.raises(ValueError, match="cannot be adapted in 'num_class', but in num_classes"):
+        weights.load(model, path, adapt=["num_class"])
+
+
+def test_another_model_is_no_adaptation(saved, tiny):
+    path, _ = saved()
+    with pytest.raises(ValueError, match=r"of another shape"):
+        tiny(embed_dim=8, num_classes=5, checkpoint_path=path)
+
+
+def test_types_are_kept():
+    kernel = np.ones((2, 3, 4, 4), np.float16)
+    adapted = adapt.adapted(
+        {"patch_embed.proj.weight": kernel}, {"patch_embed.proj.weight": (2, 1, 4, 4)}, ["in_channels"]
+    )
+    assert adapted.weights["patch_embed.proj.weight"].dtype == np.float16
+    assert adapted.weights["patch_embed.proj.weight"].tolist() == np.full((2, 1, 4, 4), 3.0).tolist()

@@ -1,0 +1,121 @@
+"""Formats told by contents, and files that are none or are not whole."""
+
+import io
+import json
+import os
+import pickle
+import sys
+import zipfile
+
+import mindspore as ms
+import numpy as np
+import pytest
+import safetensors.numpy
+from mindspore import Parameter, Tensor
+
+from mindcv import weights
+from mindcv.weights.digest import digest
+
+
+class Bomb:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_names_of_files_do_not_matter(some_arrays, assert_same, tmp_path):
+    weights.write(tmp_path / "a.ckpt", some_arrays)
+    weights.write(tmp_path / "b.safetensors", some_arrays)
+    (tmp_path / "a.ckpt").rename(tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").rename(tmp_path / "b.pth")
+    assert_same(weights.read(tmp_path / "a.safetensors"), some_arrays)
+    assert_same(weights.read(str(tmp_path / "b.pth")), some_arrays)
+
+
+def test_a_ckpt_is_not_taken_for_safetensors(assert_same, tmp_path):
+    """Its digest may put a brace where those have one."""
+    arrays = next(a for a in ({"w": np.array([i])} for i in range(10_000)) if bytes.fromhex(digest(a))[5:6] == b"{")
+    weights.write(tmp_path / "a.ckpt", arrays)
+    assert (tmp_path / "a.ckpt").read_bytes()[8:9] == b"{"
+    assert_same(weights.read(tmp_path / "a.ckpt"), arrays)
+
+
+def test_safetensors_of_others(some_arrays, assert_same, tmp_path):
+    safetensors.numpy.save_file(some_arrays, tmp_path / "plain.safetensors", metadata={"format": "pt"})
+    assert_same(weights.read(tmp_path / "plain.safetensors"), some_arrays)
+    entries = [{"name": name, "data": Parameter(Tensor(array), name=name)} for name, array in some_arrays.items()]
+    ms.save_checkpoint(entries, str(tmp_path / "ms.safetensors"), format="safetensors")
+    assert_same(weights.read(tmp_path / "ms.safetensors"), some_arrays)
+
+
+def test_bfloat16_in_safetensors(tmp_path):
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    halves = np.array([0x3F80, 0xC020], np.uint16)  # 1.0 and -2.5
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + halves.tobytes())
+    found = weights.read(tmp_path / "a")["w"]
+    assert found.dtype == np.float32
+    assert found.tolist() == [1.0, -2.5]
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, w=np.ones(3))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"no checkpoint at all", "damaged, or no MindSpore"),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>", "damaged, or no MindSpore"),
+        (b"\xff" * 100, "damaged, or no MindSpore"),
+        (b"PK\x03\x04 and no more", "damaged zip"),
+        (npz(), "no PyTorch file"),
+        (safetensors.numpy.save({}), "holds no tensors"),
+        (safetensors.numpy.save({"w": np.ones(9)})[:-1], "cannot read"),
+        (b"\x08\x00\x00\x00\x00\x00\x00\x00{[not js", "cannot read"),
+    ],
+    ids=["empty", "text", "html", "ones", "zip", "npz", "hollow", "cut", "header"],
+)
+def test_files_that_are_no_checkpoint(content, said, tmp_path):
+    (tmp_path / "bad.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match=said) as error:
+        weights.read(tmp_path / "bad.ckpt")
+    assert "bad.ckpt" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        weights.read(tmp_path / "nowhere.ckpt")
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        weights.read(tmp_path)
+
+
+def pickled(tree):
+    """As torch.save lays it out."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(tree, protocol=2))
+        archive.writestr("archive/version", "3\n")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("wrap", [pickle.dumps, pickled], ids=["plain", "archive"])
+@pytest.mark.parametrize("installed", [False, True], ids=["without torch", "with torch"])
+def test_nothing_is_run(wrap, installed, monkeypatch, tmp_path):
+    if installed:
+        pytest.importorskip("torch")
+    else:
+        monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "bomb.pth").write_bytes(wrap({"model": Bomb(tmp_path / "exploded")}))
+    with pytest.raises(ValueError, match=r"bomb.pth.*" + ("could run code" if installed else "pip install torch")):
+        weights.read(tmp_path / "bomb.pth")
+    assert not (tmp_path / "exploded").exists()
+    pickle.loads(pickle.dumps(Bomb(tmp_path / "exploded")))
+    assert (tmp_path / "exploded").exists()
