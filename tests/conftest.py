@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mindcv.engine.device import run_pynative_in_turn
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -17,3 +19,8 @@ def golden():
         array=lambda name: np.load(GOLDEN / f"{name}.npz"),
         facts=lambda name: json.loads((GOLDEN / f"{name}.json").read_text()),
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pynative_in_turn():
+    run_pynative_in_turn()

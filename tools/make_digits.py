@@ -25,9 +25,7 @@ def main() -> None:
         members = rng.permutation(np.flatnonzero(labels == digit))
         held_out[members[: round(len(members) / 5)]] = True
     np.savez_compressed(OUT, images=images, labels=labels, held_out=held_out)
-    print(
-        f"{OUT}: {len(labels)} images {images.shape[1:]}, values 0..{images.max()}, {held_out.sum()} held out"
-    )
+    print(f"{OUT}: {len(labels)} images {images.shape[1:]}, values 0..{images.max()}, {held_out.sum()} held out")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""Models and optimizers from a configuration."""
+
+import logging
+
+import mindspore as ms
+from mindspore import nn
+
+from mindcv.config import Config
+from mindcv.models import create_model
+from mindcv.optim import create_optimizer
+from mindcv.scheduler import create_scheduler
+
+_log = logging.getLogger("mindcv")
+
+
+def build_model(config: Config, num_classes: int) -> nn.Cell:
+    """The model, with the weights of `config.ckpt_path` where that is given."""
+    ms.set_seed(config.seed)
+    return create_model(
+        config.model,
+        num_classes=num_classes,
+        pretrained=config.pretrained,
+        in_channels=config.in_channels,
+        checkpoint_path=config.ckpt_path,
+        image_size=config.image_resize,
+        patch_size=config.patch_size,
+        drop_rate=config.drop_rate,
+        attn_drop_rate=config.attn_drop_rate,
+        drop_path_rate=config.drop_path_rate,
+        act=config.act,
+        norm_eps=config.norm_eps,
+        attn_impl=config.attn_impl,
+    )
+
+
+def build_schedule(config: Config, updates_per_epoch: int) -> list[float]:
+    """The learning rate of every update of the run.
+
+    A cosine that is longer than the run is cut where the run ends, and said so.
+    """
+    planned = config.warmup_epochs
+    if config.scheduler.endswith("cosine_decay"):
+        planned += config.num_cycles * config.decay_epochs
+    if planned > config.epoch_size:
+        _log.info(
+            "the schedule's %s epochs are cut at epoch_size %s, before the learning rate's end",
+            planned, config.epoch_size,
+        )  # fmt: skip
+    rates = create_scheduler(
+        updates_per_epoch,
+        scheduler=config.scheduler,
+        lr=config.lr,
+        min_lr=config.min_lr,
+        warmup_epochs=config.warmup_epochs,
+        warmup_factor=config.warmup_factor,
+        decay_epochs=config.decay_epochs,
+        decay_rate=config.decay_rate,
+        milestones=config.multi_step_decay_milestones,
+        num_epochs=max(planned, config.epoch_size),
+        num_cycles=config.num_cycles,
+        cycle_decay=config.cycle_decay,
+        lr_epoch_stair=config.lr_epoch_stair,
+    )
+    return rates[: updates_per_epoch * config.epoch_size]
+
+
+def build_optimizer(config: Config, model: nn.Cell, rates: list[float]) -> nn.Optimizer:
+    """The optimizer of the model's parameters, at the learning rates `rates`."""
+    return create_optimizer(
+        model,
+        opt=config.opt,
+        lr=rates,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.use_nesterov,
+        weight_decay_filter=config.weight_decay_filter,
+        layer_decay=config.layer_decay,
+        eps=config.eps,
+    )

@@ -1,0 +1,60 @@
+"""Validation figures: loss, top-1 and top-5, each image counted once."""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+from mindspore.train import Metric
+
+
+class EvalStep(nn.Cell):
+    """Sums over a batch, float32 (4,): images, their losses, those right at first guess, and within five guesses.
+
+    Args:
+        model: Images (B, C, H, W) to logits (B, classes).
+        loss: `loss(logits, labels)` to one value an image, (B,) or (B, classes).
+    """
+
+    def __init__(self, model: nn.Cell, loss: nn.Cell):
+        super().__init__(auto_prefix=False)
+        self.model = model
+        self.loss = loss
+
+    def construct(self, images: Tensor, labels: Tensor) -> Tensor:
+        """`labels` (B,); images labelled -1 fill up a batch and do not count."""
+        logits = self.model(images).astype(ms.float32)
+        real = (labels >= 0).astype(ms.float32)
+        labels = ops.maximum(labels, 0)
+        losses = self.loss(logits, labels).reshape(real.shape[0], -1).mean(-1)
+        classes = ops.arange(0, logits.shape[1])
+        own = logits.gather_elements(1, labels.expand_dims(1))
+        # What is behind the label's own logit; a logit that is no number is behind nothing.
+        behind = ops.logical_or(logits < own, ops.logical_and(logits == own, classes >= labels.expand_dims(1)))
+        rank = logits.shape[1] - behind.astype(ms.float32).sum(-1)
+        right = [(rank < guesses).astype(ms.float32) * real for guesses in (1, 5)]
+        losses = ops.where(real > 0, losses, ops.zeros_like(losses))
+        return ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
+
+
+class Scores(Metric):
+    """What `EvalStep` sums, over a whole data set: loss, top_1 and top_5 in per cent.
+
+    With fewer than five classes top_5 is left out.
+    """
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.num_classes = num_classes
+        self.clear()
+
+    def clear(self):
+        self.sums = np.zeros(4)
+
+    def update(self, sums: Tensor):
+        self.sums += sums.asnumpy()
+
+    def eval(self) -> dict[str, float]:
+        images, loss, top_1, top_5 = self.sums
+        scores = {"loss": loss / images, "top_1": 100 * top_1 / images}
+        if self.num_classes >= 5:
+            scores["top_5"] = 100 * top_5 / images
+        return scores

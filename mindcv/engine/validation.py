@@ -1,0 +1,79 @@
+"""Scoring a model on a validation set."""
+
+import json
+import os
+from pathlib import Path
+
+import mindspore as ms
+from mindspore import nn
+from mindspore.train import Callback
+from tqdm import tqdm
+
+from mindcv.config import Config, ConfigError
+from mindcv.engine import device
+from mindcv.engine.build import build_model
+from mindcv.engine.pipelines import class_count, open_sources, unreadable_images_named, validation_loader
+from mindcv.engine.scores import EvalStep, Scores
+from mindcv.loss import create_loss
+
+
+def validate(config: Config) -> dict[str, float]:
+    """Score the checkpoint `config.ckpt_path` on the validation split, print the scores and, asked to, write them.
+
+    Returns:
+        "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
+    """
+    if not config.ckpt_path:
+        raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE")
+    device.set_up(config.device_target, config.mode)
+    training, validation = open_sources(config, train=False)
+    num_classes = class_count(config, training or validation)
+    model = build_model(config, num_classes)
+    evaluator = Evaluator(config, model, validation_loader(config, validation), num_classes)
+    scores = evaluator()
+    names = {"top_1": "Top_1_Accuracy", "top_5": "Top_5_Accuracy", "loss": "loss"}
+    results = {names[key]: scores[key] for key in names if key in scores}
+    print(", ".join(f"{name}: {value:.4f}" for name, value in results.items()), flush=True)
+    if config.results_file:
+        _write_json({**results, "images": len(validation), "ckpt_path": config.ckpt_path}, Path(config.results_file))
+    return scores
+
+
+class Evaluator:
+    """Scores `model` on the batches of `loader` as often as it is called; the graph is compiled once."""
+
+    def __init__(self, config: Config, model: nn.Cell, loader: ms.dataset.Dataset, num_classes: int):
+        loss = create_loss(config.loss, reduction="none")
+        self.step = EvalStep(model, loss)
+        self.loader = loader
+        self.sink = config.dataset_sink_mode
+        self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": Scores(num_classes)})
+
+    def __call__(self) -> dict[str, float]:
+        bar = EvalBar(self.loader.get_dataset_size())
+        with unreadable_images_named():
+            return self.runner.eval(self.loader, callbacks=[bar], dataset_sink_mode=self.sink)["scores"]
+
+
+class EvalBar(Callback):
+    """A bar over the batches of one validation."""
+
+    def __init__(self, batches: int):
+        super().__init__()
+        self.bar = tqdm(total=batches, desc="validation", unit="batch", disable=None, leave=False)
+
+    def on_eval_step_end(self, run_context):
+        self.bar.update()
+
+    def on_eval_end(self, run_context):
+        self.bar.close()
+
+
+def _write_json(content: dict, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,172 @@
+"""The two scripts as a user runs them, on folders of real JPEG files."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from PIL import Image
+
+import mindcv
+from mindcv.command import USER_ERROR, command
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "configs/convit/convit_tiny_ascend.yaml"
+ON_CPU = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0", "--batch_size", "4"]
+QUICK = ["--mode", "1", "--image_resize", "32", "--patch_size", "16"]
+
+
+def run(script, *words, cwd=ROOT):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, str(ROOT / script), *map(str, words)]
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """ImageNet's layout in small: three classes, nine images to train on and seven to validate on."""
+    root = tmp_path_factory.mktemp("imagenet")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2)):
+        for number, name in enumerate(["n01440764", "n01443537", "n01484850"]):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count + (split == "val" and number == 0)):
+                pixels = rng.integers(0, 90, (50, 70, 3)) + 60 * number
+                Image.fromarray(pixels.astype(np.uint8)).save(root / split / name / f"{name}_{i}.JPEG")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """A run of two epochs, in PyNative mode on small images."""
+    out = tmp_path_factory.mktemp("run")
+    words = ["-c", RECIPE, "--data_dir", folder, *ON_CPU, *QUICK, "--num_classes", "7", "--ckpt_save_dir", out]
+    return run("train.py", *words, "--epoch_size", "2", "--val_while_train"), out
+
+
+def test_the_cards_two_commands(folder, tmp_path):
+    """Graph mode at 224 pixels, from a folder that is not the repository."""
+    words = ["--config", RECIPE, "--data_dir", folder, *ON_CPU]
+    done = run("train.py", *words, "--epoch_size", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [checkpoint] = (tmp_path / "ckpt").glob("convit_tiny-*.ckpt")
+    assert checkpoint.name == "convit_tiny-1_2.ckpt"
+    done = run("validate.py", *words, "--ckpt_path", checkpoint, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Top_1_Accuracy: " in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt"], "nothing else is left in the folder"
+
+
+def test_what_a_run_writes(trained):
+    done, out = trained
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in out.iterdir()} == {
+        "best.ckpt", "config.yaml", "convit_tiny-1_2.ckpt", "convit_tiny-2_2.ckpt", "metrics.jsonl",
+    }  # fmt: skip
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["epoch"], r["step"]) for r in records] == [(1, 2), (2, 4)]
+    for record in records:
+        assert record["loss"] > 0
+        assert record["lr"] >= 0
+        assert record["images_per_second"] > 0
+        assert record["seconds"] > 0
+        assert 0 <= record["top_1"] <= record["top_5"] <= 100
+    best = max(records, key=lambda r: r["top_1"])
+    assert f"top-1 {best['top_1']:.2f} %" in done.stderr
+    assert "(best)" in done.stderr
+    assert "model: convit_tiny" in (out / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("batch_size", [3, 20])
+def test_validation_counts_every_image_once(batch_size, trained, folder, tmp_path):
+    _, out = trained
+    words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--batch_size", batch_size]
+    done = run("validate.py", *words, "--results_file", tmp_path / "results.json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["images"] == 7
+    for name, value in scores_one_by_one(out, folder).items():
+        assert results[name] == pytest.approx(value, rel=1e-4), name
+        assert f"{name}: {results[name]:.4f}" in done.stdout
+
+
+def scores_one_by_one(out, folder):
+    """The same figures by the shortest way: one image at a time, in NumPy."""
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = mindcv.create_model(
+        "convit_tiny", num_classes=7, image_size=32, patch_size=16, checkpoint_path=str(out / "best.ckpt")
+    )
+    transforms = mindcv.create_transforms("imagenet", 32, interpolation="bicubic", crop_pct=0.875)
+    dataset = mindcv.create_dataset("imagenet", str(folder), "val", shuffle=False)
+    losses, ranks = [], []
+    for image, label in mindcv.create_loader(dataset, 1, transform=transforms).create_tuple_iterator(output_numpy=True):
+        logits = model(ms.Tensor(image)).asnumpy()[0].astype(np.float64)
+        losses.append(np.log(np.exp(logits).sum()) - logits[label[0]])
+        ranks.append((logits > logits[label[0]]).sum())
+    assert len(ranks) == 7
+    top = {f"Top_{k}_Accuracy": 100 * np.mean(np.array(ranks) < k) for k in (1, 5)}
+    return {**top, "loss": np.mean(losses)}
+
+
+def test_weights_are_loaded_to_train_on(trained, folder, tmp_path):
+    _, out = trained
+    words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--ckpt_save_dir", tmp_path]
+    done = run("train.py", *words, "--epoch_size", "1", "--lr", "1e-12", "--min_lr", "1e-13")
+    assert done.returncode == 0, done.stderr
+    before = ms.load_checkpoint(str(out / "best.ckpt"))
+    after = ms.load_checkpoint(str(tmp_path / "convit_tiny-1_2.ckpt"))
+    for name, value in before.items():
+        np.testing.assert_allclose(after[name].asnumpy(), value.asnumpy(), atol=1e-6)
+
+
+BAD = {
+    "no full batch": (["--batch_size", "10"], r"9 images.*batch_size of 10"),
+    "no folder": (["--data_dir", "/nowhere"], r"/nowhere"),
+    "no such device": (["--device_target", "Ascend"], r"Ascend is not here.*CPU"),
+    "no such model": (["--model", "convit_tinny"], r"'convit_tinny'; there is convit_tiny"),
+    "too few classes": (["--num_classes", "2"], r"num_classes is 2, but the data has 3"),
+    "no such split": (["--train_split", "training"], r"training"),
+    "image and patch": (["--image_resize", "30"], r"30.*multiple"),
+    "policy": (["--auto_augment", "autoaug-mstd0.5"], r"auto_augment"),
+    "resume": (["--resume_opt", "True"], r"resume_opt"),
+    "no such dataset": (["--dataset", "cifar11"], r"cifar11.*cifar10"),
+    "results of training": (["--results_file", "x.json"], r"results_file"),
+    "accumulation": (["--gradient_accumulation_steps", "3"], r"gradient_accumulation_steps is 3.*2 batches"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line(case, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    more, message = BAD[case]
+    assert (
+        command("train", "Train.", ["-c", str(RECIPE), "--data_dir", str(folder), *ON_CPU, *QUICK, *more]) == USER_ERROR
+    )
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("train.py: ")]
+    assert len(lines) == 1, error
+    assert re.search(message, lines[0]), lines[0]
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir()), "nothing was written"
+
+
+def test_validation_without_a_checkpoint(folder):
+    done = run("validate.py", "-c", RECIPE, "--data_dir", folder, *ON_CPU)
+    assert done.returncode == USER_ERROR
+    assert done.stderr.count("\n") == 1
+    assert "--ckpt_path" in done.stderr
+
+
+def test_a_loss_that_is_no_number_stops_the_run(folder, tmp_path):
+    words = ["-c", RECIPE, "--data_dir", folder, *ON_CPU, *QUICK, "--ckpt_save_dir", tmp_path, "--epoch_size", "4"]
+    done = run("train.py", *words, "--lr", "1e30", "--warmup_epochs", "0", "--opt", "sgd")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("train.py: the loss is ")
+    assert "learning rate" in last
+    assert "Traceback" not in done.stderr

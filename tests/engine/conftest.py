@@ -1,0 +1,26 @@
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from mindcv.models import ConViT
+
+SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 4}
+
+
+@pytest.fixture
+def small_model():
+    """A function that builds a three-block ConViT, each time with the same weights."""
+
+    def build(**kwargs):
+        ms.set_seed(0)
+        return ConViT(**{**SMALL, "depth": 3, "local_up_to_layer": 2, "drop_path_rate": 0.0, **kwargs})
+
+    return build
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((8, 3, 16, 16)).astype(np.float32)
+    return Tensor(images), Tensor(rng.integers(0, 7, 8), ms.int32)

@@ -1,0 +1,51 @@
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from mindcv.engine.scores import EvalStep, Scores
+from mindcv.loss import create_loss
+
+
+def score(logits, labels):
+    """The figures of batches whose images are their logits."""
+    step = EvalStep(nn.Identity(), create_loss("CE", reduction="none"))
+    scores = Scores(logits[0].shape[1])
+    for batch, label in zip(logits, labels, strict=True):
+        scores.update(step(Tensor(batch, ms.float32), Tensor(label, ms.int32)))
+    return scores.eval()
+
+
+def test_against_numpy():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((3, 20, 30)), rng.integers(0, 30, (3, 20))
+    scores = score(logits, labels)
+    logits, labels = logits.reshape(60, 30), labels.reshape(60)
+    order = np.argsort(-logits, axis=1)
+    assert scores["top_1"] == pytest.approx(100 * (order[:, 0] == labels).mean())
+    assert scores["top_5"] == pytest.approx(100 * (order[:, :5] == labels[:, None]).any(1).mean())
+    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(60), labels]
+    assert scores["loss"] == pytest.approx(losses.mean(), rel=1e-6)
+
+
+def test_what_fills_up_a_batch_does_not_count():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.standard_normal((1, 9, 30)), rng.integers(0, 30, (1, 9))
+    filled = np.concatenate([logits, rng.standard_normal((1, 3, 30))], 1)
+    filled[0, -1] = np.nan
+    marked = np.concatenate([labels, [[-1, -1, -1]]], 1)
+    assert score(filled, marked) == pytest.approx(score(logits, labels), rel=1e-6)
+
+
+def test_ties_go_to_the_first_class():
+    assert score(np.zeros((1, 6, 6)), np.arange(6)[None])["top_1"] == pytest.approx(100 / 6)
+
+
+def test_no_number_is_no_hit():
+    scores = score(np.full((1, 6, 6), np.nan), np.arange(6)[None])
+    assert scores["top_1"] == scores["top_5"] == 0
+
+
+@pytest.mark.parametrize(("classes", "has_top_5"), [(4, False), (5, True)])
+def test_top_5_of_fewer_than_five_classes_is_left_out(classes, has_top_5):
+    assert ("top_5" in score(np.eye(classes)[None], np.arange(classes)[None])) == has_top_5
