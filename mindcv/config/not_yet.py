@@ -12,7 +12,6 @@ _WORKING = {
         "auto_augment": (None,),
         "aug_repeats": (0, 1),
         "aug_splits": (0,),
-        "pretrained": (False,),
         "resume_opt": (False,),
         "ema": (False,),
         "amp_level": ("O0",),
@@ -22,7 +21,6 @@ _WORKING = {
         "drop_overflow_update": (False,),
     },
     "validate": {
-        "pretrained": (False,),
         "val_amp_level": ("O0",),
     },
 }

@@ -1,6 +1,7 @@
 """Models and optimizers from a configuration."""
 
 import logging
+from collections.abc import Collection
 
 import mindspore as ms
 from mindspore import nn
@@ -13,8 +14,11 @@ from mindcv.scheduler import create_scheduler
 _log = logging.getLogger("mindcv")
 
 
-def build_model(config: Config, num_classes: int) -> nn.Cell:
-    """The model, with the weights of `config.ckpt_path` where that is given."""
+def build_model(config: Config, num_classes: int, adapt: Collection[str] | None = None) -> nn.Cell:
+    """The model, with published weights or those of `config.ckpt_path` where they are asked for.
+
+    `adapt` says in what they may differ from the model; see `create_model`.
+    """
     ms.set_seed(config.seed)
     return create_model(
         config.model,
@@ -22,6 +26,7 @@ def build_model(config: Config, num_classes: int) -> nn.Cell:
         pretrained=config.pretrained,
         in_channels=config.in_channels,
         checkpoint_path=config.ckpt_path,
+        adapt=adapt,
         image_size=config.image_resize,
         patch_size=config.patch_size,
         drop_rate=config.drop_rate,

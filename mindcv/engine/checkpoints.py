@@ -1,38 +1,39 @@
-"""Checkpoints of a run: written whole, named as MindCV names them, kept by a policy."""
+"""Checkpoints of a run: what is in them, what they are called, and which are kept."""
 
-import os
+import json
+import math
 from pathlib import Path
 
-import mindspore as ms
+import numpy as np
 from mindspore import nn
 
+from mindcv import weights
+from mindcv.weights.layouts import GRID, RUN
 
-def write(cell: nn.Cell, path: Path) -> None:
-    """Save the parameters of `cell` as the MindSpore checkpoint `path`, which appears only when it is whole.
+CLASS_NAMES = RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
 
-    Raises:
-        OSError: the folder cannot be written to, or the disk is full. What was at `path` is left.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.ckpt")
-    try:
-        ms.save_checkpoint(cell, str(aside))
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except RuntimeError as error:
-        raise OSError(f"cannot write checkpoint {path}: {str(error).splitlines()[0]}") from error
-    finally:
-        aside.chmod(0o600) if aside.exists() else None
-        aside.unlink(missing_ok=True)
+
+def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
+    """What a checkpoint holds: the model's parameters, its grid of patches, and the names of its classes."""
+    parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
+    return {**parameters, GRID: np.array(model.grid, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
+
+
+def class_names_in(path: str | Path) -> list[str] | None:
+    """The names of the classes that the checkpoint `path` was trained on, None where it does not tell."""
+    saved = weights.read(path).get(CLASS_NAMES)
+    return None if saved is None else json.loads(str(saved))
 
 
 class Keeper:
     """Writes a run's checkpoints, `{model}-{epoch}_{step}.ckpt` and `best.ckpt`, and deletes old ones.
 
+    An old one goes only after the new one is whole.
+
     Args:
         folder: Where; made if missing.
         model_name: First part of the files' names.
-        policy: "latest_k" keeps the newest, "top_k" the best.
+        policy: "latest_k" keeps the newest, "top_k" the best and the newest.
         keep: How many; `best.ckpt` comes on top.
     """
 
@@ -42,24 +43,24 @@ class Keeper:
         self.model_name = model_name
         self.policy = policy
         self.keep = keep
-        self.kept: list[tuple[float, Path]] = []
-        self.best = float("-inf")
+        self.kept: list[tuple[float, Path]] = []  # each with its score, the newest last
+        self.best = -math.inf
 
-    def save(self, model: nn.Cell, epoch: int, step: int, score: float | None) -> Path:
-        """Save after `step` steps of `epoch` (from 1); `score` is that of validation, higher is better."""
+    def save(self, arrays: dict[str, np.ndarray], epoch: int, step: int, score: float | None) -> Path:
+        """Save `arrays` after `step` steps of `epoch` (from 1); `score` is that of validation, higher is better."""
         path = self.folder / f"{self.model_name}-{epoch}_{step}.ckpt"
-        write(model, path)
-        rank = score if self.policy == "top_k" and score is not None else float(epoch)
-        self.kept = [(r, p) for r, p in self.kept if p != path] + [(rank, path)]
-        self.kept.sort(key=lambda entry: entry[0])
+        weights.write(path, arrays)
+        self.kept = [entry for entry in self.kept if entry[1] != path] + [(-math.inf if score is None else score, path)]
         while len(self.kept) > self.keep:
-            self.kept.pop(0)[1].unlink(missing_ok=True)
+            worst = self.kept[0] if self.policy == "latest_k" else min(self.kept[:-1])
+            self.kept.remove(worst)
+            worst[1].unlink(missing_ok=True)
         return path
 
-    def save_best(self, model: nn.Cell, score: float) -> bool:
-        """Save `best.ckpt` if no score before was higher."""
+    def save_best(self, arrays: dict[str, np.ndarray], score: float) -> bool:
+        """Save `best.ckpt` if no score before was as high."""
         if not score > self.best:
             return False
+        weights.write(self.folder / "best.ckpt", arrays)
         self.best = score
-        write(model, self.folder / "best.ckpt")
         return True

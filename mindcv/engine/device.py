@@ -12,7 +12,8 @@ def set_up(device_target: str, mode: int) -> None:
         ValueError: no such device here; the message says what there is.
     """
     try:
-        ms.set_device(device_target)
+        if ms.get_context("device_target") != device_target:  # MindSpore refuses to set it again once it has run
+            ms.set_device(device_target)
     except RuntimeError as error:
         there = re.search(r"\[([^\]]*)\]", str(error))
         there = there.group(1).replace("'", "") if there else "another device"

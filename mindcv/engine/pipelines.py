@@ -1,7 +1,7 @@
 """Data loaders from a configuration."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import mindspore.dataset as ds
 
@@ -18,25 +18,26 @@ from mindcv.data.datasets import Source, open_source
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 
 
-def open_sources(config: Config, train: bool = True, val: bool = True) -> tuple[Source | None, Source | None]:
-    """The images to train and to validate on, labelled by one list of classes.
-
-    Validation counts classes by the training split's folders wherever that split is there.
+def open_training(config: Config) -> Source:
+    """The images to train on.
 
     Raises:
-        ValueError, FileNotFoundError: a split is missing, has no images, or has a class that training has not.
+        ValueError, FileNotFoundError: the split is missing or has no images.
     """
-    where = {"name": config.dataset, "root": config.data_dir, "download": config.dataset_download}
-    training = validation = None
-    try:
-        training = open_source(split=config.train_split, **where)
-    except (ValueError, FileNotFoundError):
-        if train:
-            raise
-    if val:
-        split = config.val_split or default_val_split(config.dataset)
-        validation = open_source(split=split, class_names=training and training.class_names, **where)
-    return training, validation
+    return open_source(config.dataset, config.data_dir, config.train_split, config.dataset_download)
+
+
+def open_validation(config: Config, class_names: list[str] | None = None) -> Source:
+    """The images to validate on, labelled by `class_names`, or else by the training split's where it is there.
+
+    Raises:
+        ValueError, FileNotFoundError: the split is missing, has no images, or has a class that is not in the list.
+    """
+    if class_names is None:
+        with suppress(ValueError, FileNotFoundError):
+            class_names = open_training(config).class_names
+    split = config.val_split or default_val_split(config.dataset)
+    return open_source(config.dataset, config.data_dir, split, config.dataset_download, class_names)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from mindcv.engine.callbacks import EpochEnd, Progress
 from mindcv.engine.checkpoints import Keeper
 from mindcv.engine.pipelines import (
     class_count,
-    open_sources,
+    open_training,
+    open_validation,
     training_loader,
     unreadable_images_named,
     validation_loader,
@@ -36,7 +37,8 @@ def train(config: Config) -> None:
     if config.results_file:
         raise ConfigError("results_file is validate.py's: training writes its figures to metrics.jsonl")
     device.set_up(config.device_target, config.mode)
-    training, validation = open_sources(config, val=config.val_while_train)
+    training = open_training(config)
+    validation = open_validation(config, training.class_names) if config.val_while_train else None
     num_classes = class_count(config, training)
     loader = training_loader(config, training, num_classes)
     batches = loader.get_dataset_size()
@@ -73,7 +75,9 @@ def train(config: Config) -> None:
     )  # fmt: skip
 
     progress = Progress(step, rates, config.batch_size, config.epoch_size, config.log_interval)
-    epoch_end = EpochEnd(progress, keeper, evaluate, config.val_interval, config.ckpt_save_interval, journal)
+    epoch_end = EpochEnd(
+        progress, keeper, training.class_names, evaluate, config.val_interval, config.ckpt_save_interval, journal
+    )
     step.set_train()
     runner = ms.train.Model(step)
     with unreadable_images_named():

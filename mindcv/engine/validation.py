@@ -12,30 +12,38 @@ from tqdm import tqdm
 from mindcv.config import Config, ConfigError
 from mindcv.engine import device
 from mindcv.engine.build import build_model
-from mindcv.engine.pipelines import class_count, open_sources, unreadable_images_named, validation_loader
+from mindcv.engine.checkpoints import class_names_in
+from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.loss import create_loss
 
 
 def validate(config: Config) -> dict[str, float]:
-    """Score the checkpoint `config.ckpt_path` on the validation split, print the scores and, asked to, write them.
+    """Score a checkpoint, or published weights, on the validation split; print the scores and, asked to, write them.
+
+    Classes count as they did in training: by the names in the checkpoint, else by the training split's folders, else
+    by the validation split's.
 
     Returns:
         "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
     """
-    if not config.ckpt_path:
-        raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE")
+    if not (config.ckpt_path or config.pretrained):
+        raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     device.set_up(config.device_target, config.mode)
-    training, validation = open_sources(config, train=False)
-    num_classes = class_count(config, training or validation)
-    model = build_model(config, num_classes)
+    class_names = class_names_in(config.ckpt_path) if config.ckpt_path else None
+    validation = open_validation(config, class_names)
+    num_classes = class_count(config, validation)
+    model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
     evaluator = Evaluator(config, model, validation_loader(config, validation), num_classes)
     scores = evaluator()
     names = {"top_1": "Top_1_Accuracy", "top_5": "Top_5_Accuracy", "loss": "loss"}
     results = {names[key]: scores[key] for key in names if key in scores}
     print(", ".join(f"{name}: {value:.4f}" for name, value in results.items()), flush=True)
     if config.results_file:
-        _write_json({**results, "images": len(validation), "ckpt_path": config.ckpt_path}, Path(config.results_file))
+        _write_json(
+            {**results, "images": len(validation), "weights": config.ckpt_path or f"pretrained {config.pretrained}"},
+            Path(config.results_file),
+        )
     return scores
 
 

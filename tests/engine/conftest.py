@@ -10,11 +10,11 @@ SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "e
 
 @pytest.fixture
 def small_model():
-    """A function that builds a three-block ConViT, each time with the same weights."""
+    """A function that builds a two-block ConViT, each time with the same weights."""
 
     def build(**kwargs):
         ms.set_seed(0)
-        return ConViT(**{**SMALL, "depth": 3, "local_up_to_layer": 2, "drop_path_rate": 0.0, **kwargs})
+        return ConViT(**{**SMALL, "depth": 2, "local_up_to_layer": 1, "drop_path_rate": 0.0, **kwargs})
 
     return build
 

@@ -8,7 +8,6 @@ from mindspore import Tensor, nn, ops
 from tests.golden import rule
 
 ALL = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ALL[4:]]
 
 
 class WithLoss(nn.Cell):
@@ -62,8 +61,14 @@ def check_all(model, case, reference):
             assert not gradient.any(), f"{name}: softmax is blind to it"
 
 
-@pytest.mark.parametrize("name", ALL[:4] + SLOW)
-def test_forward_and_gradients(name, golden, golden_model, graph_mode):
+@pytest.mark.parametrize("name", [ALL[0], *(pytest.param(name, marks=pytest.mark.slow) for name in ALL[1:])])
+def test_in_a_graph(name, golden, golden_model, graph_mode):
+    check_all(golden_model(name), golden.facts("manifest")[name], golden.array(name))
+
+
+@pytest.mark.parametrize("name", ALL[:4])
+def test_in_pynative(name, golden, golden_model):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
     check_all(golden_model(name), golden.facts("manifest")[name], golden.array(name))
 
 
@@ -74,10 +79,9 @@ def test_forward_of_the_large(name, golden, golden_model):
     check_forward(WithLoss(golden_model(name))(Tensor(images), Tensor(labels, ms.int32)), golden.array(name))
 
 
-@pytest.mark.parametrize("attn_impl", ["separable", "plain"])
-def test_pynative(attn_impl, golden, golden_model):
+def test_plain_attention_in_pynative(golden, golden_model):
     ms.set_context(mode=ms.PYNATIVE_MODE)
-    model = golden_model("convit_tiny", attn_impl=attn_impl)
+    model = golden_model("convit_tiny", attn_impl="plain")
     check_all(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
 
 
