@@ -12,7 +12,6 @@ _WORKING = {
         "auto_augment": (None,),
         "aug_repeats": (0, 1),
         "aug_splits": (0,),
-        "resume_opt": (False,),
         "ema": (False,),
         "amp_level": ("O0",),
         "val_amp_level": ("O0",),

@@ -12,7 +12,8 @@ from mindspore import Tensor
 from mindspore.train import Callback
 from tqdm import tqdm
 
-from mindcv.engine.checkpoints import Keeper, contents
+from mindcv.engine.checkpoints import Keeper
+from mindcv.engine.resume import RunState
 from mindcv.engine.step import TrainStep
 
 _log = logging.getLogger("mindcv")
@@ -97,7 +98,7 @@ class EpochEnd(Callback):
     Args:
         progress: Where the epoch's figures are.
         keeper: Writes the checkpoints.
-        class_names: What the model's outputs stand for, to be saved with it.
+        state: What they hold.
         evaluate: Called when validation is due; gives its scores. None for no validation.
         val_interval, save_interval: Epochs between two validations, and between two checkpoints; the last epoch has
             both.
@@ -108,7 +109,7 @@ class EpochEnd(Callback):
         self,
         progress: Progress,
         keeper: Keeper,
-        class_names: list[str],
+        state: RunState,
         evaluate: Callable[[], dict[str, float]] | None,
         val_interval: int,
         save_interval: int,
@@ -117,7 +118,7 @@ class EpochEnd(Callback):
         super().__init__()
         self.progress = progress
         self.keeper = keeper
-        self.class_names = class_names
+        self.state = state
         self.evaluate = evaluate
         self.val_interval = val_interval
         self.save_interval = save_interval
@@ -131,12 +132,13 @@ class EpochEnd(Callback):
             scores = self.evaluate()
             params.train_network.set_train()
             record |= {"val_loss": scores["loss"], "top_1": scores["top_1"], "top_5": scores.get("top_5")}
-        arrays = contents(self.progress.step.model, self.class_names)
-        if last or epoch % self.save_interval == 0:
-            self.keeper.save(arrays, epoch, params.batch_num, record["top_1"])
-        best = record["top_1"] is not None and self.keeper.save_best(arrays, record["top_1"])
+        score = record["top_1"]
+        arrays = self.state.arrays(epoch, self.keeper.best if score is None else max(self.keeper.best, score))
+        best = score is not None and self.keeper.save_best(arrays, score)
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        if last or epoch % self.save_interval == 0:
+            self.keeper.save(arrays, epoch, params.batch_num, score)
         _log.info(self.line(record, best))
 
     def line(self, record: dict, best: bool) -> str:

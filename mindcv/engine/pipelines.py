@@ -66,8 +66,8 @@ def class_count(config: Config, source: Source) -> int:
     return config.num_classes or found
 
 
-def training_loader(config: Config, source: Source, num_classes: int) -> ds.Dataset:
-    """Augmented batches; each pass is an epoch of its own order and draws."""
+def training_loader(config: Config, source: Source, num_classes: int, epoch: int = 0) -> ds.Dataset:
+    """Augmented batches; each pass is an epoch of its own order and draws, from `epoch` (from 0) on."""
     dataset = create_dataset(
         source,
         shuffle=config.shuffle,
@@ -75,6 +75,7 @@ def training_loader(config: Config, source: Source, num_classes: int) -> ds.Data
         num_parallel_workers=config.num_parallel_workers,
         num_aug_repeats=config.aug_repeats,
         seed=config.seed,
+        epoch=epoch,
     )
     return create_loader(
         dataset,

@@ -43,6 +43,10 @@ class TrainStep(nn.Cell):
             self.sums = optimizer.parameters.clone(prefix="accumulated", init="zeros")
             self.calls = Parameter(Tensor(0, ms.int32), name="accumulated_calls", requires_grad=False)
 
+    def accumulated(self) -> list[Parameter]:
+        """What is carried from one call to the next when gradients accumulate."""
+        return [*self.sums, self.calls] if self.accumulation > 1 else []
+
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         return self.loss(self.model(images), labels) * self.loss_scale
 

@@ -137,7 +137,7 @@ BAD = {
     "no such split": (["--train_split", "training"], r"training"),
     "image and patch": (["--image_resize", "30"], r"30.*multiple"),
     "policy": (["--auto_augment", "autoaug-mstd0.5"], r"auto_augment"),
-    "resume": (["--resume_opt", "True"], r"resume_opt"),
+    "auxiliary outputs": (["--aux_factor", "0.4"], r"aux_factor is 0.4"),
     "no such dataset": (["--dataset", "cifar11"], r"cifar11.*cifar10"),
     "results of training": (["--results_file", "x.json"], r"results_file"),
     "accumulation": (["--gradient_accumulation_steps", "3"], r"gradient_accumulation_steps is 3.*2 batches"),

@@ -123,6 +123,11 @@ def test_images_of_another_size(both_modes):
         ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 3, 16, 16))
 
 
+def test_images_of_other_channels(both_modes):
+    with pytest.raises(ValueError, match=r"1 channels.*made for 3"):
+        ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 1, 32, 32))
+
+
 def test_options_take_their_part():
     plain = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8).parameters_and_names()}
     without = {

@@ -12,7 +12,7 @@ class PatchEmbed(nn.Cell):
     Weight and bias start uniform within ±1/√fan_in.
 
     Raises:
-        ValueError: the image's sides are no multiples of the patch's, or an image of another size comes in.
+        ValueError: the image's sides are no multiples of the patch's, or an image of another size or depth comes in.
     """
 
     def __init__(self, image_size: tuple[int, int], patch_size: tuple[int, int], in_channels: int, dim: int):
@@ -35,6 +35,11 @@ class PatchEmbed(nn.Cell):
             raise ValueError(
                 f"got images of size {images.shape[2:]}, but the model was made for {self.image_size}: "
                 "resize them, or create the model with image_size=…"
+            )
+        if images.shape[1] != self.proj.weight.shape[1]:
+            raise ValueError(
+                f"got images of {images.shape[1]} channels, but the model was made for {self.proj.weight.shape[1]}: "
+                f"create it with in_channels={images.shape[1]}"
             )
         tokens = self.proj(images)
         return tokens.reshape(tokens.shape[0], tokens.shape[1], -1).swapaxes(1, 2)

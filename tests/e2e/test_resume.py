@@ -1,0 +1,101 @@
+"""A run that is killed goes on as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindcv import weights
+
+ROOT = Path(__file__).parents[2]
+WORDS = [
+    "-c", ROOT / "configs/convit/convit_tiny_digits.yaml", "--mode", "1", "--image_resize", "16", "--num_samples", "96",
+    "--epoch_size", "3", "--drop_path_rate", "0.2", "--mixup", "0.2", "--re_prob", "0.5", "--val_interval", "2",
+]  # fmt: skip
+
+
+def start(out, *more):
+    line = [sys.executable, str(ROOT / "train.py"), *map(str, WORDS), "--ckpt_save_dir", str(out), *map(str, more)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(out, *more):
+    run = start(out, *more)
+    _, error = run.communicate(timeout=300)
+    return run.returncode, error
+
+
+def wait_for(path, run):
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert run.poll() is None, run.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    out = tmp_path_factory.mktemp("unbroken")
+    code, error = finish(out)
+    assert code == 0, error
+    return out
+
+
+def assert_same_end(out, unbroken):
+    one, other = (weights.read(folder / "convit_tiny-3_3.ckpt") for folder in (out, unbroken))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+    records, expected = (
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (out, unbroken)
+    )
+    for record, wanted in zip(records, expected, strict=True):
+        timeless = [key for key in record if key not in ("seconds", "images_per_second")]
+        assert [record[key] for key in timeless] == [wanted[key] for key in timeless]
+
+
+def test_killed_and_resumed(unbroken, tmp_path):
+    run = start(tmp_path)
+    wait_for(tmp_path / "convit_tiny-1_3.ckpt", run)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "st')
+    code, error = finish(tmp_path, "--resume")
+    assert code == 0, error
+    assert "after epoch 1 of 3" in error
+    assert_same_end(tmp_path, unbroken)
+
+
+def test_a_torn_checkpoint_is_passed_over(unbroken, tmp_path):
+    for name in ("convit_tiny-1_3.ckpt", "convit_tiny-2_3.ckpt", "metrics.jsonl"):
+        (tmp_path / name).write_bytes((unbroken / name).read_bytes())
+    torn = tmp_path / "convit_tiny-2_3.ckpt"
+    torn.write_bytes(torn.read_bytes()[: torn.stat().st_size // 2])
+    code, error = finish(tmp_path, "--resume_opt")
+    assert code == 0, error
+    assert "convit_tiny-2_3.ckpt" in error
+    assert "after epoch 1 of 3" in error
+    assert_same_end(tmp_path, unbroken)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--resume"], "no whole checkpoint"),
+        (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-3_3.ckpt"], "nothing is left"),
+        (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-2_3.ckpt", "--opt", "sgd", "--eps", "1e-10"], "no state"),
+    ],
+)
+def test_what_cannot_be_resumed(more, message, unbroken, tmp_path):
+    code, error = finish(tmp_path, *(word.format(unbroken=unbroken) for word in more))
+    assert code == 2, error
+    assert message in error.splitlines()[-1]
+    assert "Traceback" not in error
