@@ -11,7 +11,7 @@ USER_ERROR = 2
 FAILURE = 1
 INTERRUPTED = 130
 
-_log = logging.getLogger("mindcv")
+_USER_ERRORS = (ConfigError, ValueError, TypeError, OSError)
 
 
 def command(name: str, description: str, argv: list[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
 
     Returns:
         0, or `USER_ERROR` after one line on standard error that says what was wrong with an option, the data or a
-        checkpoint, or `FAILURE` for what is no user's mistake, or `INTERRUPTED`. With `--debug` errors are raised.
+        checkpoint, `FAILURE` for what is no user's mistake, `INTERRUPTED` for Ctrl-C. With `--debug` errors are raised.
     """
     config = parse(argv, prog=f"{name}.py", description=description)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -34,11 +34,8 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
     except Exception as error:
         if config.debug:
             raise
-        print(f"{name}.py: {_first_line(error)}", file=sys.stderr)
-        return USER_ERROR if isinstance(error, (ConfigError, ValueError, TypeError, OSError)) else FAILURE
+        known = isinstance(error, (*_USER_ERRORS, FloatingPointError))
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        print(f"{name}.py: {line}" + ("" if known else " (--debug shows where)"), file=sys.stderr)
+        return USER_ERROR if isinstance(error, _USER_ERRORS) else FAILURE
     return 0
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0] + (" (--debug shows where)" if not isinstance(error, ConfigError) else "")

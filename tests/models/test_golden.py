@@ -72,11 +72,15 @@ def test_in_pynative(name, golden, golden_model):
     check_all(golden_model(name), golden.facts("manifest")[name], golden.array(name))
 
 
-@pytest.mark.parametrize("name", ALL[4:])
-def test_forward_of_the_large(name, golden, golden_model):
+@pytest.mark.parametrize(("name", "count"), [("convit_base", 86_540_040), ("convit_base_plus", 153_134_856)])
+def test_forward_of_the_large(name, count, golden, golden_model):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     images, labels = rule.inputs(golden.facts("manifest")[name]["salt"])
-    check_forward(WithLoss(golden_model(name))(Tensor(images), Tensor(labels, ms.int32)), golden.array(name))
+    model = golden_model(name)
+    check_forward(WithLoss(model)(Tensor(images), Tensor(labels, ms.int32)), golden.array(name))
+    names = {p.name for p in model.get_parameters()}
+    assert names == set(golden.facts("mindcv_convit_parameters")["convit_tiny"])
+    assert sum(p.size for p in model.get_parameters()) == count
 
 
 def test_plain_attention_in_pynative(golden, golden_model):

@@ -33,6 +33,13 @@ def test_tanh():
     assert np.abs(derivative(act) - slope).max() < 5e-6
 
 
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_the_fused_kernel_is_the_same_function(name, monkeypatch):
+    composed = create_activation(name)(Tensor(X, ms.float32)).asnumpy()
+    monkeypatch.setattr("mindcv.models.layers.gelu.has_fused_kernels", lambda: True)
+    assert np.abs(create_activation(name)(Tensor(X, ms.float32)).asnumpy() - composed).max() < 3e-6
+
+
 def test_unknown():
     with pytest.raises(ValueError, match=r"'relu'; it can be 'gelu' or 'gelu_tanh'"):
         create_activation("relu")

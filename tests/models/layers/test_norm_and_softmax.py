@@ -2,12 +2,16 @@
 
 import mindspore as ms
 import numpy as np
+import pytest
 from mindspore import Tensor
 
 from mindcv.models.layers import LayerNorm, Softmax
 
 
-def test_layer_norm():
+@pytest.mark.parametrize("fused", [False, True])
+def test_layer_norm(fused, monkeypatch):
+    """Composed, as on a CPU, and by the fused kernel, as on Ascend."""
+    monkeypatch.setattr("mindcv.models.layers.layer_norm.has_fused_kernels", lambda: fused)
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((2, 5, 7, 24)) * 3 + 1
     gamma, beta = rng.standard_normal((2, 24))
