@@ -349,12 +349,8 @@ class ConViT(nn.Cell):
         for i, block in enumerate(self.blocks):
             if i == self.local_up_to_layer:
                 x = ops.cat((ops.broadcast_to(self.cls_token, (x.shape[0], 1, -1)), x), 1)
-            x = block(
-                x,
-                scales[2 * i : 2 * i + 2],
-                randomness,
-                *(True,) * (class_only and i == len(self.blocks) - 1),
-            )
+            is_last = i == len(self.blocks) - 1
+            x = block(x, scales[2 * i : 2 * i + 2], randomness, class_only and is_last)
             states += (x,)
         return states
 
