@@ -12,6 +12,7 @@ from mindspore import Parameter, Tensor
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.engine.checkpoints import Keeper, contents
+from mindcv.engine.files import write_whole
 from mindcv.engine.step import TrainStep
 from mindcv.weights.layouts import OPTIMIZER, RUN
 
@@ -139,7 +140,5 @@ def _cut(journal: Path, epoch: int) -> list[dict]:
         if record["epoch"] > epoch:
             break
         kept.append(record)
-    aside = journal.with_name(f".{journal.name}.part")
-    aside.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-    aside.replace(journal)
+    write_whole(journal, "".join(json.dumps(record) + "\n" for record in kept))
     return kept

@@ -1,7 +1,6 @@
 """Scoring a model on a validation set."""
 
 import json
-import os
 from pathlib import Path
 
 import mindspore as ms
@@ -13,6 +12,7 @@ from mindcv.config import Config, ConfigError
 from mindcv.engine import device
 from mindcv.engine.build import build_model
 from mindcv.engine.checkpoints import class_names_in
+from mindcv.engine.files import write_whole
 from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.loss import create_loss
@@ -40,10 +40,12 @@ def validate(config: Config) -> dict[str, float]:
     results = {names[key]: scores[key] for key in names if key in scores}
     print(", ".join(f"{name}: {value:.4f}" for name, value in results.items()), flush=True)
     if config.results_file:
-        _write_json(
-            {**results, "images": len(validation), "weights": config.ckpt_path or f"pretrained {config.pretrained}"},
-            Path(config.results_file),
-        )
+        record = {
+            **results,
+            "images": len(validation),
+            "weights": config.ckpt_path or f"pretrained {config.pretrained}",
+        }
+        write_whole(Path(config.results_file), json.dumps(record, indent=2) + "\n")
     return scores
 
 
@@ -75,13 +77,3 @@ class EvalBar(Callback):
 
     def on_eval_end(self, run_context):
         self.bar.close()
-
-
-def _write_json(content: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
