@@ -6,11 +6,15 @@ import sys
 from importlib import import_module
 
 from mindcv.config import ConfigError, parse, refuse_not_yet
+from mindcv.launch import LAUNCHED_IN, is_due, launch
+from mindcv.stopping import hear_signals
 
-USER_ERROR = 2
 FAILURE = 1
+USER_ERROR = 2
+DIVERGED = 3
 INTERRUPTED = 130
 
+_LOG_LEVEL = "GLOG_v"  # MindSpore's
 _USER_ERRORS = (ConfigError, ValueError, TypeError, OSError)
 
 
@@ -19,23 +23,34 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
 
     Returns:
         0, or `USER_ERROR` after one line on standard error that says what was wrong with an option, the data or a
-        checkpoint, `FAILURE` for what is no user's mistake, `INTERRUPTED` for Ctrl-C. With `--debug` errors are raised.
+        checkpoint, `FAILURE` for what is no user's mistake, `DIVERGED` for a loss that is not finite, 143 or 130 for a
+        training that SIGTERM or Ctrl-C stopped and that can be resumed, `INTERRUPTED` for Ctrl-C elsewhere. Of workers
+        that were started, the code of the one that failed. With `--debug` errors are raised.
     """
     config = parse(argv, prog=f"{name}.py", description=description)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    if not config.debug:
-        os.environ.setdefault("GLOG_v", "4")  # MindSpore's own log says in many lines what an error says in one
+    if not config.debug and (LAUNCHED_IN in os.environ or _LOG_LEVEL not in os.environ):
+        os.environ[_LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
     try:
         refuse_not_yet(config, name)
+        if is_due(config, name):
+            return launch(config, name, sys.argv[1:] if argv is None else argv)
+        hear_signals()
         getattr(import_module("mindcv.engine"), name)(config)
     except KeyboardInterrupt:
         print(f"{name}.py: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if config.debug:
+        code = getattr(error, "exit_code", None) or _code(error)
+        if config.debug and code < 128:
             raise
-        known = isinstance(error, (*_USER_ERRORS, FloatingPointError))
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(f"{name}.py: {line}" + ("" if known else " (--debug shows where)"), file=sys.stderr)
-        return USER_ERROR if isinstance(error, _USER_ERRORS) else FAILURE
+        print(f"{name}.py: {line}" + (" (--debug shows where)" if code == FAILURE else ""), file=sys.stderr)
+        return code
     return 0
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, _USER_ERRORS):
+        return USER_ERROR
+    return DIVERGED if isinstance(error, FloatingPointError) else FAILURE

@@ -1,6 +1,6 @@
 """What no single option can tell: values that contradict each other. Each check returns its complaint."""
 
-_USE_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
+DECAYING_TO_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
 
 def _top_k_needs_scores(config):
@@ -9,7 +9,7 @@ def _top_k_needs_scores(config):
 
 
 def _decay_goes_down(config):
-    if config.scheduler in _USE_MIN_LR and config.min_lr > config.lr:
+    if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > config.lr:
         return f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes from lr to min_lr"
 
 
@@ -18,4 +18,36 @@ def _mean_and_std_agree(config):
         return f"mean has {len(config.mean)} values, std has {len(config.std)}: give one of each per channel"
 
 
-CHECKS = (_top_k_needs_scores, _decay_goes_down, _mean_and_std_agree)
+def _nodes_make_sense(config):
+    if config.node_rank >= config.num_nodes:
+        return f"node_rank {config.node_rank} is not one of num_nodes {config.num_nodes}: they count from 0"
+    if config.num_nodes > 1 and not config.distribute:
+        return f"num_nodes {config.num_nodes} without distribute: pass --distribute True as well"
+    if config.num_nodes > 1 and config.master_addr in ("127.0.0.1", "localhost"):
+        return f"num_nodes {config.num_nodes} with master_addr {config.master_addr}: give machine 0's address to all"
+
+
+def _restarts_need_a_launcher(config):
+    if config.max_restarts and not config.distribute:
+        return (
+            f"max_restarts {config.max_restarts} without distribute: pass --distribute True too, and to train alone "
+            "--num_devices 1"
+        )
+
+
+def _scaled_rate_has_a_base(config):
+    if (config.lr_scale is None) != (config.lr_base_batch is None):
+        return (
+            f"lr_scale {config.lr_scale or 'none'} and lr_base_batch {config.lr_base_batch or 'none'} go together: "
+            "pass both, or neither"
+        )
+
+
+CHECKS = (
+    _top_k_needs_scores,
+    _decay_goes_down,
+    _mean_and_std_agree,
+    _nodes_make_sense,
+    _restarts_need_a_launcher,
+    _scaled_rate_has_a_base,
+)

@@ -8,7 +8,6 @@ from mindcv.config.values import Config, ConfigError
 
 _WORKING = {
     "train": {
-        "distribute": (False,),
         "auto_augment": (None,),
         "aug_repeats": (0, 1),
         "aug_splits": (0,),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import mindspore as ms
 from mindspore import nn
 
-from mindcv.config import Config
+from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError
 from mindcv.models import create_model
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
@@ -38,11 +38,21 @@ def build_model(config: Config, num_classes: int, adapt: Collection[str] | None 
     )
 
 
-def build_schedule(config: Config, updates_per_epoch: int) -> list[float]:
-    """The learning rate of every update of the run.
+def peak_rate(config: Config, images_an_update: int) -> float:
+    """The peak learning rate: `config.lr`, or in proportion to the images of an update where it is to be scaled."""
+    return config.lr * images_an_update / config.lr_base_batch if config.lr_scale == "linear" else config.lr
+
+
+def build_schedule(config: Config, updates_per_epoch: int, peak: float) -> list[float]:
+    """The learning rate of every update of the run, `peak` at most.
 
     A cosine that is longer than the run is cut where the run ends, and said so.
+
+    Raises:
+        ConfigError: the rate is to decay to one above its peak.
     """
+    if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > peak:
+        raise ConfigError(f"min_lr {config.min_lr} is above the scaled learning rate {peak:.3g}: lower it")
     planned = config.warmup_epochs
     if config.scheduler.endswith("cosine_decay"):
         planned += config.num_cycles * config.decay_epochs
@@ -54,7 +64,7 @@ def build_schedule(config: Config, updates_per_epoch: int) -> list[float]:
     rates = create_scheduler(
         updates_per_epoch,
         scheduler=config.scheduler,
-        lr=config.lr,
+        lr=peak,
         min_lr=config.min_lr,
         warmup_epochs=config.warmup_epochs,
         warmup_factor=config.warmup_factor,

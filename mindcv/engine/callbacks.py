@@ -1,4 +1,4 @@
-"""What happens between the steps of a run: the progress bar, and all that an epoch ends with."""
+"""What happens between the steps of a run: the progress bar, checkpoints, and all that an epoch ends with."""
 
 import json
 import logging
@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import mindspore as ms
 from mindspore import Tensor
 from mindspore.train import Callback
-from tqdm import tqdm
 
-from mindcv.engine.checkpoints import Keeper
+from mindcv.engine.bars import bar
+from mindcv.engine.checkpoints import REMEDY, Keeper, Place
 from mindcv.engine.resume import RunState
 from mindcv.engine.step import TrainStep
+from mindcv.stopping import Stopped, StopWish
 
 _log = logging.getLogger("mindcv")
 
@@ -22,83 +23,206 @@ _log = logging.getLogger("mindcv")
 class Progress(Callback):
     """A bar for each epoch, with mean loss, learning rate, images per second and time left.
 
-    The device is asked for its loss every `interval` steps and at the epoch's end, and not between. The run's first
+    The device is asked for its notes every `interval` steps and at the epoch's end, and not between. The run's first
     step, which compiles the graph, does not count into the speed.
 
+    Args:
+        step: Makes the steps and notes their losses.
+        rates: The learning rate of every update.
+        images_a_step: Of all workers.
+        epochs, steps: Epochs of the run, and steps an epoch.
+        interval: Steps between two looks.
+        place: Where the run is; it may be in the middle of an epoch.
+        visible: Whether this worker shows a bar.
+
     Raises:
-        FloatingPointError: a loss that is not finite.
+        FloatingPointError: more losses in a row than are tolerated were not finite.
     """
 
-    def __init__(self, step: TrainStep, rates: list[float], images_a_step: int, epochs: int, interval: int):
+    def __init__(
+        self,
+        step: TrainStep,
+        rates: list[float],
+        images_a_step: int,
+        epochs: int,
+        steps: int,
+        interval: int,
+        place: Place,
+        visible: bool = True,
+    ):
         super().__init__()
         self.step = step
         self.rates = rates
         self.images_a_step = images_a_step
         self.epochs = epochs
+        self.steps = steps
         self.interval = interval
+        self.epoch, self.done = place
+        self.visible = visible
         self.record: dict = {}
+        self._began = self._timed_from = time.perf_counter()
+        self._timed_since = self.done
         self._compiled = False
-        self._last_finite = math.nan
+
+    @property
+    def place(self) -> Place:
+        return Place(self.epoch, self.done)
 
     def on_train_epoch_begin(self, run_context):
-        params = run_context.original_args()
-        self.step.loss_sum.set_data(Tensor(np.float32(0)))
+        epoch = run_context.original_args().cur_epoch_num
+        if epoch != self.epoch or self.done == 0:
+            self.epoch, self.done = epoch, 0
+            self.step.forget()
         self._began = self._timed_from = time.perf_counter()
-        self._untimed = 0
-        self._bar = tqdm(
-            total=params.batch_num, desc=f"epoch {params.cur_epoch_num}/{self.epochs}",
-            unit="step", disable=None, leave=False,
-        )  # fmt: skip
-        self._done = 0
+        self._timed_since = self.done
+        self._bar = bar(self.steps, f"epoch {epoch}/{self.epochs}", "step", self.visible, initial=self.done)
 
     def on_train_step_end(self, run_context):
-        params = run_context.original_args()
-        step = params.batch_num if params.dataset_sink_mode else (params.cur_step_num - 1) % params.batch_num + 1
-        self._bar.update(step - self._done)
-        self._done = step
-        if not self._compiled and not params.dataset_sink_mode:
+        sinks = run_context.original_args().dataset_sink_mode
+        made = self.steps if sinks else 1
+        self.done += made
+        self._bar.update(made)
+        if not self._compiled and not sinks:
             self._compiled = True
-            self._timed_from, self._untimed = time.perf_counter(), step
+            self._timed_from, self._timed_since = time.perf_counter(), self.done
             self.say(f"the graph was compiled and the first step made in {self._timed_from - self._began:.1f} s")
-        if step % self.interval == 0 or step == params.batch_num:
-            self._look(params.cur_epoch_num, params.batch_num)
+        if self.done % self.interval == 0 or self.done == self.steps:
+            self.look()
 
-    def _look(self, epoch: int, steps: int):
-        loss = float(self.step.loss_sum.asnumpy()) / self._done
-        update = (epoch - 1) * (steps // self.step.accumulation) + (self._done - 1) // self.step.accumulation
-        rate = self.rates[min(update, len(self.rates) - 1)]
-        if not math.isfinite(loss):
-            self._bar.close()
+    def look(self) -> None:
+        """Ask the device for its notes, and show and record them."""
+        seen = self.step.watched()
+        if seen.gave_up_at:
+            self.close()
+            rate = self.rates[self._update(seen.gave_up_at)]
+            row = f" and {self.step.skip_nonfinite} before it" if self.step.skip_nonfinite else ""
             raise FloatingPointError(
-                f"the loss is {loss} at step {self._done} of epoch {epoch}, learning rate {rate:.3g}; the mean before "
-                f"was {self._last_finite:.4g}: lower --lr, lengthen --warmup_epochs or pass --clip_grad True"
+                f"the loss or its gradients at step {seen.gave_up_at} of epoch {self.epoch}{row} are not finite "
+                f"(learning rate {rate:.3g}, the last finite loss {seen.last_loss:.4g}): {REMEDY}"
             )
-        self._last_finite = loss
         now = time.perf_counter()
-        speed = (self._done - self._untimed) * self.images_a_step / max(now - self._timed_from, 1e-9)
-        self._bar.set_postfix_str(f"loss {loss:.4f}, lr {rate:.2e}, {speed:.1f} images/s")
+        timed = self.done - self._timed_since
+        speed = timed * self.images_a_step / max(now - self._timed_from, 1e-9) if timed else None
+        rate = self.rates[self._update(self.done)]
+        failed = f", {seen.failed} skipped" if seen.failed else ""
+        if hasattr(self, "_bar"):
+            self._bar.set_postfix_str(f"loss {seen.mean_loss:.4f}, lr {rate:.2e}, {speed or 0:.1f} images/s{failed}")
         self.record = {
-            "epoch": epoch, "step": (epoch - 1) * steps + self._done, "loss": loss, "lr": rate,
-            "images_per_second": speed, "seconds": now - self._began,
+            "epoch": self.epoch, "step": (self.epoch - 1) * self.steps + self.done, "loss": seen.mean_loss, "lr": rate,
+            "images_per_second": speed, "seconds": now - self._began, "skipped": seen.failed,
         }  # fmt: skip
 
-    def on_train_epoch_end(self, run_context):
-        self._bar.close()
+    def _update(self, step: int) -> int:
+        """The update that `step` of this epoch belongs to, as an index of `rates`."""
+        accumulation = self.step.accumulation
+        return min((self.epoch - 1) * (self.steps // accumulation) + (step - 1) // accumulation, len(self.rates) - 1)
 
-    def say(self, message: str):
+    def on_train_epoch_end(self, run_context):
+        self.close()
+
+    def close(self) -> None:
+        if hasattr(self, "_bar"):
+            self._bar.close()
+
+    def say(self, message: str) -> None:
         """Log a line without breaking the bar."""
         self._bar.clear()
         _log.info(message)
         self._bar.refresh()
 
 
+class Saving(Callback):
+    """Checkpoints inside an epoch, and the end of the run that a signal asks for. After `Progress` in the list.
+
+    Args:
+        progress: Where the run is.
+        state: What a checkpoint holds.
+        keeper: Writes them; None on workers that do not write.
+        interval: Steps between two checkpoints inside an epoch; 0 for none.
+        wish: Whether a signal asked to stop.
+        wait: Returns when every worker has called it.
+        looks_always: Whether the workers ask the device after every step if one of them wishes to stop, and not only
+            when they look at the progress.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        state: RunState,
+        keeper: Keeper | None,
+        interval: int,
+        wish: StopWish,
+        wait: Callable[[], None],
+        looks_always: bool,
+    ):
+        super().__init__()
+        self.progress = progress
+        self.state = state
+        self.keeper = keeper
+        self.interval = interval
+        self.wish = wish
+        self.wait = wait
+        self.looks_always = looks_always
+        self.saved: Place | None = None
+
+    def on_train_step_end(self, run_context):
+        done = self.progress.done
+        if done == self.progress.steps:
+            return  # the epoch's end is next, and saves
+        if self.interval and done % self.interval == 0:
+            self.save()
+        if self.asked_to_stop():
+            self.stop()
+
+    def asked_to_stop(self) -> bool:
+        """Whether all workers are to stop here; all of them get the same answer."""
+        step, progress = self.progress.step, self.progress
+        if step.workers == 1:
+            return bool(self.wish.signal)
+        if self.wish.signal:
+            step.wish.set_data(Tensor(1.0, ms.float32))
+        looks = self.looks_always or progress.done % progress.interval == 0 or progress.done == progress.steps
+        return looks and step.watched().stop > 0
+
+    def save(self) -> dict:
+        """Write a checkpoint of this place; what it holds, empty on workers that do not write."""
+        self.progress.look()
+        self.saved = self.progress.place
+        if self.keeper is None:
+            return {}
+        arrays = self.arrays()
+        self.keeper.save(arrays, self.progress.place)
+        return arrays
+
+    def arrays(self) -> dict:
+        return self.state.arrays(self.progress.place, self.keeper.best)
+
+    def stop(self):
+        """End the run, once this place is saved."""
+        place = self.progress.place
+        if self.saved != place:
+            self.save()
+        self.wait()
+        self.progress.close()
+        raise Stopped(
+            f"stopped after step {place.step} of epoch {place.epoch}, and saved: go on with --resume", self.wish
+        )
+
+    def stop_if_alone(self) -> None:
+        """End the run in the middle of a validation, unless other workers would wait for this one."""
+        if self.progress.step.workers == 1:
+            self.stop()
+
+
 class EpochEnd(Callback):
-    """Validation, a line, a line of `metrics.jsonl` and checkpoints, after `Progress` in the list of callbacks.
+    """A checkpoint, validation, a line, and a line of `metrics.jsonl`. After `Saving` in the list.
+
+    The checkpoint comes first, so that nothing of the epoch is lost whatever happens to the rest; the line of
+    `metrics.jsonl` comes last, and says that the epoch's end is done.
 
     Args:
         progress: Where the epoch's figures are.
-        keeper: Writes the checkpoints.
-        state: What they hold.
+        saving: Writes the checkpoints.
         evaluate: Called when validation is due; gives its scores. None for no validation.
         val_interval, save_interval: Epochs between two validations, and between two checkpoints; the last epoch has
             both.
@@ -108,8 +232,7 @@ class EpochEnd(Callback):
     def __init__(
         self,
         progress: Progress,
-        keeper: Keeper,
-        state: RunState,
+        saving: Saving,
         evaluate: Callable[[], dict[str, float]] | None,
         val_interval: int,
         save_interval: int,
@@ -117,38 +240,51 @@ class EpochEnd(Callback):
     ):
         super().__init__()
         self.progress = progress
-        self.keeper = keeper
-        self.state = state
+        self.saving = saving
         self.evaluate = evaluate
         self.val_interval = val_interval
         self.save_interval = save_interval
         self.journal = journal
 
     def on_train_epoch_end(self, run_context):
-        params = run_context.original_args()
-        epoch, last = params.cur_epoch_num, params.cur_epoch_num == self.progress.epochs
-        record = {**self.progress.record, "top_1": None, "top_5": None}
-        if self.evaluate and (last or epoch % self.val_interval == 0):
+        last = self.progress.epoch == self.progress.epochs
+        saves = last or self.progress.epoch % self.save_interval == 0
+        arrays = self.saving.save() if saves else {}
+        if self.saving.asked_to_stop():
+            self.saving.stop()
+        self.finish(arrays)
+        run_context.original_args().train_network.set_train()
+
+    def finish(self, arrays: dict) -> None:
+        """All that comes after the epoch's last step and checkpoint, whose contents are `arrays` if there is one."""
+        progress, keeper = self.progress, self.saving.keeper
+        record = {**progress.record, "top_1": None, "top_5": None}
+        if self.evaluate and (progress.epoch == progress.epochs or progress.epoch % self.val_interval == 0):
             scores = self.evaluate()
-            params.train_network.set_train()
             record |= {"val_loss": scores["loss"], "top_1": scores["top_1"], "top_5": scores.get("top_5")}
-        score = record["top_1"]
-        arrays = self.state.arrays(epoch, self.keeper.best if score is None else max(self.keeper.best, score))
-        best = score is not None and self.keeper.save_best(arrays, score)
+        if keeper is None:
+            return
+        score, best = record["top_1"], False
+        if score is not None:
+            if arrays:
+                keeper.rate(score)
+            if score > keeper.best:
+                best = keeper.save_best(arrays or self.saving.arrays(), score)
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        if last or epoch % self.save_interval == 0:
-            self.keeper.save(arrays, epoch, params.batch_num, score)
         _log.info(self.line(record, best))
 
     def line(self, record: dict, best: bool) -> str:
+        speed = record["images_per_second"]
         parts = [
             f"epoch {record['epoch']}/{self.progress.epochs}",
             f"loss {record['loss']:.4f}",
             f"lr {record['lr']:.2e}",
-            f"{record['images_per_second']:.1f} images/s",
+            f"{math.nan if speed is None else speed:.1f} images/s",
             f"{record['seconds']:.1f} s",
         ]
+        if record["skipped"]:
+            parts.append(f"{record['skipped']} steps skipped, not finite")
         if record["top_1"] is not None:
             parts.append(f"val loss {record['val_loss']:.4f}, top-1 {record['top_1']:.2f} %")
         if record["top_5"] is not None:

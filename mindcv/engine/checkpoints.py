@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from mindspore import nn
@@ -11,6 +13,17 @@ from mindcv import weights
 from mindcv.weights.layouts import GRID, RUN
 
 CLASS_NAMES = RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
+
+REMEDY = (  # for losses and weights that are not finite
+    "lower --lr, lengthen --warmup_epochs or pass --clip_grad True, and go on from the last checkpoint by --resume"
+)
+
+
+class Place(NamedTuple):
+    """How far a run is: `step` steps of `epoch` (from 1) are made."""
+
+    epoch: int
+    step: int
 
 
 def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
@@ -23,6 +36,16 @@ def class_names_in(path: str | Path) -> list[str] | None:
     """The names of the classes that the checkpoint `path` was trained on, None where it does not tell."""
     saved = weights.read(path).get(CLASS_NAMES)
     return None if saved is None else json.loads(str(saved))
+
+
+def checkpoints_in(folder: Path, model_name: str) -> dict[Place, Path]:
+    """The checkpoints of `model_name` in `folder`, oldest first, by their place in the run."""
+    pattern = re.compile(re.escape(model_name) + r"-(\d+)_(\d+)\.ckpt")
+    found = {}
+    for path in folder.iterdir():
+        if match := pattern.fullmatch(path.name):
+            found[Place(int(match[1]), int(match[2]))] = path
+    return dict(sorted(found.items()))
 
 
 class Keeper:
@@ -46,16 +69,29 @@ class Keeper:
         self.kept: list[tuple[float, Path]] = []  # each with its score, the newest last
         self.best = -math.inf
 
-    def save(self, arrays: dict[str, np.ndarray], epoch: int, step: int, score: float | None) -> Path:
-        """Save `arrays` after `step` steps of `epoch` (from 1); `score` is that of validation, higher is better."""
-        path = self.folder / f"{self.model_name}-{epoch}_{step}.ckpt"
+    def save(self, arrays: dict[str, np.ndarray], place: Place) -> Path:
+        """Save `arrays` as the checkpoint of `place`, without a score so far.
+
+        Raises:
+            FloatingPointError: a value in them is not finite; nothing is written then.
+        """
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not name.startswith(RUN) and not np.isfinite(array).all():
+                raise FloatingPointError(
+                    f"{name} is not finite after step {place.step} of epoch {place.epoch}, and was not saved: {REMEDY}"
+                )
+        path = self.folder / f"{self.model_name}-{place.epoch}_{place.step}.ckpt"
         weights.write(path, arrays)
-        self.kept = [entry for entry in self.kept if entry[1] != path] + [(-math.inf if score is None else score, path)]
+        self.kept = [entry for entry in self.kept if entry[1] != path] + [(-math.inf, path)]
         while len(self.kept) > self.keep:
             worst = self.kept[0] if self.policy == "latest_k" else min(self.kept[:-1])
             self.kept.remove(worst)
             worst[1].unlink(missing_ok=True)
         return path
+
+    def rate(self, score: float) -> None:
+        """Give the checkpoint saved last its score in validation; higher is better."""
+        self.kept[-1] = (score, self.kept[-1][1])
 
     def save_best(self, arrays: dict[str, np.ndarray], score: float) -> bool:
         """Save `best.ckpt` if no score before was as high."""

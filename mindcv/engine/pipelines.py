@@ -16,6 +16,8 @@ from mindcv.data import (
 )
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
+from mindcv.engine.checkpoints import Place
+from mindcv.engine.group import Group
 
 
 def open_training(config: Config) -> Source:
@@ -66,18 +68,23 @@ def class_count(config: Config, source: Source) -> int:
     return config.num_classes or found
 
 
-def training_loader(config: Config, source: Source, num_classes: int, epoch: int = 0) -> ds.Dataset:
-    """Augmented batches; each pass is an epoch of its own order and draws, from `epoch` (from 0) on."""
+def training_loader(config: Config, source: Source, num_classes: int, group: Group, place: Place) -> ds.Dataset:
+    """This worker's share of augmented batches, from `place` on; each pass is an epoch of its own order and draws.
+
+    The steps of an epoch that are made already are loaded and left out: what the others draw depends on them.
+    """
     dataset = create_dataset(
         source,
         shuffle=config.shuffle,
         num_samples=config.num_samples,
+        num_shards=group.size,
+        shard_id=group.rank,
         num_parallel_workers=config.num_parallel_workers,
         num_aug_repeats=config.aug_repeats,
         seed=config.seed,
-        epoch=epoch,
+        epoch=place.epoch - 1,
     )
-    return create_loader(
+    loader = create_loader(
         dataset,
         config.batch_size,
         drop_remainder=config.drop_remainder,
@@ -89,16 +96,19 @@ def training_loader(config: Config, source: Source, num_classes: int, epoch: int
         transform=_transforms(config, is_training=True),
         num_parallel_workers=config.num_parallel_workers,
     )
+    return loader.skip(place.step) if place.step else loader
 
 
-def validation_loader(config: Config, source: Source) -> ds.Dataset:
-    """Equal batches that hold every image once; what fills up the last has the label -1."""
+def validation_loader(config: Config, source: Source, group: Group) -> ds.Dataset:
+    """This worker's share of equal batches that together hold every image once; what fills up has the label -1."""
     dataset = create_dataset(
         source,
         shuffle=config.eval_shuffle,
         num_parallel_workers=config.num_parallel_workers,
+        num_shards=group.size,
+        shard_id=group.rank,
         seed=config.seed,
-        pad_to=config.batch_size,
+        pad_to=config.batch_size * group.size,
     )
     return create_loader(
         dataset,

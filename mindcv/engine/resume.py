@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,81 +10,104 @@ from mindspore import Parameter, Tensor
 
 from mindcv import weights
 from mindcv.config import Config, ConfigError
-from mindcv.engine.checkpoints import Keeper, contents
+from mindcv.engine.checkpoints import Keeper, Place, checkpoints_in, contents
 from mindcv.engine.files import write_whole
 from mindcv.engine.step import TrainStep
 from mindcv.weights.layouts import OPTIMIZER, RUN
 
 _log = logging.getLogger("mindcv")
 
-EPOCH, BEST, WORKERS = RUN + "epoch", RUN + "best", RUN + "loader_workers"
+EPOCH, STEP, STEPS = RUN + "epoch", RUN + "step", RUN + "steps_per_epoch"
+BEST, LOADERS, WORKERS = RUN + "best", RUN + "loader_workers", RUN + "workers"
 
 
 class RunState:
     """All that a step depends on beside the options: weights, optimizer, random state, and how far the run is.
 
-    The order and the augmentation of an epoch's images follow from the seed and the epoch, for one number of loader
-    workers.
+    The order and the augmentation of an epoch's images follow from the seed and the epoch, for one number of workers
+    and of each worker's loader threads.
+
+    Args:
+        step: Holds the state.
+        class_names: Of the data.
+        steps: Steps an epoch.
+        loaders: Threads that load images.
+        workers: Devices that train together.
     """
 
-    def __init__(self, step: TrainStep, class_names: list[str], workers: int):
+    def __init__(self, step: TrainStep, class_names: list[str], steps: int, loaders: int, workers: int = 1):
         self.step = step
         self.class_names = class_names
+        self.steps = steps
+        self.loaders = loaders
         self.workers = workers
 
-    def beside_the_weights(self) -> dict[str, Parameter]:
-        """The parameters that no model has, by the names that a checkpoint gives them."""
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that hold the state, by the names that a checkpoint gives them."""
         optimizer = self.step.optimizer.state_parameters()
         return {
+            **{parameter.name: parameter for parameter in self.step.model.get_parameters()},
             **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
-            **{RUN + parameter.name: parameter for parameter in self.step.accumulated()},
+            **{RUN + name: parameter for name, parameter in self.step.state_parameters().items()},
             RUN + "randomness": self.step.model.randomness,
         }
 
-    def arrays(self, epoch: int, best: float) -> dict[str, np.ndarray]:
-        """A checkpoint's contents after `epoch` (from 1), with `best` the best score so far."""
+    def arrays(self, place: Place, best: float) -> dict[str, np.ndarray]:
+        """A checkpoint's contents at `place`, with `best` the best score so far."""
         return {
             **contents(self.step.model, self.class_names),
-            **{name: parameter.asnumpy() for name, parameter in self.beside_the_weights().items()},
-            EPOCH: np.array(epoch, np.int32),
+            **{name: parameter.asnumpy() for name, parameter in self.parameters().items()},
+            EPOCH: np.array(place.epoch, np.int32),
+            STEP: np.array(place.step, np.int32),
+            STEPS: np.array(self.steps, np.int32),
             BEST: np.array(best, np.float64),
+            LOADERS: np.array(self.loaders, np.int32),
             WORKERS: np.array(self.workers, np.int32),
         }
 
-    def restore(self, path: Path) -> tuple[int, float]:
-        """Take the state that `path` holds; its epoch and best score. Before the first step only.
+    def restore(self, path: Path) -> tuple[Place, float]:
+        """Take the state that `path` holds; its place in the run and best score. Before the first step only.
 
         Raises:
             ValueError: the file is not whole, or holds no such state. Nothing is changed then.
         """
         arrays = weights.read(path)
-        wanted = {parameter.name: parameter for parameter in self.step.model.get_parameters()}
-        wanted |= self.beside_the_weights()
+        wanted = self.parameters()
         odd = [n for n, p in wanted.items() if n not in arrays or arrays[n].shape != p.shape] + [
-            name for name in (EPOCH, BEST, WORKERS) if name not in arrays
+            name for name in (EPOCH, STEP, STEPS, BEST, LOADERS, WORKERS) if name not in arrays
         ]
         if odd:
             raise ValueError(
                 f"{path} holds no state that this run could go on from: {odd[0]} is missing or of another shape; "
                 "resume with the options of the run, or load weights alone with --ckpt_path and without --resume"
             )
+        if arrays[STEPS] != self.steps:
+            raise ValueError(
+                f"{path} is of a run with {arrays[STEPS]} steps an epoch, and now there are {self.steps}: resume with "
+                "the data, the batch size and the number of devices of the run, or load weights alone, without --resume"
+            )
         for name, parameter in wanted.items():
             parameter.set_data(Tensor(arrays[name], parameter.dtype))
-        if arrays[WORKERS] != self.workers:
-            _log.warning(
-                "the run had %s loader workers and now has %s: images are augmented otherwise than without the break",
-                arrays[WORKERS], self.workers,
-            )  # fmt: skip
-        return int(arrays[EPOCH]), float(arrays[BEST])
+        for what, saved, now in (
+            ("loader workers", arrays[LOADERS], self.loaders),
+            ("devices", arrays[WORKERS], self.workers),
+        ):
+            if saved != now:
+                _log.warning(
+                    "the run had %s %s and now has %s: images are augmented otherwise than without the break",
+                    saved, what, now,
+                )  # fmt: skip
+        return Place(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
 
 
-def resume(config: Config, state: RunState, keeper: Keeper, journal: Path) -> int:
+def resume(config: Config, state: RunState, keeper: Keeper, journal: Path) -> Place:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
     `metrics.jsonl` is cut back to it.
 
     Returns:
-        The epochs that are done.
+        The place to go on from. All steps of an epoch made, and not the next epoch begun, means that the epoch's
+        validation and its line are still to come.
 
     Raises:
         ConfigError: there is nothing to resume, or nothing left to do.
@@ -94,41 +116,42 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path) -> in
     saved = checkpoints_in(keeper.folder, config.model)
     if config.ckpt_path:
         path = Path(config.ckpt_path)
-        epoch, keeper.best = state.restore(path)
+        place, keeper.best = state.restore(path)
     else:
-        path, epoch, keeper.best = _newest_whole(saved, state)
-    if epoch >= config.epoch_size:
-        raise ConfigError(f"resume: {path} has all {epoch} epochs of epoch_size {config.epoch_size}; nothing is left")
-    records = _cut(journal, epoch)
-    scores = {record["epoch"]: record["top_1"] for record in records}
-    for number, file in saved.items():
-        if number <= epoch:
-            score = scores.get(number)
-            keeper.kept.append((-math.inf if score is None else score, file))
-    _log.info("resumed from %s, after epoch %s of %s", path, epoch, config.epoch_size)
-    return epoch
+        path, place, keeper.best = _newest_whole(saved, state)
+    whole = place.step == state.steps
+    records = _records(journal, place.epoch if whole else place.epoch - 1)
+    elsewhere = path.parent.resolve() != keeper.folder.resolve()  # that run's journal is not here
+    ended = whole and (elsewhere or (bool(records) and records[-1]["epoch"] == place.epoch))
+    if place.epoch > config.epoch_size or (ended and place.epoch == config.epoch_size):
+        raise ConfigError(
+            f"resume: {path} has all {place.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
+        )
+    if journal.exists():
+        write_whole(journal, "".join(json.dumps(record) + "\n" for record in records))
+    scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}
+    keeper.best = max([keeper.best, *scores.values()])
+    for older, file in saved.items():
+        if older <= place:
+            full = older.step == state.steps
+            keeper.kept.append((scores.get(older.epoch, -math.inf) if full else -math.inf, file))
+    _log.info("resumed from %s, after step %s of epoch %s of %s", path, place.step, place.epoch, config.epoch_size)
+    return Place(place.epoch + 1, 0) if ended else place
 
 
-def checkpoints_in(folder: Path, model_name: str) -> dict[int, Path]:
-    """The checkpoints of epochs in `folder`, oldest first, by epoch."""
-    pattern = re.compile(re.escape(model_name) + r"-(\d+)_\d+\.ckpt")
-    found = {int(match[1]): path for path in folder.iterdir() if (match := pattern.fullmatch(path.name))}
-    return dict(sorted(found.items()))
-
-
-def _newest_whole(saved: dict[int, Path], state: RunState) -> tuple[Path, int, float]:
+def _newest_whole(saved: dict[Place, Path], state: RunState) -> tuple[Path, Place, float]:
     for path in reversed(saved.values()):
         try:
             return path, *state.restore(path)
-        except ValueError as error:
+        except weights.DamagedCheckpoint as error:
             _log.warning("%s; trying the one before", error)
     raise ConfigError(
         "resume: no whole checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path"
     )
 
 
-def _cut(journal: Path, epoch: int) -> list[dict]:
-    """Leave in `journal` the lines of the epochs up to `epoch`, and return them."""
+def _records(journal: Path, last: int) -> list[dict]:
+    """The lines of `journal` up to that of the epoch `last`."""
     if not journal.exists():
         return []
     kept = []
@@ -137,8 +160,7 @@ def _cut(journal: Path, epoch: int) -> list[dict]:
             record = json.loads(line)
         except ValueError:
             break  # torn by the end of the run that wrote it
-        if record["epoch"] > epoch:
+        if record["epoch"] > last:
             break
         kept.append(record)
-    write_whole(journal, "".join(json.dumps(record) + "\n" for record in kept))
     return kept

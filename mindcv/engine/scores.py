@@ -12,12 +12,16 @@ class EvalStep(nn.Cell):
     Args:
         model: Images (B, C, H, W) to logits (B, classes).
         loss: `loss(logits, labels)` to one value an image, (B,) or (B, classes).
+        workers: How many workers' batches the sums are over.
     """
 
-    def __init__(self, model: nn.Cell, loss: nn.Cell):
+    def __init__(self, model: nn.Cell, loss: nn.Cell, workers: int = 1):
         super().__init__(auto_prefix=False)
         self.model = model
         self.loss = loss
+        self.workers = workers
+        if workers > 1:
+            self.sum_over_workers = ops.AllReduce()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
         """`labels` (B,); images labelled -1 fill up a batch and do not count."""
@@ -32,7 +36,8 @@ class EvalStep(nn.Cell):
         rank = logits.shape[1] - behind.astype(ms.float32).sum(-1)
         right = [(rank < guesses).astype(ms.float32) * real for guesses in (1, 5)]
         losses = ops.where(real > 0, losses, ops.zeros_like(losses))
-        return ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
+        sums = ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
+        return self.sum_over_workers(sums) if self.workers > 1 else sums
 
 
 class Scores(Metric):

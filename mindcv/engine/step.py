@@ -1,14 +1,44 @@
 """One training step as one cell, for MindSpore to compile whole."""
 
+from dataclasses import dataclass
+
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 
-class TrainStep(nn.Cell):
-    """Loss, gradients, their scale, accumulation and clipping, and the optimizer's update.
+@dataclass(frozen=True)
+class Watched:
+    """What the device noted of an epoch's calls of `TrainStep` so far; one that failed was not finite.
 
-    Sums of the losses stay on the device, so that looking at them is the only time the host waits for it; once a loss
-    is not finite, neither is the sum.
+    Attributes:
+        loss_sum: Of the calls that did not fail.
+        good: How many these are.
+        last_loss: The last one's loss; NaN before the first.
+        in_a_row: Failed calls since the last good one.
+        failed: Failed calls in all.
+        gave_up_at: The call, from 1, at which more had failed in a row than are tolerated; 0: none.
+        stop: How many workers wish to stop.
+    """
+
+    loss_sum: float
+    good: int
+    last_loss: float
+    in_a_row: int
+    failed: int
+    gave_up_at: int
+    stop: int
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss_sum / self.good if self.good else float("nan")
+
+
+class TrainStep(nn.Cell):
+    """Loss, gradients, their mean over the workers, scale, accumulation and clipping, and the optimizer's update.
+
+    What is to be known of the calls is noted on the device (`watched`), so that looking at it is the only time the
+    host waits for the device.
 
     Args:
         model: Images (B, C, H, W) to logits.
@@ -17,6 +47,9 @@ class TrainStep(nn.Cell):
         loss_scale: The loss is multiplied by it before the gradients are taken, and they are divided by it.
         accumulation: Calls whose gradients are averaged into one update.
         clip_norm: Limit of the gradients' global norm; None for no limit.
+        workers: How many workers average their gradients.
+        skip_nonfinite: Calls in a row that may fail, by a loss or by gradients that are not finite: no update is made
+            of them.
     """
 
     def __init__(
@@ -27,6 +60,8 @@ class TrainStep(nn.Cell):
         loss_scale: float = 1.0,
         accumulation: int = 1,
         clip_norm: float | None = None,
+        workers: int = 1,
+        skip_nonfinite: int = 0,
     ):
         super().__init__(auto_prefix=False)
         self.model = model
@@ -35,44 +70,95 @@ class TrainStep(nn.Cell):
         self.loss_scale = loss_scale
         self.accumulation = accumulation
         self.clip_norm = clip_norm
+        self.workers = workers
+        self.skip_nonfinite = skip_nonfinite
         self.scales = loss_scale * accumulation != 1 or clip_norm is not None
         self.hyper_map = ops.HyperMap()
-        self.loss_sum = Parameter(Tensor(0.0, ms.float32), name="loss_sum", requires_grad=False)
+        self.notes = Parameter(Tensor(_NO_NOTES), name="notes", requires_grad=False)
+        self.wish = Parameter(Tensor(0.0, ms.float32), name="wish", requires_grad=False)
         self.gradients_of = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters)
+        if workers > 1:
+            self.sum_over_workers = ops.AllReduce()
+            self.mean_over_workers = nn.DistributedGradReducer(optimizer.parameters, mean=True, degree=workers)
         if accumulation > 1:
             self.sums = optimizer.parameters.clone(prefix="accumulated", init="zeros")
             self.calls = Parameter(Tensor(0, ms.int32), name="accumulated_calls", requires_grad=False)
 
-    def accumulated(self) -> list[Parameter]:
-        """What is carried from one call to the next when gradients accumulate."""
-        return [*self.sums, self.calls] if self.accumulation > 1 else []
+    def state_parameters(self) -> dict[str, Parameter]:
+        """What is carried from one call to the next, beside the model's and the optimizer's."""
+        carried = [self.notes]
+        if self.accumulation > 1:
+            carried += [*self.sums, self.calls]
+        return {parameter.name: parameter for parameter in carried}
+
+    def watched(self) -> Watched:
+        """What was noted since the epoch began. The host waits for the device here."""
+        loss_sum, good, last_loss, *counts = self.notes.asnumpy().tolist()
+        return Watched(loss_sum, int(good), last_loss, *(int(count) for count in counts))
+
+    def forget(self) -> None:
+        """Begin an epoch's notes."""
+        self.notes.set_data(Tensor(_NO_NOTES))
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         return self.loss(self.model(images), labels) * self.loss_scale
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One call on images (B, C, H, W) and labels, (B,) or (B, classes): the loss."""
+        """One call on images (B, C, H, W) and labels, (B,) or (B, classes): the loss, a mean over the workers."""
         loss, gradients = self.gradients_of(images, labels)
-        loss = loss / self.loss_scale
-        ops.assign_add(self.loss_sum, loss)
+        loss, stop = loss / self.loss_scale, self.wish * 1
+        if self.workers > 1:
+            loss, stop = ops.unstack(self.sum_over_workers(ops.stack([loss / self.workers, stop])))
         if self.accumulation == 1:
-            self.update(gradients)
+            updated = self.update(gradients)
         else:
+            updated = ops.isfinite(loss)
             self.hyper_map(ops.assign_add, self.sums, gradients)
             ops.assign_add(self.calls, 1)
             if self.calls % self.accumulation == 0:
-                self.update(self.sums)
+                updated = self.update(self.sums)
                 self.hyper_map(_clear, self.sums)
+        self.note(loss, ops.logical_and(ops.isfinite(loss), updated), stop)
         return loss
 
-    def update(self, gradients: tuple[Tensor, ...]):
+    def update(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Let the optimizer make its step; False if the gradients were not finite and it made none."""
+        finite = Tensor(True)
+        if self.workers > 1:
+            gradients = self.mean_over_workers(gradients)
         factor = 1 / (self.loss_scale * self.accumulation)
-        if self.clip_norm is not None:
+        if self.clip_norm is not None or self.skip_nonfinite:
             norm = factor * ops.sqrt(ops.addn(self.hyper_map(_sum_of_squares, gradients)))
+            finite = ops.isfinite(norm)
+        if self.clip_norm is not None:
             factor = factor * ops.minimum(1.0, self.clip_norm / (norm + 1e-6))
         if self.scales:
             gradients = self.hyper_map(ops.partial(_times, factor), gradients)
-        self.optimizer(gradients)
+        if not self.skip_nonfinite or finite:
+            self.optimizer(gradients)
+        return finite
+
+    def note(self, loss: Tensor, good: Tensor, stop: Tensor):
+        """Bring the notes up to date, in the order of `Watched`."""
+        loss_sum, goods, last_loss, in_a_row, failed, gave_up_at = ops.unstack(self.notes[:6])
+        one = good.astype(ms.float32)
+        in_a_row = (in_a_row + 1) * (1 - one)
+        failed = failed + 1 - one
+        goods = goods + one
+        gives_up = ops.logical_and(in_a_row > self.skip_nonfinite, gave_up_at == 0)
+        notes = [
+            loss_sum + ops.where(good, loss, ops.zeros_like(loss)),
+            goods,
+            ops.where(good, loss, last_loss),
+            in_a_row,
+            failed,
+            ops.where(gives_up, goods + failed, gave_up_at),
+            stop,
+        ]
+        ops.assign(self.notes, ops.stack(notes))
+
+
+_NO_NOTES = np.array([0, 0, np.nan, 0, 0, 0, 0], np.float32)
 
 
 def _clear(parameter: Parameter) -> Tensor:

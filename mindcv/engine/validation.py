@@ -1,6 +1,8 @@
 """Scoring a model on a validation set."""
 
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import mindspore as ms
@@ -10,12 +12,15 @@ from tqdm import tqdm
 
 from mindcv.config import Config, ConfigError
 from mindcv.engine import device
+from mindcv.engine.bars import bar
 from mindcv.engine.build import build_model
 from mindcv.engine.checkpoints import class_names_in
 from mindcv.engine.files import write_whole
+from mindcv.engine.group import Group, join
 from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.loss import create_loss
+from mindcv.stopping import Stopped, StopWish
 
 
 def validate(config: Config) -> dict[str, float]:
@@ -30,12 +35,22 @@ def validate(config: Config) -> dict[str, float]:
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     device.set_up(config.device_target, config.mode)
+    group = join(config)
     class_names = class_names_in(config.ckpt_path) if config.ckpt_path else None
-    validation = open_validation(config, class_names)
-    num_classes = class_count(config, validation)
-    model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
-    evaluator = Evaluator(config, model, validation_loader(config, validation), num_classes)
-    scores = evaluator()
+    with group.first_alone() if config.dataset_download or config.pretrained else nullcontext():
+        validation = open_validation(config, class_names)
+        num_classes = class_count(config, validation)
+        model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
+    wish = StopWish()
+
+    def stop():
+        raise Stopped("stopped before all images were scored: there is no result", wish)
+
+    evaluator = Evaluator(config, model, validation_loader(config, validation, group), num_classes, group, wish, stop)
+    with wish.listening():
+        scores = evaluator()
+    if not group.writes:
+        return scores
     names = {"top_1": "Top_1_Accuracy", "top_5": "Top_5_Accuracy", "loss": "loss"}
     results = {names[key]: scores[key] for key in names if key in scores}
     print(", ".join(f"{name}: {value:.4f}" for name, value in results.items()), flush=True)
@@ -50,30 +65,52 @@ def validate(config: Config) -> dict[str, float]:
 
 
 class Evaluator:
-    """Scores `model` on the batches of `loader` as often as it is called; the graph is compiled once."""
+    """Scores `model` on the batches of `loader` as often as it is called; the graph is compiled once.
 
-    def __init__(self, config: Config, model: nn.Cell, loader: ms.dataset.Dataset, num_classes: int):
+    Args:
+        group: The workers that share the images; each has a loader of its own part, and all get the scores of all.
+        wish: Whether a signal asked to stop.
+        stop: Called after a batch if it did.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        model: nn.Cell,
+        loader: ms.dataset.Dataset,
+        num_classes: int,
+        group: Group,
+        wish: StopWish,
+        stop: Callable[[], None],
+    ):
         loss = create_loss(config.loss, reduction="none")
-        self.step = EvalStep(model, loss)
+        self.step = EvalStep(model, loss, group.size)
         self.loader = loader
+        self.visible = group.writes
+        self.wish = wish
+        self.stop = stop
         self.sink = config.dataset_sink_mode
         self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": Scores(num_classes)})
 
     def __call__(self) -> dict[str, float]:
-        bar = EvalBar(self.loader.get_dataset_size())
+        watch = Watch(bar(self.loader.get_dataset_size(), "validation", "batch", self.visible), self.wish, self.stop)
         with unreadable_images_named():
-            return self.runner.eval(self.loader, callbacks=[bar], dataset_sink_mode=self.sink)["scores"]
+            return self.runner.eval(self.loader, callbacks=[watch], dataset_sink_mode=self.sink)["scores"]
 
 
-class EvalBar(Callback):
-    """A bar over the batches of one validation."""
+class Watch(Callback):
+    """Moves `shown`, a bar over the batches of one validation, and calls `stop` where `wish` has a signal."""
 
-    def __init__(self, batches: int):
+    def __init__(self, shown: tqdm, wish: StopWish, stop: Callable[[], None]):
         super().__init__()
-        self.bar = tqdm(total=batches, desc="validation", unit="batch", disable=None, leave=False)
+        self.shown = shown
+        self.wish = wish
+        self.stop = stop
 
     def on_eval_step_end(self, run_context):
-        self.bar.update()
+        self.shown.update()
+        if self.wish.signal:
+            self.stop()
 
     def on_eval_end(self, run_context):
-        self.bar.close()
+        self.shown.close()

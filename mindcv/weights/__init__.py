@@ -4,11 +4,12 @@ from mindcv.weights.adapt import ARGUMENTS
 from mindcv.weights.fit import load
 from mindcv.weights.layouts import to_mindcv, to_pytorch, weights_of
 from mindcv.weights.published import fetch_published, get_weights_download_root
-from mindcv.weights.read import read
+from mindcv.weights.read import DamagedCheckpoint, read
 from mindcv.weights.write import write
 
 __all__ = [
     "ARGUMENTS",
+    "DamagedCheckpoint",
     "fetch_published",
     "get_weights_download_root",
     "load",

@@ -18,6 +18,10 @@ _SAFETENSORS_TYPES = {
 }  # fmt: skip
 
 
+class DamagedCheckpoint(ValueError):
+    """A file that is empty, torn, altered, or no checkpoint."""
+
+
 class Contents(NamedTuple):
     """What a file holds: its format, its arrays by name, and the digest it carries ("" if none)."""
 
@@ -35,7 +39,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is empty, damaged, or no checkpoint.
+        DamagedCheckpoint: it is empty, damaged, or no checkpoint.
     """
     return contents_of(path).arrays
 
@@ -47,15 +51,15 @@ def contents_of(path: str | Path) -> Contents:
         raise FileNotFoundError(f"no checkpoint {path}: check the path")
     data = path.read_bytes()
     if not data:
-        raise ValueError(f"checkpoint {path} is empty: use another one")
+        raise DamagedCheckpoint(f"checkpoint {path} is empty: use another one")
     try:
         contents = _parse(data)
         if contents.digest and contents.digest != digest(contents.arrays):
             raise ValueError("its contents do not have the digest that it carries")
     except (ValueError, OverflowError, safetensors.SafetensorError) as error:
-        raise ValueError(f"cannot read the checkpoint {path}: {error}") from error
+        raise DamagedCheckpoint(f"cannot read the checkpoint {path}: {error}") from error
     if not contents.arrays:
-        raise ValueError(f"the checkpoint {path} holds no tensors: use another one")
+        raise DamagedCheckpoint(f"the checkpoint {path} holds no tensors: use another one")
     return contents
 
 

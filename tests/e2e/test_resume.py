@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from mindcv import weights
+from mindcv.engine.checkpoints import checkpoints_in
 
 ROOT = Path(__file__).parents[2]
 WORDS = [
@@ -70,7 +72,50 @@ def test_killed_and_resumed(unbroken, tmp_path):
         file.write('{"epoch": 2, "st')
     code, error = finish(tmp_path, "--resume")
     assert code == 0, error
-    assert "after epoch 1 of 3" in error
+    assert "after step 3 of epoch 1 of 3" in error
+    assert_same_end(tmp_path, unbroken)
+
+
+def test_killed_inside_an_epoch(unbroken, tmp_path):
+    run = start(tmp_path, "--ckpt_save_interval_steps", "1")
+    wait_for(tmp_path / "convit_tiny-2_2.ckpt", run)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    for later in ("convit_tiny-2_3.ckpt", "convit_tiny-3_1.ckpt"):
+        (tmp_path / later).unlink(missing_ok=True)
+    code, error = finish(tmp_path, "--resume")
+    assert code == 0, error
+    assert "after step 2 of epoch 2 of 3" in error
+    assert_same_end(tmp_path, unbroken)
+
+
+def test_killed_between_the_last_step_and_the_validation(unbroken, tmp_path):
+    """The epoch's checkpoint is there, its line is not: its end is made good."""
+    shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "convit_tiny-3_3.ckpt").unlink()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_text(lines[0])
+    (tmp_path / "best.ckpt").unlink()
+    code, error = finish(tmp_path, "--resume")
+    assert code == 0, error
+    assert "after step 3 of epoch 2 of 3" in error
+    assert_same_end(tmp_path, unbroken)
+    assert (tmp_path / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_stops(number, code, unbroken, tmp_path):
+    run = start(tmp_path)
+    wait_for(tmp_path / "convit_tiny-1_3.ckpt", run)
+    run.send_signal(number)
+    _, error = run.communicate(timeout=120)
+    assert run.returncode == code, error
+    assert error.splitlines()[-1].startswith(f"train.py: {number.name}: stopped after step")
+    assert "go on with --resume" in error
+    newest = max(checkpoints_in(tmp_path, "convit_tiny"))
+    assert f"after step {newest.step} of epoch {newest.epoch}" in error.splitlines()[-1]
+    code, error = finish(tmp_path, "--resume")
+    assert code == 0, error
     assert_same_end(tmp_path, unbroken)
 
 
@@ -82,7 +127,7 @@ def test_a_torn_checkpoint_is_passed_over(unbroken, tmp_path):
     code, error = finish(tmp_path, "--resume_opt")
     assert code == 0, error
     assert "convit_tiny-2_3.ckpt" in error
-    assert "after epoch 1 of 3" in error
+    assert "after step 3 of epoch 1 of 3" in error
     assert_same_end(tmp_path, unbroken)
 
 
@@ -92,6 +137,7 @@ def test_a_torn_checkpoint_is_passed_over(unbroken, tmp_path):
         (["--resume"], "no whole checkpoint"),
         (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-3_3.ckpt"], "nothing is left"),
         (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-2_3.ckpt", "--opt", "sgd", "--eps", "1e-10"], "no state"),
+        (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-2_3.ckpt", "--batch_size", "16"], "3 steps an epoch"),
     ],
 )
 def test_what_cannot_be_resumed(more, message, unbroken, tmp_path):

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from mindcv import weights
-from mindcv.engine.checkpoints import Keeper, class_names_in, contents
+from mindcv.engine.checkpoints import Keeper, Place, class_names_in, contents
 
 
 def names(folder):
@@ -13,7 +14,8 @@ ARRAYS = {"x": np.arange(3.0)}
 
 def save_all(keeper, scores):
     for epoch, score in enumerate(scores, 1):
-        keeper.save(ARRAYS, epoch, 44, score)
+        keeper.save(ARRAYS, Place(epoch, 44))
+        keeper.rate(score)
     return names(keeper.folder)
 
 
@@ -25,6 +27,14 @@ def test_latest_k(tmp_path):
 def test_top_k_keeps_the_newest_too(tmp_path):
     keeper = Keeper(tmp_path, "convit_tiny", "top_k", 2)
     assert save_all(keeper, [50.0, 90.0, 60.0, 10.0]) == ["convit_tiny-2_44.ckpt", "convit_tiny-4_44.ckpt"]
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    keeper = Keeper(tmp_path, "convit_tiny", "latest_k", 1)
+    keeper.save(ARRAYS, Place(1, 44))
+    with pytest.raises(FloatingPointError, match=r"x is not finite after step 3 of epoch 2.*--resume"):
+        keeper.save({"x": np.array([1.0, np.inf])}, Place(2, 3))
+    assert names(tmp_path) == ["convit_tiny-1_44.ckpt"]
 
 
 def test_best(tmp_path):

@@ -18,7 +18,10 @@ def weights_after(model, calls, **options):
     optimizer = create_optimizer(model, "sgd", lr=0.1, momentum=0.0)
     step = TrainStep(model, create_loss("CE"), optimizer, **options).set_train()
     losses = [float(step(images, labels).asnumpy()) for images, labels in calls]
-    assert float(step.loss_sum.asnumpy()) == pytest.approx(sum(losses), rel=1e-6)
+    seen = step.watched()
+    assert seen.loss_sum == pytest.approx(sum(losses), rel=1e-6)
+    assert (seen.good, seen.failed, seen.gave_up_at) == (len(losses), 0, 0)
+    assert seen.last_loss == pytest.approx(losses[-1], rel=1e-6)
     return {p.name: p.asnumpy() for p in model.get_parameters()}, losses
 
 
@@ -55,8 +58,58 @@ def test_clipping_limits_the_global_norm(clip_norm, small_model, batch):
     assert norms[1] == pytest.approx(min(norms[0], clip_norm), rel=1e-3)
 
 
-def test_a_loss_that_is_not_finite_shows_in_the_sum(small_model, batch):
+def step_of(model, **options):
+    return TrainStep(model, create_loss("CE"), create_optimizer(model, "adamw", lr=0.1), **options).set_train()
+
+
+@pytest.fixture
+def poison(batch):
+    """Images that make the loss NaN."""
+    return Tensor(np.full((8, 3, 16, 16), np.nan, np.float32)), batch[1]
+
+
+def test_the_first_loss_that_is_not_finite_is_noted(small_model, batch, poison):
+    step = step_of(small_model())
+    for images, labels in (batch, poison, batch):
+        step(images, labels)
+    seen = step.watched()
+    assert seen.gave_up_at == 2
+    assert np.isfinite(seen.last_loss)
+    step.forget()
+    assert step.watched().gave_up_at == 0
+
+
+def test_steps_that_are_not_finite_are_skipped(small_model, batch, poison):
+    one, other = small_model(), small_model()
+    step, clean = step_of(one, skip_nonfinite=2), step_of(other)
+    for images, labels in (batch, poison, poison, batch):
+        step(images, labels)
+    for images, labels in (batch, batch):
+        clean(images, labels)
+    seen = step.watched()
+    assert (seen.good, seen.failed, seen.in_a_row, seen.gave_up_at) == (2, 2, 0, 0)
+    assert seen.mean_loss == pytest.approx(clean.watched().mean_loss, rel=1e-6)
+    for mine, its in zip(one.get_parameters(), other.get_parameters(), strict=True):
+        np.testing.assert_allclose(mine.asnumpy(), its.asnumpy(), rtol=1e-6, atol=1e-7)
+
+
+def test_more_in_a_row_than_tolerated_end_it(small_model, batch, poison):
+    step = step_of(small_model(), skip_nonfinite=1)
+    for images, labels in (poison, batch, poison, poison, poison):
+        step(images, labels)
+    assert step.watched().gave_up_at == 4
+    assert step.watched().failed == 4
+
+
+def test_accumulation_skips_the_update_that_a_bad_call_is_part_of(small_model, batch, poison):
     model = small_model()
-    step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1)).set_train()
-    step(Tensor(np.full((8, 3, 16, 16), np.nan, np.float32)), batch[1])
-    assert np.isnan(step.loss_sum.asnumpy())
+    before = {p.name: p.asnumpy().copy() for p in model.get_parameters()}
+    step = step_of(model, accumulation=2, skip_nonfinite=2)
+    for images, labels in (batch, poison):
+        step(images, labels)
+    for parameter in model.get_parameters():
+        np.testing.assert_array_equal(parameter.asnumpy(), before[parameter.name])
+    for images, labels in (batch, batch):
+        step(images, labels)
+    assert any((parameter.asnumpy() != before[parameter.name]).any() for parameter in model.get_parameters())
+    assert all(np.isfinite(parameter.asnumpy()).all() for parameter in model.get_parameters())

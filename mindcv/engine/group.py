@@ -1,0 +1,94 @@
+"""The workers that train together, seen from one of them."""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, communication, ops
+
+from mindcv.config import Config
+from mindcv.launch import LAUNCHED_IN
+
+_ORPHANED = 137  # the exit code of a worker whose launcher was killed
+
+
+@dataclass(frozen=True)
+class Group:
+    """`size` workers, of which this is number `rank`; one that is alone is 0 of 1."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this worker is the one that prints and writes files."""
+        return self.rank == 0
+
+    def share(self, parameters: Iterable[Parameter]) -> None:
+        """Give every worker the values that the first one has. Before the first step only."""
+        if self.size > 1:
+            broadcast = ops.Broadcast(0)
+            for parameter in parameters:
+                parameter.set_data(broadcast((parameter.value(),))[0])
+
+    def shared(self, numbers: list[float]) -> list[float]:
+        """The first worker's `numbers`, on every worker; as exact as float32 is, unless they are below 2^24."""
+        if self.size == 1:
+            return numbers
+        return ops.Broadcast(0)((Tensor(np.array(numbers, np.float32)),))[0].asnumpy().tolist()
+
+    def wait(self) -> None:
+        """Go on when every worker has come here."""
+        if self.size > 1:
+            ops.AllReduce()(Tensor(np.ones(1, np.float32))).asnumpy()
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first worker does what is inside before the others do: it downloads, they find it there."""
+        if not self.writes:
+            self.wait()
+        yield
+        if self.writes:
+            self.wait()
+
+
+def join(config: Config) -> Group:
+    """Be one of the workers that a launcher made (this package's, `msrun` or `mpirun`), or alone.
+
+    Raises:
+        RuntimeError: the others did not come in time; MindSpore says how long it waited.
+    """
+    if not config.distribute or not _was_launched():
+        return Group()
+    communication.init()
+    group = Group(communication.get_rank(), communication.get_group_size())
+    ms.set_auto_parallel_context(
+        parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=group.size
+    )
+    if not group.writes:
+        logging.getLogger("mindcv").setLevel(logging.WARNING)
+    if held := os.environ.get(LAUNCHED_IN):
+        threading.Thread(target=_end_with, args=(Path(held),), daemon=True).start()
+    return group
+
+
+def _was_launched() -> bool:
+    return any(name in os.environ for name in ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE"))
+
+
+def _end_with(held: Path) -> None:
+    """End this process when the launcher, which holds the file, is no more: nobody would end it otherwise."""
+    with held.open() as file:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                os._exit(_ORPHANED)
+            time.sleep(1)

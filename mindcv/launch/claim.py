@@ -1,0 +1,45 @@
+"""A folder that one process at a time may write to."""
+
+import fcntl
+import os
+import socket
+import time
+from io import TextIOWrapper
+from pathlib import Path
+
+
+class Claimed(OSError):
+    """Another living process has the file."""
+
+
+def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
+    """Take `path` for this process; the file returned has to stay open as long as the claim is to last.
+
+    The system ends the claim with the process, however it ends, so nothing is left to clean up after a crash.
+
+    Args:
+        path: A file in the folder that is claimed; made if missing, with its folder.
+        patience: Seconds to wait for another process to let go.
+
+    Raises:
+        Claimed: another process has it; the message names it.
+        OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+", encoding="utf-8")
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+                file.close()
+                raise Claimed(f"{path.parent} is in use by {owner}: choose another folder, or end that run") from None
+            time.sleep(0.1)
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file

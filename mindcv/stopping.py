@@ -1,0 +1,69 @@
+"""SIGINT and SIGTERM as a wish to stop after the step that is being made.
+
+MindSpore gives both a handler of its own with every data pipeline it builds, which ends the process at once, at times
+with exit code 0. So the signals are blocked before its threads start, and one thread waits for them.
+"""
+
+import _thread
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_log = logging.getLogger("mindcv")
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_wishes: list["StopWish"] = []  # the last one is listening
+
+
+class Stopped(Exception):
+    """The run ended as a signal, to this worker or to another, asked it to.
+
+    `exit_code` is 128 + the signal's number, as a shell counts.
+    """
+
+    def __init__(self, message: str, wish: "StopWish"):
+        number = wish.signal or signal.SIGTERM
+        super().__init__(f"{signal.Signals(number).name}: {message}")
+        self.exit_code = 128 + number
+
+
+class StopWish:
+    """Whether a signal asked to stop, and which (0: none). It hears only where `hear_signals` was called."""
+
+    def __init__(self):
+        self.signal = 0
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the first SIGINT or SIGTERM as the wish; a second one ends the process at once."""
+        _wishes.append(self)
+        try:
+            yield
+        finally:
+            _wishes.remove(self)
+
+
+def hear_signals() -> None:
+    """Take over SIGINT and SIGTERM, for the rest of this process. Before MindSpore is imported.
+
+    Where no `StopWish` is listening, SIGINT raises KeyboardInterrupt and SIGTERM ends the process, as ever.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    threading.Thread(target=_hear, name="signals", daemon=True).start()
+
+
+def _hear() -> None:
+    interrupted = False
+    while True:
+        number = signal.sigwait(_ENDING)
+        if _wishes and not _wishes[-1].signal:
+            _wishes[-1].signal = number
+            _log.info("%s: finishing the step (again: stop at once)", signal.Signals(number).name)
+        elif number == signal.SIGINT and not _wishes and not interrupted:
+            interrupted = True
+            _thread.interrupt_main()
+        else:
+            os._exit(128 + number)
