@@ -66,7 +66,7 @@ def test_the_cards_two_commands(folder, tmp_path):
 def test_what_a_run_writes(trained):
     done, out = trained
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in out.iterdir()} == {
+    assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {
         "best.ckpt", "config.yaml", "convit_tiny-1_2.ckpt", "convit_tiny-2_2.ckpt", "metrics.jsonl",
     }  # fmt: skip
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,50 @@
+"""Workers that really train together, on this machine's CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STEPS = 20
+
+
+def together(workers, batch_size, out):
+    """What each of `workers` ended with."""
+    out.mkdir()
+    command = [
+        sys.executable, "-m", "mindspore.parallel.cluster.run", f"--worker_num={workers}",
+        f"--local_worker_num={workers}", f"--master_port={20000 + os.getpid() % 20000}", f"--log_dir={out}",
+        "--join=True", "python3", str(Path(__file__).with_name("workers.py")), str(batch_size), str(STEPS), str(out),
+    ]  # fmt: skip
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+    done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, timeout=400)
+    logs = "\n".join(log.read_text()[-2000:] for log in out.glob("worker_*.log"))
+    assert done.returncode == 0, logs
+    return [json.loads((out / f"{rank}.json").read_text()) for rank in range(workers)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return together(1, 32, tmp_path_factory.mktemp("alone") / "out")[0]
+
+
+@pytest.mark.parametrize(
+    "workers", [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
+)
+def test_workers_are_one_large_one(workers, alone, tmp_path):
+    ranks = together(workers, 32 // workers, tmp_path / "out")
+    assert [rank["size"] for rank in ranks] == [workers] * workers
+    for rank in ranks[1:]:
+        assert rank["weights"] == ranks[0]["weights"]
+        assert rank["losses"] == ranks[0]["losses"]
+    assert len(alone["losses"]) == STEPS
+    np.testing.assert_allclose(ranks[0]["losses"], alone["losses"], rtol=1e-4)
+    for rank in ranks:
+        assert rank["sums"][0] == alone["sums"][0] == 359  # every held-out digit once
+        assert rank["sums"][1] == pytest.approx(alone["sums"][1], rel=1e-3)

@@ -1,0 +1,56 @@
+"""A worker of tests/engine/test_group.py: trains a small model with others, and writes what it ended with."""
+
+import json
+import sys
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+
+from mindcv.config import Config
+from mindcv.data.datasets import open_source
+from mindcv.engine import device
+from mindcv.engine.checkpoints import Place
+from mindcv.engine.group import join
+from mindcv.engine.pipelines import training_loader, validation_loader
+from mindcv.engine.scores import EvalStep
+from mindcv.engine.step import TrainStep
+from mindcv.loss import create_loss
+from mindcv.models import ConViT
+from mindcv.optim import create_optimizer
+
+
+def main(batch_size: int, steps: int, out: str):
+    config = Config(
+        distribute=True, dataset="digits", batch_size=batch_size, image_resize=16, num_parallel_workers=1,
+        scale=(1.0, 1.0), ratio=(1.0, 1.0), hflip=0.0, color_jitter=None,
+    )  # fmt: skip
+    device.set_up("CPU", ms.PYNATIVE_MODE)
+    group = join(config)
+    source = open_source("digits", None, "train")
+    ms.set_seed(group.rank)  # the group has to make them alike
+    model = ConViT(
+        image_size=16, patch_size=4, num_classes=10, num_heads=4, embed_dim=4, depth=2, local_up_to_layer=1,
+        drop_path_rate=0.0,
+    )  # fmt: skip
+    group.share(model.get_parameters())
+    optimizer = create_optimizer(model, "adamw", lr=1e-3)
+    step = TrainStep(model, create_loss("CE"), optimizer, clip_norm=1.0, workers=group.size).set_train()
+    losses = []
+    loader = training_loader(config, source, 10, group, Place(1, 0))
+    for images, labels in loader.create_tuple_iterator(num_epochs=1):
+        losses.append(float(step(images, labels).asnumpy()))
+        if len(losses) == steps:
+            break
+    model.set_train(False)
+    scores = EvalStep(model, create_loss("CE", reduction="none"), group.size)
+    held_out = open_source("digits", None, "val")
+    sums = np.zeros(4)
+    for images, labels in validation_loader(config, held_out, group).create_tuple_iterator(num_epochs=1):
+        sums += scores(images, labels).asnumpy()
+    weights = {p.name: p.asnumpy().tobytes().hex() for p in model.get_parameters()}
+    record = {"losses": losses, "sums": sums.tolist(), "weights": weights, "size": group.size}
+    Path(out, f"{group.rank}.json").write_text(json.dumps(record))
+
+
+main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
