@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mindcv.engine.device import run_pynative_in_turn
+from mindcv.device import run_pynative_in_turn
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -10,9 +10,8 @@ import numpy as np
 from mindspore import nn
 
 from mindcv import weights
+from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.layouts import GRID, RUN
-
-CLASS_NAMES = RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
 
 REMEDY = (  # for losses and weights that are not finite
     "lower --lr, lengthen --warmup_epochs or pass --clip_grad True, and go on from the last checkpoint by --resume"
@@ -30,12 +29,6 @@ def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
     """What a checkpoint holds: the model's parameters, its grid of patches, and the names of its classes."""
     parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
     return {**parameters, GRID: np.array(model.grid, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
-
-
-def class_names_in(path: str | Path) -> list[str] | None:
-    """The names of the classes that the checkpoint `path` was trained on, None where it does not tell."""
-    saved = weights.read(path).get(CLASS_NAMES)
-    return None if saved is None else json.loads(str(saved))
 
 
 def checkpoints_in(folder: Path, model_name: str) -> dict[Place, Path]:

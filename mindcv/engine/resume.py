@@ -11,8 +11,8 @@ from mindspore import Parameter, Tensor
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.engine.checkpoints import Keeper, Place, checkpoints_in, contents
-from mindcv.engine.files import write_whole
 from mindcv.engine.step import TrainStep
+from mindcv.files import write_whole
 from mindcv.weights.layouts import OPTIMIZER, RUN
 
 _log = logging.getLogger("mindcv")

@@ -7,10 +7,10 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import Tensor
 
+from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.data import usable_workers
 from mindcv.data.datasets import Source
-from mindcv.engine import device
 from mindcv.engine.build import build_model, build_optimizer, build_schedule, peak_rate
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import Keeper, Place

@@ -10,17 +10,17 @@ from mindspore import nn
 from mindspore.train import Callback
 from tqdm import tqdm
 
+from mindcv import device
 from mindcv.config import Config, ConfigError
-from mindcv.engine import device
 from mindcv.engine.bars import bar
 from mindcv.engine.build import build_model
-from mindcv.engine.checkpoints import class_names_in
-from mindcv.engine.files import write_whole
 from mindcv.engine.group import Group, join
 from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
+from mindcv.files import write_whole
 from mindcv.loss import create_loss
 from mindcv.stopping import Stopped, StopWish
+from mindcv.weights import class_names_in
 
 
 def validate(config: Config) -> dict[str, float]:

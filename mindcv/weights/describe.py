@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mindcv.weights import layouts
-from mindcv.weights.adapt import CLASSIFIER, FIRST_CONV, POS_EMBED
+from mindcv.weights.adapt import FIRST_CONV, POS_EMBED
+from mindcv.weights.classes import class_count
 from mindcv.weights.read import contents_of
 
 # The width of their tokens sets the variants apart.
@@ -57,7 +58,6 @@ def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str,
         return {"model": "no ConViT"}
     width, channels, height, breadth = kernel.shape
     local = sum(name.endswith("gating_param") for name in weights)
-    classes = next((len(array) for name, array in weights.items() if name.startswith(CLASSIFIER) and array.ndim), 0)
     model = _VARIANTS.get(width, f"a ConViT of width {width}")
     if (depth, local) != (_DEPTH, _LOCAL):
         model += f" with depth={depth}, local_up_to_layer={local}"
@@ -69,4 +69,4 @@ def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str,
         rows, cols = (side, side) if grid is None else map(int, grid)
         image = f"{rows * height}x{cols * breadth}, " if rows * cols == positions else ""
         image += f"{positions} patches of {height}x{breadth}"
-    return {"model": model, "classes": str(classes), "image": f"{image}, {channels} channels"}
+    return {"model": model, "classes": str(class_count(weights)), "image": f"{image}, {channels} channels"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
+from mindcv import device
 from mindcv.config import Config
 from mindcv.data.datasets import open_source
-from mindcv.engine import device
 from mindcv.engine.checkpoints import Place
 from mindcv.engine.group import join
 from mindcv.engine.pipelines import training_loader, validation_loader
