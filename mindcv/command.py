@@ -15,11 +15,12 @@ DIVERGED = 3
 INTERRUPTED = 130
 
 _LOG_LEVEL = "GLOG_v"  # MindSpore's
+_ROOMS = {"train": "engine", "validate": "engine", "infer": "deploy", "export": "deploy"}
 _USER_ERRORS = (ConfigError, ValueError, TypeError, OSError)
 
 
 def command(name: str, description: str, argv: list[str] | None = None) -> int:
-    """Run `mindcv.engine.<name>(config)` with the options of the command line `argv` (None: the process's own).
+    """Run the script `name`, of `mindcv.engine` or `mindcv.deploy`, with the command line `argv` (None: the process's).
 
     Returns:
         0, or `USER_ERROR` after one line on standard error that says what was wrong with an option, the data or a
@@ -36,7 +37,7 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
         if is_due(config, name):
             return launch(config, name, sys.argv[1:] if argv is None else argv)
         hear_signals()
-        getattr(import_module("mindcv.engine"), name)(config)
+        getattr(import_module(f"mindcv.{_ROOMS[name]}"), name)(config)
     except KeyboardInterrupt:
         print(f"{name}.py: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -4,10 +4,21 @@
 options still wait for their machinery. Imports nothing else of mindcv, and no MindSpore.
 """
 
+from mindcv.config.arguments import model_arguments
 from mindcv.config.checks import DECAYING_TO_MIN_LR
 from mindcv.config.not_yet import refuse_not_yet
 from mindcv.config.options import OPTIONS, Option
 from mindcv.config.parsing import parse, resolve
 from mindcv.config.values import Config, ConfigError
 
-__all__ = ["DECAYING_TO_MIN_LR", "OPTIONS", "Config", "ConfigError", "Option", "parse", "refuse_not_yet", "resolve"]
+__all__ = [
+    "DECAYING_TO_MIN_LR",
+    "OPTIONS",
+    "Config",
+    "ConfigError",
+    "Option",
+    "model_arguments",
+    "parse",
+    "refuse_not_yet",
+    "resolve",
+]

@@ -43,6 +43,11 @@ def _scaled_rate_has_a_base(config):
         )
 
 
+def _averages_are_in_a_checkpoint(config):
+    if config.use_ema and not config.ckpt_path:
+        return "use_ema takes the moving averages of a checkpoint: pass --ckpt_path FILE as well"
+
+
 CHECKS = (
     _top_k_needs_scores,
     _decay_goes_down,
@@ -50,4 +55,5 @@ CHECKS = (
     _nodes_make_sense,
     _restarts_need_a_launcher,
     _scaled_rate_has_a_base,
+    _averages_are_in_a_checkpoint,
 )

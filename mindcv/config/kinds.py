@@ -126,6 +126,22 @@ class Text:
         return given
 
 
+@dataclass(frozen=True)
+class Words:
+    """A tuple of texts, each taken as it is: spaces and commas in a file's name are its own."""
+
+    metavar: str = "TEXT"
+    nargs: ClassVar = "+"
+    wanted: ClassVar = "one or more texts"
+    limits: ClassVar = ""
+
+    def read(self, given) -> tuple[str, ...]:
+        words = (given,) if isinstance(given, str) else given
+        if not isinstance(words, (list, tuple)) or not words or not all(isinstance(w, str) and w for w in words):
+            raise ValueError
+        return tuple(words)
+
+
 class Choice:
     """One of a few values."""
 

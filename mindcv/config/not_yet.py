@@ -25,8 +25,8 @@ _WORKING = {
 
 
 def refuse_not_yet(config: Config, script: str) -> None:
-    """Raise ConfigError that names every option of `script` ("train" or "validate") that is not there yet."""
-    missing = {name: works for name, works in _WORKING[script].items() if getattr(config, name) not in works}
+    """Raise ConfigError that names every option of `script`, such as "train", that is not there yet."""
+    missing = {name: works for name, works in _WORKING.get(script, {}).items() if getattr(config, name) not in works}
     if missing:
         asked = ", ".join(f"{name} {show(getattr(config, name))}" for name in missing)
         instead = " ".join(f"--{name} {show(works[0])}" for name, works in missing.items())

@@ -5,18 +5,22 @@
 
 from dataclasses import dataclass, replace
 
-from mindcv.config.kinds import Boolean, Choice, Either, Integer, Kind, Many, Maybe, Number, Text
+from mindcv.config.kinds import Boolean, Choice, Either, Integer, Kind, Many, Maybe, Number, Text, Words
 
 
 @dataclass(frozen=True)
 class Option:
-    """One row of the table; `group` is the heading that `--help` shows it under."""
+    """One row of the table; `group` is the heading that `--help` shows it under.
+
+    `only` names the scripts that it is for, where it would say nothing to the others.
+    """
 
     name: str
     kind: Kind
     default: object
     help: str
     known_as: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     group: str = ""
 
 
@@ -33,6 +37,7 @@ _positive = Number(above=0)
 _byte = Integer(at_least=0, at_most=255)
 _size = Either(_count, Many(_count, (2,)))
 _file = Text("FILE", may_be_empty=True)
+_USING = ("validate", "infer", "export")
 _level = Choice("O0", "O1", "O2", "O3", "auto")
 
 # fmt: off
@@ -169,12 +174,14 @@ _ROWS = [
         Option("ckpt_path", _file, "",
                "weights to load: .ckpt, .safetensors or .pth, under MindCV's, the authors' or timm's names",
                ("checkpoint_path", "checkpoint", "initial_checkpoint")),
+        Option("use_ema", _flag, False,
+               "take the moving averages in the checkpoint in place of its weights", only=_USING),
         Option("resume", _flag, False,
                "go on exactly from the newest whole checkpoint in ckpt_save_dir, or from ckpt_path", ("auto_resume",)),
         Option("resume_opt", _flag, False,
                "the same, by MindCV's name"),
         Option("ckpt_save_dir", Text("FOLDER"), "./ckpt",
-               "folder the run writes to", ("output", "output_dir")),
+               "folder the run writes to", ("output_dir",)),
         Option("ckpt_save_interval", _count, 1,
                "epochs between two checkpoints"),
         Option("ckpt_save_interval_steps", Integer(at_least=0), 0,
@@ -198,6 +205,9 @@ _ROWS = [
                "the limit, under clip_grad"),
         Option("skip_nonfinite", Integer(at_least=0), 0,
                "steps in a row whose loss or gradients may be NaN or infinite: they are left out and counted"),
+        Option("freeze", Maybe(Many(Text("PART"))), None,
+               "what stays as it is loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
+               ("freeze_backbone",)),
         Option("ema", _flag, False,
                "keep an exponential moving average of the weights", ("model_ema",)),
         Option("ema_decay", Number(at_least=0, below=1), 0.9999,
@@ -228,6 +238,8 @@ _ROWS = [
                ("filter_bias_and_bn",)),
         Option("layer_decay", Maybe(Number(above=0, at_most=1)), None,
                "learning-rate factor from a block to the one before it"),
+        Option("head_lr_multiple", _positive, 1.0,
+               "learning rate of the classifier, as a multiple of the others'", ("head_lr",)),
         Option("eps", _positive, 1e-10,
                "added to the optimizer's denominator", ("opt_eps",)),
     ),
@@ -287,6 +299,32 @@ _ROWS = [
                "factor of the loss, taken out of the gradients again"),
         Option("drop_overflow_update", _flag, False,
                "leave out a step whose gradients overflow"),
+    ),
+    *_group(
+        "Prediction",
+        Option("image", Maybe(Words("FILE|FOLDER|GLOB")), None,
+               "images to classify: files, folders with all in them, or quoted patterns such as 'shots/*.jpg'",
+               ("images", "image_path"), only=("infer",)),
+        Option("topk", _count, 5,
+               "how many classes to give for an image", ("top_k",), only=("infer",)),
+        Option("class_names", _file, "",
+               "text file of class names, one a line; without it those in the checkpoint, or ImageNet's",
+               ("label_file", "class_map"), only=("infer", "export")),
+        Option("output", _file, "",
+               "file to write: infer.py's predictions, .json or .csv; export.py's model, by default MODEL.FORMAT",
+               only=("infer", "export")),
+    ),
+    *_group(
+        "Export",
+        Option("format", Choice("mindir", "onnx"), "mindir",
+               "format of the exported model", ("file_format",), only=("export",)),
+        Option("dynamic_batch", _flag, False,
+               "let the exported model take any number of images at once; without it, one", only=("export",)),
+        Option("fp16", _flag, False,
+               "half precision for the weights of the linear layers and the products with them", only=("export",)),
+        Option("with_preprocess", _flag, False,
+               "export a model of resized and cropped images in uint8, (B, H, W, C), which normalises them itself",
+               only=("export",)),
     ),
 ]
 # fmt: on

@@ -15,10 +15,14 @@ from mindcv.config.values import Config, ConfigError, unknown_option
 
 
 def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
-    """`resolve`, for a script: a bad option ends it with one line on standard error and exit code 2."""
-    parser = _parser(prog, description)
+    """`resolve`, for the script `prog`: a bad option ends it with one line on standard error and exit code 2.
+
+    Options that are `only` for other scripts are bad ones.
+    """
+    script = (prog or "").removesuffix(".py")
+    parser = _parser(prog, description, script)
     try:
-        return _resolve(parser, argv)
+        return _resolve(parser, argv, script)
     except ConfigError as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
 
@@ -32,12 +36,15 @@ def resolve(argv: list[str] | None = None) -> Config:
     return _resolve(_parser(None, None), argv)
 
 
-def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None) -> Config:
+def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: str = "") -> Config:
     words, strangers = parser.parse_known_args(argv)
     if strangers:
         raise ConfigError(_stranger(strangers[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
     recipe, origins = read_recipe(typed["config"]) if typed.get("config") else ({}, {})
+    for name in recipe:
+        if not _is_for(script, name):
+            raise ConfigError(f"{origins[name]}: {_others(name)}")
     config = Config({**recipe, **typed}, {**origins, **dict.fromkeys(typed, "command line")})
     if config.ckpt_path and not os.path.isfile(config.ckpt_path):
         raise ConfigError(f"ckpt_path ({config.origin('ckpt_path')}): {_no_file(config.ckpt_path)}")
@@ -97,8 +104,19 @@ def _unwrap(words):
 
 def _stranger(word: str) -> str:
     if word.startswith("--"):
-        return unknown_option(word.lstrip("-").split("=")[0])
+        name = word.lstrip("-").split("=")[0]
+        return _others(name) if name in OPTIONS else unknown_option(name)
     return f"unexpected {word!r}; options are written --name value"
+
+
+def _is_for(script: str, name: str) -> bool:
+    """Whether the option belongs to `script`; "" stands for all scripts."""
+    only = OPTIONS[name].only
+    return not (script and only) or script in only
+
+
+def _others(name: str) -> str:
+    return f"{name} is an option of {', '.join(f'{script}.py' for script in OPTIONS[name].only)} only: leave it out"
 
 
 def _no_file(path: str | Path) -> str:
@@ -118,7 +136,7 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(message)
 
 
-def _parser(prog: str | None, description: str | None) -> argparse.ArgumentParser:
+def _parser(prog: str | None, description: str | None, script: str = "") -> argparse.ArgumentParser:
     """Collects words only; the kinds read them. Options not typed are absent from the result."""
     parser = _Parser(
         prog=prog,
@@ -132,6 +150,8 @@ def _parser(prog: str | None, description: str | None) -> argparse.ArgumentParse
     )
     groups = {}
     for option in OPTIONS.values():
+        if not _is_for(script, option.name):
+            continue
         if option.group not in groups:
             groups[option.group] = parser.add_argument_group(option.group)
         kind = option.kind

@@ -87,7 +87,7 @@ class Config:
         lines = [f"# the resolved options of a run{' of ' + self.config if self.config else ''}"]
         group = ""
         for name, option in OPTIONS.items():
-            if name == "config":
+            if name == "config" or (option.only and name not in self._origins):
                 continue
             if option.group != group:
                 group = option.group

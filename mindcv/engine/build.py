@@ -6,36 +6,23 @@ from collections.abc import Collection
 import mindspore as ms
 from mindspore import nn
 
-from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError
-from mindcv.models import create_model
+from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, model_arguments
+from mindcv.models import create_model, freeze
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
 
 _log = logging.getLogger("mindcv")
 
+FINE_TUNING = ("num_classes", "in_channels", "image_size")
 
-def build_model(config: Config, num_classes: int, adapt: Collection[str] | None = None) -> nn.Cell:
+
+def build_model(config: Config, num_classes: int, adapt: Collection[str] = FINE_TUNING) -> nn.Cell:
     """The model, with published weights or those of `config.ckpt_path` where they are asked for.
 
-    `adapt` says in what they may differ from the model; see `create_model`.
+    `adapt` says in what the latter may differ from the model; see `create_model`.
     """
     ms.set_seed(config.seed)
-    return create_model(
-        config.model,
-        num_classes=num_classes,
-        pretrained=config.pretrained,
-        in_channels=config.in_channels,
-        checkpoint_path=config.ckpt_path,
-        adapt=adapt,
-        image_size=config.image_resize,
-        patch_size=config.patch_size,
-        drop_rate=config.drop_rate,
-        attn_drop_rate=config.attn_drop_rate,
-        drop_path_rate=config.drop_path_rate,
-        act=config.act,
-        norm_eps=config.norm_eps,
-        attn_impl=config.attn_impl,
-    )
+    return create_model(num_classes=num_classes, adapt=adapt, **model_arguments(config))
 
 
 def peak_rate(config: Config, images_an_update: int) -> float:
@@ -80,7 +67,8 @@ def build_schedule(config: Config, updates_per_epoch: int, peak: float) -> list[
 
 
 def build_optimizer(config: Config, model: nn.Cell, rates: list[float]) -> nn.Optimizer:
-    """The optimizer of the model's parameters, at the learning rates `rates`."""
+    """The optimizer of the model's parameters that are not frozen, at the learning rates `rates`."""
+    freeze(model, config.freeze)
     return create_optimizer(
         model,
         opt=config.opt,
@@ -90,5 +78,6 @@ def build_optimizer(config: Config, model: nn.Cell, rates: list[float]) -> nn.Op
         nesterov=config.use_nesterov,
         weight_decay_filter=config.weight_decay_filter,
         layer_decay=config.layer_decay,
+        head_lr_multiple=config.head_lr_multiple,
         eps=config.eps,
     )

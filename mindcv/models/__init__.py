@@ -12,6 +12,8 @@ from mindcv.models.convit import (
     convit_tiny_plus,
 )
 from mindcv.models.factory import create_model
+from mindcv.models.features import FeatureInfo, Features
+from mindcv.models.freezing import freeze
 from mindcv.models.registry import (
     get_pretrained_cfg,
     get_pretrained_cfg_value,
@@ -29,6 +31,8 @@ __all__ = [
     "GPSA",
     "MHSA",
     "ConViT",
+    "FeatureInfo",
+    "Features",
     "convit_base",
     "convit_base_plus",
     "convit_small",
@@ -36,6 +40,7 @@ __all__ = [
     "convit_tiny",
     "convit_tiny_plus",
     "create_model",
+    "freeze",
     "get_pretrained_cfg",
     "get_pretrained_cfg_value",
     "has_pretrained_cfg_key",

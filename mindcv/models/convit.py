@@ -268,7 +268,7 @@ class ConViT(nn.Cell):
         self.num_features = dim
         self.local_up_to_layer = local_up_to_layer
         self.patch_embed = PatchEmbed(_pair(image_size), _pair(patch_size), in_channels, dim)
-        self.grid = self.patch_embed.grid
+        self.image_size, self.grid = self.patch_embed.image_size, self.patch_embed.grid
         self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
         self.use_pos_embed = use_pos_embed
         if use_pos_embed:

@@ -1,11 +1,12 @@
 """From a name to a model, with weights."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 
 from mindspore import nn
 
 from mindcv import weights
+from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
 
 _CLASSES, _CHANNELS = 1000, 3
@@ -20,6 +21,8 @@ def create_model(
     ema: bool = False,
     auto_mapping: bool = False,
     adapt: Collection[str] | None = None,
+    features_only: bool = False,
+    out_indices: int | Sequence[int] = (-1,),
     **kwargs,
 ) -> nn.Cell:
     """The model called `model_name`.
@@ -39,6 +42,8 @@ def create_model(
             "num_classes", "in_channels", "image_size", "local_up_to_layer" (see `mindcv.weights.load`). By default
             those that are given here: what is left at its default must be as in the checkpoint. Published weights
             are adapted in all.
+        features_only: Give feature maps in place of logits: a `Features` of the model, whatever its classes.
+        out_indices: The blocks whose maps `features_only` gives; see `Features`.
         **kwargs: As the model takes them, such as `image_size` or `drop_path_rate`; None stands for its default.
 
     Raises:
@@ -49,18 +54,22 @@ def create_model(
     """
     if ema and not checkpoint_path:
         raise ValueError("ema=True takes moving averages from a checkpoint: give checkpoint_path=… too")
+    if features_only:
+        num_classes = 0
     given = {name: value for name, value in kwargs.items() if value is not None}
     entrypoint = model_entrypoint(model_name)
     if not checkpoint_path:
-        return entrypoint(pretrained, num_classes, in_channels, **given)
-    if pretrained:
-        given = {**_trained_with(_source(get_pretrained_cfg(model_name), pretrained)), **given}
-    model = entrypoint(False, num_classes, in_channels, **given)
+        model = entrypoint(pretrained, num_classes, in_channels, **given)
+        return Features(model, out_indices) if features_only else model
+    source = _source(get_pretrained_cfg(model_name), pretrained) if pretrained else {}
+    model = entrypoint(False, num_classes, in_channels, **{**_trained_with(source), **given})
+    model.pretrained_cfg = source
     if adapt is None:
         asked = {"num_classes": num_classes != _CLASSES, "in_channels": in_channels != _CHANNELS}
         adapt = [name for name in weights.ARGUMENTS if asked.get(name, name in given)]
+    adapt = [*adapt, *["num_classes"] * features_only]
     weights.load(model, checkpoint_path, ema=ema, strict=not auto_mapping, adapt=adapt)
-    return model
+    return Features(model, out_indices) if features_only else model
 
 
 def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool | str, **arguments) -> nn.Cell:
@@ -74,6 +83,7 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
         return build(**arguments)
     source = _source(cfg, pretrained)
     model = build(**{**_trained_with(source), **arguments})
+    model.pretrained_cfg = source
     weights.load(model, weights.fetch_published(source), adapt=weights.ARGUMENTS, grid=source.get("grid"))
     return model
 

@@ -49,6 +49,7 @@ def create_optimizer(
     schedule_decay: float = 4e-3,
     checkpoint_path: str = "",
     eps: float = 1e-10,
+    head_lr_multiple: float = 1.0,
     **kwargs,
 ) -> Optimizer:
     """Create an optimizer, called as `optimizer(gradients)` with gradients in the order of its `parameters`.
@@ -72,6 +73,7 @@ def create_optimizer(
         checkpoint_path: a checkpoint to load the optimizer's state from, by name; the model's weights in it
             are left alone.
         schedule_decay: how fast nadam's momentum rises.
+        head_lr_multiple: factor of the head's learning rate; see `parameter_groups`.
         eps: added to the denominator of every adaptive algorithm (so not of sgd's kin and lion).
         **kwargs: the algorithm's other arguments: beta1 and beta2 (adam, adamw, nadam, lion, adan, lamb),
             beta3 and no_prox (adan), decay (rmsprop), max_grad_norm (lamb).
@@ -99,7 +101,7 @@ def create_optimizer(
         "eps": eps,
     }
     optimizer = OPTIMIZERS[name](
-        parameter_groups(model_or_params, lr, weight_decay, weight_decay_filter, layer_decay),
+        parameter_groups(model_or_params, lr, weight_decay, weight_decay_filter, layer_decay, head_lr_multiple),
         learning_rate=lr,
         loss_scale=loss_scale,
         **_accepted(name, options, kwargs),

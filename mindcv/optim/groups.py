@@ -8,6 +8,7 @@ from mindspore import Parameter, Tensor, nn
 
 FILTERS = ("disable", "auto", "norm_and_bias")
 SPARED_BY_AUTO = {"pos_embed", "cls_token"}
+_UNMATCHED = ""  # a name that no pattern matches, like the head's
 WITH_PREVIOUS = 99999  # timm's mark for a pattern that joins the layer before it
 
 
@@ -17,6 +18,7 @@ def parameter_groups(
     weight_decay: float = 0.0,
     weight_decay_filter: str = "disable",
     layer_decay: float | None = None,
+    head_lr_multiple: float = 1.0,
 ) -> list[dict]:
     """Parameter groups as MindSpore's optimizers take them, in the order in which the parameters came.
 
@@ -30,6 +32,8 @@ def parameter_groups(
             what `model.no_weight_decay()` names; "norm_and_bias" spares every gamma, beta and bias.
         layer_decay: None, or the factor in (0, 1] by which each layer's learning rate is smaller than that of
             the layer after it; the layers are those of `model.group_matcher()`.
+        head_lr_multiple: factor over 0 for the learning rate of what no pattern of `model.group_matcher()` matches,
+            the head.
 
     Raises:
         ValueError, TypeError: nothing to train, an unknown filter or key, or no model where one is needed.
@@ -39,7 +43,7 @@ def parameter_groups(
     model = model_or_params if isinstance(model_or_params, nn.Cell) else None
     given, order = _given_groups(model.trainable_params() if model else list(model_or_params))
     spared = SPARED_BY_AUTO | set(getattr(model, "no_weight_decay", set)())
-    scales = {} if layer_decay is None else _layer_scales(model, layer_decay)
+    scales = _scales(model, layer_decay, head_lr_multiple)
 
     groups = {}
     for number, group in enumerate(given):
@@ -88,21 +92,34 @@ def _scaled(lr, scale: float):
     if isinstance(lr, nn.Cell):
         if scale == 1:
             return lr
-        raise TypeError("layer_decay needs lr as a number or one for every step, got a schedule cell")
+        raise TypeError("layer_decay and head_lr_multiple need lr as a number or one a step, got a schedule cell")
     scaled = np.asarray(lr.asnumpy() if isinstance(lr, Tensor) else lr, np.float64) * scale
     return scaled.tolist()
 
 
-def _layer_scales(model: nn.Cell | None, layer_decay: float) -> dict[str, float]:
-    """layer_decay to the power of the number of layers behind a parameter's own, by the parameter's name."""
+def _scales(model: nn.Cell | None, layer_decay: float | None, head_lr_multiple: float) -> dict[str, float]:
+    """The factor of each parameter's learning rate, by its name.
+
+    It is layer_decay to the power of the number of layers behind the parameter's own, frozen ones among them, and for
+    the head that multiple too.
+    """
+    if layer_decay is None and head_lr_multiple == 1:
+        return {}
+    layer_decay = 1.0 if layer_decay is None else layer_decay
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay must be in (0, 1], got {layer_decay}")
+    if not head_lr_multiple > 0:
+        raise ValueError(f"head_lr_multiple must be over 0, got {head_lr_multiple}")
     if not hasattr(model, "group_matcher"):
-        raise ValueError("layer_decay needs a model that has a group_matcher()")
-    names = [parameter.name for parameter in model.trainable_params()]
-    layers = layers_of(names, model.group_matcher(coarse=False))
+        raise ValueError("layer_decay and head_lr_multiple need a model that has a group_matcher()")
+    names = [parameter.name for parameter in model.get_parameters()]
+    layers = layers_of([*names, _UNMATCHED], model.group_matcher(coarse=False))
+    head = layers.pop(_UNMATCHED)
     last = max(layers.values())
-    return {name: layer_decay ** (last - layer) for name, layer in layers.items()}
+    return {
+        name: layer_decay ** (last - layer) * (head_lr_multiple if layer == head else 1)
+        for name, layer in layers.items()
+    }
 
 
 def layers_of(names: list[str], matcher: dict) -> dict[str, int]:

@@ -45,7 +45,7 @@ def weights_of(contents: dict[str, np.ndarray], ema: bool = False) -> dict[str, 
     if ema:
         weights = next(filter(None, map(under, AVERAGES)), {})
         if not weights:
-            raise ValueError("the checkpoint holds no moving averages: load its weights with ema=False")
+            raise ValueError("the checkpoint holds no moving averages: take its weights, without ema")
     else:
         weights = next(filter(None, map(under, _WRAPPERS)), None) or {
             name: array for name, array in contents.items() if not name.startswith((EMA, OPTIMIZER, RUN))

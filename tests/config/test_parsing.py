@@ -198,16 +198,27 @@ def test_a_script_ends_with_one_line_and_code_2(capsys):
     assert err == "train.py: error: lr (command line): got 'fast', wanted a number above 0\n"
 
 
-def test_help_lists_every_option_under_its_group_with_default_and_limits(capsys, monkeypatch):
+@pytest.mark.parametrize("script", ["train", "validate", "infer", "export"])
+def test_help_lists_every_option_of_the_script_under_its_group(script, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as end:
-        parse(["--help"], prog="train.py", description="Train a model.")
+        parse(["--help"], prog=f"{script}.py", description="Train a model.")
     assert end.value.code == 0
     text = capsys.readouterr().out
-    assert text.startswith("usage: train.py [-c RECIPE.yaml] [--option value …]\n\nTrain a model.\n")
-    for name, option in OPTIONS.items():
-        assert f"--{name} " in text
+    assert text.startswith(f"usage: {script}.py [-c RECIPE.yaml] [--option value …]\n\nTrain a model.\n")
+    own = {name: option for name, option in OPTIONS.items() if not option.only or script in option.only}
+    for name in OPTIONS:
+        assert (f"\n  --{name} " in text or f", --{name} " in text) == (name in own)
+    for option in own.values():
         assert f"\n{option.group}:\n" in text
+    assert ("\nExport:\n" in text) == (script == "export")
+
+
+def test_help_shows_defaults_and_limits(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        parse(["--help"], prog="train.py")
+    text = capsys.readouterr().out
     words = " ".join(text.split())
     assert "-c FILE, --config FILE" in words
     assert "--lr X peak learning rate (above 0; default: 0.001)" in words
@@ -218,6 +229,45 @@ def test_help_lists_every_option_under_its_group_with_default_and_limits(capsys,
     assert "one of constant, cosine_decay" in words
     assert "'[0.08, 1.0]'" in words
     assert max(map(len, text.splitlines())) <= 100
+
+
+FOREIGN = {
+    "train": (["--topk", "3"], "topk is an option of infer.py only: leave it out"),
+    "validate": (["--fp16"], "fp16 is an option of export.py only: leave it out"),
+    "infer": (["--format=onnx"], "format is an option of export.py only: leave it out"),
+    "export": (["--image", "a.jpg"], "image is an option of infer.py only: leave it out"),
+}
+
+
+@pytest.mark.parametrize("script", FOREIGN)
+def test_another_scripts_option_is_refused(script, tmp_path, capsys):
+    words, line = FOREIGN[script]
+    name, value = words[0].lstrip("-").split("=")[0], ([*words, "True"])[1]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"{name}: {'onnx' if name == 'format' else value}\n")
+    for argv, where in ((words, ""), (["-c", str(recipe)], f"{recipe} line 1: ")):
+        with pytest.raises(SystemExit) as end:
+            parse(argv, prog=f"{script}.py")
+        assert end.value.code == 2
+        assert capsys.readouterr().err == f"{script}.py: error: {where}{line}\n"
+
+
+def test_several_scripts_share_an_option(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--use_ema"], prog="train.py")
+    assert "use_ema is an option of validate.py, infer.py, export.py only" in capsys.readouterr().err
+
+
+def test_averages_need_a_checkpoint():
+    with pytest.raises(ConfigError, match="use_ema takes the moving averages of a checkpoint: pass --ckpt_path"):
+        resolve(["--use_ema"])
+
+
+def test_file_names_are_taken_as_they_are():
+    assert resolve(["--image", "a b.jpg", "c,d.jpg"]).image == ("a b.jpg", "c,d.jpg")
+    assert resolve(["--image", "one file.jpg"]).image == ("one file.jpg",)
+    with pytest.raises(ConfigError, match=r"image .*got nothing"):
+        resolve(["--image"])
 
 
 def test_reading_options_does_not_load_mindspore():

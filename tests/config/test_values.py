@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from mindcv.config import OPTIONS, Config, ConfigError, resolve
+from mindcv.config import OPTIONS, Config, ConfigError, parse, resolve
 
 CHANGED = {
     "lr": 7e-4,
@@ -75,9 +75,21 @@ def test_the_saved_file_reads_back_equal(tmp_path):
 def test_every_option_is_in_the_saved_text_with_where_it_came_from():
     recipe = Config(lr=0.1, origins={"lr": "recipe.yaml line 7"}).to_yaml()
     for name in OPTIONS:
-        assert name == "config" or f"\n{name}: " in recipe
+        everyones = name != "config" and not OPTIONS[name].only
+        assert everyones == (f"\n{name}: " in recipe)
     assert "\nlr: 0.1  # recipe.yaml line 7\n" in recipe
     assert "\nmin_lr: 1.0e-06\n" in recipe
+
+
+def test_what_was_saved_by_one_script_is_read_by_the_others(tmp_path):
+    (tmp_path / "a.ckpt").touch()
+    given = {"ckpt_path": str(tmp_path / "a.ckpt"), "use_ema": True, "image": ("a b.jpg", "c,d.jpg")}
+    Config(given).save(tmp_path / "infer.yaml")
+    again = resolve(["-c", str(tmp_path / "infer.yaml")])
+    assert (again.use_ema, again.image) == (True, ("a b.jpg", "c,d.jpg"))
+    Config(lr=0.1).save(tmp_path / "train.yaml")
+    for script in ("train", "validate", "infer", "export"):
+        assert parse(["-c", str(tmp_path / "train.yaml")], prog=f"{script}.py").lr == 0.1
 
 
 def test_a_save_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):

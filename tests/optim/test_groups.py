@@ -104,6 +104,26 @@ def test_layer_decay_scales_each_layer_by_its_distance_from_the_head(lr):
     assert "cls_token" in spared(groups)
 
 
+@pytest.mark.parametrize("layer_decay", [None, 0.5])
+def test_the_head_has_a_rate_of_its_own(layer_decay):
+    groups = parameter_groups(Model(), [0.8, 0.4], layer_decay=layer_decay, head_lr_multiple=10)
+    for group in groups[:-1]:
+        for parameter in group["params"]:
+            factor = 10 if LAYER[parameter.name] == 4 else (layer_decay or 1) ** (4 - LAYER[parameter.name])
+            np.testing.assert_allclose(group.get("lr", [0.8, 0.4]), np.array([0.8, 0.4]) * factor, rtol=1e-12)
+    assert len(decays(groups)) == len(SHAPES)
+
+
+def test_frozen_layers_keep_their_place_in_layer_decay():
+    model = Model()
+    for parameter in model.get_parameters():
+        parameter.requires_grad = LAYER[parameter.name] != 2
+    for group in parameter_groups(model, 1.0, layer_decay=0.5)[:-1]:
+        (layer,) = {LAYER[parameter.name] for parameter in group["params"]}
+        assert layer != 2
+        assert group.get("lr", 1.0) == pytest.approx(0.5 ** (4 - layer))
+
+
 def test_given_groups_keep_their_own_settings():
     p = {name: ms.Parameter(ms.Tensor(np.zeros((2, 2), np.float32)), name=name) for name in "abc"}
     given = [
@@ -130,7 +150,9 @@ def test_filter_holds_in_given_groups_without_a_decay_of_their_own():
         ([{"params": [], "momentum": 1}], {}, "unknown key 'momentum'"),
         (Model(), {"weight_decay_filter": "bias"}, "weight_decay_filter must be one of"),
         (Model(), {"layer_decay": 1.5}, "layer_decay must be in"),
+        (Model(), {"head_lr_multiple": 0}, "head_lr_multiple must be over 0"),
         (nn.Dense(2, 2), {"layer_decay": 0.5}, "group_matcher"),
+        (nn.Dense(2, 2), {"head_lr_multiple": 2}, "group_matcher"),
         (nn.Dense(2, 2).trainable_params(), {"layer_decay": 0.5}, "group_matcher"),
     ],
 )
