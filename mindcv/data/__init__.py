@@ -6,7 +6,7 @@ from mindcv.data.erasing import RandomErasing
 from mindcv.data.loader import create_loader
 from mindcv.data.mixup import Mixup
 from mindcv.data.normalize import Normalize
-from mindcv.data.odd_images import UnreadableImage, unreadable
+from mindcv.data.odd_images import UnreadableImage, as_viewed, unreadable, upright_rgb
 from mindcv.data.sampler import epoch_order, seed_pipeline
 from mindcv.data.transforms import create_transforms
 from mindcv.download import get_dataset_download_root
@@ -17,6 +17,7 @@ __all__ = [
     "Normalize",
     "RandomErasing",
     "UnreadableImage",
+    "as_viewed",
     "create_dataset",
     "create_loader",
     "create_transforms",
@@ -27,5 +28,6 @@ __all__ = [
     "open_source",
     "seed_pipeline",
     "unreadable",
+    "upright_rgb",
     "usable_workers",
 ]

@@ -66,6 +66,13 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _bmp(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    upright_rgb(image).save(out, "BMP")
+    return out.getvalue()
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """`image` in 8-bit RGB, as `as_viewed` says."""
     image = ImageOps.exif_transpose(image)
     if _is_transparent(image):
         image = image.convert("RGBA")
@@ -73,9 +80,7 @@ def _bmp(image: Image.Image) -> bytes:
     elif image.mode.startswith(("I", "F")):
         pixels = np.asarray(image, np.float32) * (255 if image.mode == "F" else 255 / 65535)
         image = Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
-    out = io.BytesIO()
-    image.convert("RGB").save(out, "BMP")
-    return out.getvalue()
+    return image.convert("RGB")
 
 
 def _reason(error: Exception) -> str:

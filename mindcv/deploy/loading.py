@@ -1,0 +1,41 @@
+"""A trained model from a configuration, with what its classes are called."""
+
+from mindspore import nn
+
+from mindcv import device, weights
+from mindcv.config import Config, ConfigError, model_arguments
+from mindcv.deploy.labels import read_names
+from mindcv.deploy.views import OPTIONS, Views
+from mindcv.models import create_model
+
+_PUBLISHED_CLASSES = 1000
+
+
+def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
+    """The model that `config.ckpt_path` or `config.pretrained` names, on its device, and its class names, if known.
+
+    It has as many classes as the option says, or as the checkpoint's has.
+
+    Raises:
+        ConfigError: neither is given, or there are more names than classes.
+        ValueError, OSError: the checkpoint or the file of names is at fault.
+    """
+    if not (config.ckpt_path or config.pretrained):
+        raise ConfigError("ckpt_path: a trained model is needed; pass --ckpt_path FILE, or --pretrained")
+    device.set_up(config.device_target, config.mode)
+    held = weights.class_count_in(config.ckpt_path) if config.ckpt_path else _PUBLISHED_CLASSES
+    num_classes = config.num_classes or held
+    if config.class_names:
+        names = read_names(config.class_names)
+    else:
+        names = weights.class_names_in(config.ckpt_path) if config.ckpt_path else None
+    if names and len(names) > num_classes:
+        source = config.class_names or config.ckpt_path
+        raise ConfigError(f"{source} names {len(names)} classes, but the model has {num_classes}")
+    arguments = {"adapt": ("in_channels", "image_size"), **model_arguments(config)}
+    return create_model(num_classes=num_classes, **arguments), names
+
+
+def views_of(config: Config, model: nn.Cell) -> Views:
+    """What validation does to an image, as `config` says."""
+    return Views(model.image_size, **{name: getattr(config, name) for name in OPTIONS})

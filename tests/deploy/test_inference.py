@@ -1,0 +1,162 @@
+"""infer.py, called as the script calls it."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+import mindcv
+from mindcv import weights
+from mindcv.command import USER_ERROR, command
+from mindcv.deploy.inference import find_images
+from mindcv.weights.classes import CLASS_NAMES
+
+NAMES = ["ant", "bee", "cow, brown", "dog"]
+# A model that the options describe: convit_tiny on 2 by 1 patches.
+MADE = {"image_size": (32, 16), "patch_size": 16}
+WORDS = ["--device_target", "CPU", "--mode", "1", "--image_resize", "32", "16", "--patch_size", "16"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """convit_tiny of four named classes, with moving averages of its own; the path, and a function to load it."""
+    path = tmp_path_factory.mktemp("run") / "a.ckpt"
+    model = mindcv.create_model("convit_tiny", num_classes=4, **MADE)
+    rng = np.random.default_rng(0)
+    arrays = {
+        p.name: p.asnumpy() + 0.1 * rng.standard_normal(p.shape).astype(np.float32) for p in model.get_parameters()
+    }
+    averages = {f"ema.{name}": array + 0.1 * rng.standard_normal(array.shape) for name, array in arrays.items()}
+    averages = {name: array.astype(np.float32) for name, array in averages.items()}
+    weights.write(path, {**arrays, **averages, CLASS_NAMES: np.array(json.dumps(NAMES))})
+    return path
+
+
+@pytest.fixture
+def infer(checkpoint, capsys):
+    """A function that runs infer.py's options and gives exit code, standard output and error."""
+
+    def run(*words, path=checkpoint):
+        code = command("infer", "Infer.", [*WORDS, "--ckpt_path", str(path), *map(str, words)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def expected(checkpoint, paths, topk, ema=False):
+    model = mindcv.create_model("convit_tiny", num_classes=4, checkpoint_path=str(checkpoint), ema=ema, **MADE)
+    return mindcv.deploy.predict(model, paths, topk, NAMES)
+
+
+def test_a_folder_to_a_table_and_json(infer, checkpoint, photos, tmp_path):
+    code, out, _ = infer("--image", photos, "--topk", 2, "--batch_size", 3, "--output", tmp_path / "r.json")
+    assert code == 0
+    paths = sorted(photos.iterdir())
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert record["unreadable"] == []
+    assert [entry["image"] for entry in record["images"]] == [str(path) for path in paths]
+    lines = out.splitlines()
+    for entry, guesses in zip(record["images"], expected(checkpoint, paths, 2), strict=True):
+        assert [one["name"] for one in entry["classes"]] == [guess.name for guess in guesses]
+        assert [one["number"] for one in entry["classes"]] == [guess.number for guess in guesses]
+        found = [one["probability"] for one in entry["classes"]]
+        np.testing.assert_allclose(found, [guess.probability for guess in guesses], rtol=1e-5)
+        first = lines.index(entry["image"]) + 1
+        for line, guess in zip(lines[first : first + 2], guesses, strict=True):
+            assert line.split("%") == [f"  {100 * guess.probability:6.2f} ", f"  {guess.name}"]
+    assert len(lines) == 3 * len(paths)
+
+
+def test_averages(infer, checkpoint, photos, tmp_path):
+    infer("--image", photos / "a.jpg", "--use_ema", "--output", tmp_path / "r.json")
+    [entry] = json.loads((tmp_path / "r.json").read_text())["images"]
+    raw, averaged = (expected(checkpoint, [photos / "a.jpg"], 4, ema)[0] for ema in (False, True))
+    found = {one["name"]: one["probability"] for one in entry["classes"]}
+    assert found == pytest.approx({guess.name: guess.probability for guess in averaged}, rel=1e-5)
+    assert found != pytest.approx({guess.name: guess.probability for guess in raw}, rel=1e-3)
+
+
+def test_csv_and_unreadable_images(infer, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.jpg").symlink_to(photos / "a.jpg")
+    (tmp_path / "in" / "torn.jpg").write_bytes((photos / "a.jpg").read_bytes()[:500])
+    (tmp_path / "in" / "text.png").write_text("no image")
+    code, out, err = infer("--image", tmp_path / "in", "--output", tmp_path / "r.csv")
+    assert code == USER_ERROR
+    for name in ("torn.jpg", "text.png"):
+        assert f"cannot read image {tmp_path / 'in' / name}: " in out + err
+    assert "infer.py: 2 of 3 images could not be read; the others are classified" in err
+    with open(tmp_path / "r.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    good = [row for row in rows if row["image"].endswith("good.jpg")]
+    assert [row["rank"] for row in good] == ["1", "2", "3", "4"]
+    assert {row["name"] for row in good} == set(NAMES)
+    assert sum(float(row["probability"]) for row in good) == pytest.approx(1)
+    assert [row["name"] for row in rows if row not in good] == ["", ""]
+
+
+def test_names_from_a_file_and_none_at_all(infer, checkpoint, photos, tmp_path):
+    (tmp_path / "names.txt").write_text("w\nx\ny\nz\n")
+    _, out, _ = infer("--image", photos / "a.jpg", "--class_names", tmp_path / "names.txt")
+    assert {line.split()[-1] for line in out.splitlines()[1:]} == set("wxyz")
+    bare = {name: array for name, array in weights.read(checkpoint).items() if not name.startswith("run.")}
+    weights.write(tmp_path / "bare.ckpt", bare)
+    _, out, _ = infer("--image", photos / "a.jpg", path=tmp_path / "bare.ckpt")
+    assert {line.split("  ")[-1] for line in out.splitlines()[1:]} == {f"class {i}" for i in range(4)}
+
+
+def test_which_files_are_meant(photos, tmp_path, monkeypatch):
+    for name in ("x/2.JPG", "x/y/1.png", "x/.hidden/3.png", "x/.4.png", "x/note.txt", "z.webp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert find_images(["x"]) == ["x/2.JPG", "x/y/1.png"]
+    assert find_images(["z.webp", "x/note.txt", "z.webp"]) == ["z.webp", "x/note.txt"]
+    assert find_images(["*.webp", "x/**/*"]) == ["z.webp", "x/2.JPG", "x/y/1.png"]
+    with pytest.raises(FileNotFoundError, match="no image at y: name a file"):
+        find_images(["x", "y"])
+
+
+BAD = {
+    "no image": ([], r"image: nothing to classify; pass --image"),
+    "nowhere": (["--image", "nowhere/*.jpg"], r"no image at nowhere/\*.jpg"),
+    "another suffix": (["--image", "a.jpg", "--output", "r.txt"], r"output: got 'r.txt'.*.json or .csv"),
+    "other classes": (["--image", "a.jpg", "--num_classes", "5"], r"num_classes is 4 in the file and 5 in the model"),
+    "no names": (["--image", "a.jpg", "--class_names", "no.txt"], r"class_names: no file no.txt"),
+    "many names": (
+        ["--image", "a.jpg", "--class_names", "names.txt"],
+        r"names.txt names 5 classes.* has 4",
+    ),
+    "another model": (["--image", "a.jpg", "--model", "convit_small"], r"of another shape"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line(case, infer, photos, tmp_path, monkeypatch):
+    words, said = BAD[case]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jpg").symlink_to(photos / "a.jpg")
+    (tmp_path / "names.txt").write_text("1\n2\n3\n4\n5\n")
+    code, out, err = infer(*words)
+    assert code == USER_ERROR
+    assert out == ""
+    [line] = [line for line in err.splitlines() if line.startswith("infer.py: ")]
+    assert re.search(said, line), line
+    assert "Traceback" not in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "names.txt"]
+
+
+def test_without_a_checkpoint(photos, capsys):
+    assert command("infer", "Infer.", [*WORDS, "--image", str(photos)]) == USER_ERROR
+    assert "pass --ckpt_path FILE, or --pretrained" in capsys.readouterr().err
+
+
+def test_averages_that_are_not_there(infer, checkpoint, photos, tmp_path):
+    bare = {name: array for name, array in weights.read(checkpoint).items() if not name.startswith("ema.")}
+    weights.write(tmp_path / "bare.ckpt", bare)
+    code, _, err = infer("--image", photos, "--use_ema", path=tmp_path / "bare.ckpt")
+    assert code == USER_ERROR
+    assert "bare.ckpt: the checkpoint holds no moving averages" in err
