@@ -13,6 +13,9 @@ class Normalize:
 
     Args:
         mean, std: per channel, in units of pixel values 0..255.
+
+    Attributes:
+        scale, shift: (C, 1, 1) float32; a pixel becomes pixel * scale + shift.
     """
 
     batchwise = True
@@ -21,8 +24,8 @@ class Normalize:
         self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
         if self.mean.shape != self.std.shape or self.mean.ndim != 1 or not (self.std > 0).all():
             raise ValueError(f"mean and std need one number a channel, std above 0; got {mean} and {std}")
-        self._scale = (1 / self.std).astype(np.float32)[:, None, None]
-        self._shift = (-self.mean / self.std).astype(np.float32)[:, None, None]
+        self.scale = (1 / self.std).astype(np.float32)[:, None, None]
+        self.shift = (-self.mean / self.std).astype(np.float32)[:, None, None]
 
     def __call__(self, images: np.ndarray | list[np.ndarray], rng=None) -> np.ndarray:
         """One (H, W, C) image, or a list of B, to float32 (C, H, W), or (B, C, H, W)."""
@@ -32,6 +35,6 @@ class Normalize:
         out = np.empty((len(images), channels, height, width), np.float32)
         for image, result in zip(images, out, strict=True):
             np.copyto(result, image.transpose(2, 0, 1))
-            result *= self._scale
-            result += self._shift
+            result *= self.scale
+            result += self.shift
         return out

@@ -334,9 +334,9 @@ class ConViT(nn.Cell):
 
         With `class_only` the last block computes its class token alone, (B, 1, C), all that a classifier reads.
         """
-        randomness = self._randomness[0]
+        randomness = self.one_step  # nothing is drawn from it; a graph to export holds no parameter that is no weight
         if self.training and self.is_random:
-            randomness = ops.assign(randomness, randomness + self.one_step)
+            randomness = ops.assign(self._randomness[0], self._randomness[0] + self.one_step)
         scales = ()
         if self.training and self.stochastic_depth is not None:
             scales = self.stochastic_depth(randomness, images.shape[0])

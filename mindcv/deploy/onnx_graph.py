@@ -1,0 +1,176 @@
+"""ConViT once more, in the operations of ONNX.
+
+MindSpore's own export to ONNX knows neither Erf and Rsqrt nor open batches and half precision. Written out here, all
+that the weights alone decide, such as where each head looks, is a constant of the graph.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from mindspore import nn
+
+from mindcv.deploy.form import Form
+from mindcv.models import GPSA, ConViT
+from mindcv.models.layers.gelu import GELU
+
+OPSET = 17
+VERSION = f"ONNX opset {OPSET}"
+_IR_VERSION = 8  # the one of opset 17, for runtimes of its time
+INPUT = "images"
+
+
+def write(path: Path, model: ConViT, form: Form) -> None:
+    """Write `model` to `path`, and have it checked.
+
+    Raises:
+        ValueError: it is no ConViT, or the package onnx is not installed.
+    """
+    import onnx
+
+    if not isinstance(model, ConViT):
+        raise ValueError(f"got a {type(model).__name__}; ONNX is written for ConViT alone: export it as mindir")
+    graph = Graph(form.fp16)
+    images = INPUT
+    if form.normalize:
+        pixels = graph("Transpose", graph("Cast", images, to=onnx.TensorProto.FLOAT), perm=[0, 3, 1, 2])
+        images = graph("Add", graph("Mul", pixels, form.normalize.scale), form.normalize.shift)
+    output = "logits" if model.num_classes else "features"
+    graph("Identity", graph.convit(model, images), name=output)
+    batch = form.shape[0] or "batch"
+    kind = onnx.TensorProto.UINT8 if form.normalize else onnx.TensorProto.FLOAT
+    given = onnx.helper.make_tensor_value_info(INPUT, kind, [batch, *form.shape[1:]])
+    width = model.num_classes or model.num_features
+    result = onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [batch, width])
+    made = onnx.helper.make_graph(graph.nodes, "convit", [given], [result], graph.constants)
+    opsets = [onnx.helper.make_opsetid("", OPSET)]
+    onnx.save(onnx.helper.make_model(made, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="mindcv"), path)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
+    """What ONNX Runtime makes of each of `batches` with the model in `path`, on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return [session.run(None, {INPUT: images})[0] for images in batches]
+
+
+class Graph:
+    """Nodes and constants of a graph in the making. Shapes are named as in `mindcv.models.convit`.
+
+    Called with an operation and its inputs, names or arrays, it adds a node and gives the name of the result.
+    """
+
+    def __init__(self, fp16: bool):
+        self.fp16 = fp16
+        self.nodes, self.constants = [], []
+
+    def __call__(self, operation: str, *inputs: str | np.ndarray, name: str = "", **attributes) -> str:
+        import onnx
+
+        name = name or f"{operation}_{len(self.nodes)}"
+        names = [given if isinstance(given, str) else self.constant(given) for given in inputs]
+        self.nodes.append(onnx.helper.make_node(operation, names, [name], name=name, **attributes))
+        return name
+
+    def constant(self, array: np.ndarray) -> str:
+        import onnx
+
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def reshape(self, x: str, *shape: int) -> str:
+        """0 keeps a side as it is."""
+        return self("Reshape", x, np.array(shape, np.int64))
+
+    def dense(self, x: str, layer: nn.Dense) -> str:
+        import onnx
+
+        weight = layer.weight.asnumpy().T
+        if self.fp16:
+            half = self("Cast", x, to=onnx.TensorProto.FLOAT16)
+            product = self("Cast", self("MatMul", half, weight.astype(np.float16)), to=onnx.TensorProto.FLOAT)
+        else:
+            product = self("MatMul", x, weight)
+        return self("Add", product, layer.bias.asnumpy()) if layer.has_bias else product
+
+    def layer_norm(self, x: str, layer) -> str:
+        gamma, beta = layer.gamma.asnumpy(), layer.beta.asnumpy()
+        return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.eps)
+
+    def gelu(self, x: str, layer: GELU) -> str:
+        if layer.approximate:
+            cubic = self("Add", self("Mul", self("Mul", x, x), _float(0.044715 * math.sqrt(8 / math.pi))),
+                         _float(math.sqrt(8 / math.pi)))  # fmt: skip
+            return self("Mul", x, self("Sigmoid", self("Mul", x, cubic)))
+        erf = self("Erf", self("Div", x, _float(math.sqrt(2))))
+        return self("Mul", self("Mul", x, self("Add", erf, _float(1))), _float(0.5))
+
+    def heads(self, x: str, num_heads: int, perm: tuple[int, ...] = (0, 2, 1, 3)) -> str:
+        """(B, N, C) to (B, h, N, d), or another order of B, N, h, d."""
+        return self("Transpose", self.reshape(x, 0, 0, num_heads, -1), perm=perm)
+
+    def attention(self, queries: str, x: str, layer) -> str:
+        """What `layer` makes of tokens `x` (B, N, C), asked by `queries` (B, M, C): (B, M, C)."""
+        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.scale))
+        k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
+        v = self.heads(self.dense(x, layer.v), layer.num_heads)
+        content = self("Softmax", self("MatMul", q, k), axis=-1)
+        if not isinstance(layer, GPSA):
+            mixed = self("MatMul", content, v)
+        elif layer.separable:
+            gate = layer.gate().asnumpy()
+            position = self.positional_values(v, layer, gate)
+            mixed = self("Add", self("Mul", self("MatMul", content, v), 1 - gate), position)
+        else:
+            gate = layer.gate().asnumpy()
+            position = gate * layer.positional_attention().asnumpy()
+            mixed = self("MatMul", self("Add", self("Mul", content, 1 - gate), position), v)
+        joined = self.reshape(self("Transpose", mixed, perm=[0, 2, 1, 3]), 0, 0, -1)
+        return self.dense(joined, layer.proj)
+
+    def positional_values(self, v: str, layer: GPSA, gate: np.ndarray) -> str:
+        """gate · (A_y ⊗ A_x) v for values (B, h, N, d)."""
+        along_y, along_x = (weights.asnumpy() for weights in layer.axis_attention())
+        rows, cols = layer.grid
+        over_rows = self("MatMul", gate * along_y, self.reshape(v, 0, 0, rows, -1))
+        over_cols = self("MatMul", along_x[:, None], self.reshape(over_rows, 0, 0, rows, cols, -1))
+        return self.reshape(over_cols, 0, 0, rows * cols, -1)
+
+    def block(self, x: str, block, class_only: bool) -> str:
+        """Tokens (B, N, C) to (B, N, C), or with `class_only` to the class token's (B, 1, C)."""
+        tokens = self.layer_norm(x, block.norm1)
+        if class_only:
+            x, queries = self.first(x), self.first(tokens)
+        else:
+            queries = tokens
+        x = self("Add", x, self.attention(queries, tokens, block.attn))
+        hidden = self.gelu(self.dense(self.layer_norm(x, block.norm2), block.mlp.fc1), block.mlp.act)
+        return self("Add", x, self.dense(hidden, block.mlp.fc2))
+
+    def first(self, x: str) -> str:
+        """The first token (B, 1, C) of `x`."""
+        return self("Slice", x, *(np.array([n], np.int64) for n in (0, 1, 1)))
+
+    def convit(self, model: ConViT, images: str) -> str:
+        """Images (B, C, H, W) to logits (B, classes), or to features (B, C) where there is no classifier."""
+        patches = model.patch_embed.proj
+        size = patches.weight.shape[2:]
+        x = self("Conv", images, patches.weight.asnumpy(), patches.bias.asnumpy(), kernel_shape=size, strides=size)
+        x = self("Transpose", self.reshape(x, 0, 0, -1), perm=[0, 2, 1])
+        if model.use_pos_embed:
+            x = self("Add", x, model.pos_embed.asnumpy())
+        for i, block in enumerate(model.blocks):
+            if i == model.local_up_to_layer:
+                batch = self("Shape", x, start=0, end=1)
+                shape = self("Concat", batch, np.array([1, model.num_features], np.int64), axis=0)
+                x = self("Concat", self("Expand", model.cls_token.asnumpy(), shape), x, axis=1)
+            x = self.block(x, block, class_only=i == len(model.blocks) - 1)
+        features = self.layer_norm(self("Squeeze", x, np.array([1], np.int64)), model.norm)
+        return self.dense(features, model.classifier) if model.num_classes else features
+
+
+def _float(value: float) -> np.ndarray:
+    return np.array(value, np.float32)

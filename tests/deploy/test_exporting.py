@@ -1,0 +1,220 @@
+"""Exported files, run by what would run them elsewhere."""
+
+import json
+from importlib.util import find_spec
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+import mindcv
+from mindcv import weights
+from mindcv.command import FAILURE, USER_ERROR, command
+from mindcv.deploy import ExportError, export_model, exporting, mindir, onnx_graph
+from mindcv.weights.classes import CLASS_NAMES
+from tests.golden import rule
+
+PREPARATION = {"mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0), "crop_pct": 0.8, "interpolation": "bicubic"}
+needs_onnx = pytest.mark.skipif(
+    not (find_spec("onnx") and find_spec("onnxruntime")), reason="onnx and onnxruntime are not installed"
+)
+FORMATS = ["mindir", pytest.param("onnx", marks=needs_onnx)]
+RUN = {"mindir": mindir.run, "onnx": onnx_graph.run}
+
+
+def outputs(model, images):
+    return model(Tensor(images)).asnumpy()
+
+
+def relative(found, wanted):
+    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(5).standard_normal((5, 3, 32, 24)).astype(np.float32)
+
+
+@pytest.mark.parametrize("attn_impl", ["separable", "plain"])
+@pytest.mark.parametrize("act", ["gelu", "gelu_tanh"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_any_batch(kind, act, attn_impl, small_model, images, tmp_path):
+    model = small_model(act=act, attn_impl=attn_impl, qkv_bias=act == "gelu")
+    path = export_model(model, tmp_path / f"a.{kind}", dynamic_batch=True, **PREPARATION)
+    for found, batch in zip(RUN[kind](path, [images, images[:2]]), (images, images[:2]), strict=True):
+        assert relative(found, outputs(model, batch)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_one_image_at_a_time(kind, small_model, images, tmp_path):
+    model = small_model(0, use_pos_embed=False)
+    path = export_model(model, tmp_path / f"a.{kind}", **PREPARATION)
+    [found] = RUN[kind](path, [images[:1]])
+    assert relative(found, outputs(model, images[:1])) < 1e-5
+    assert json.loads((tmp_path / "a.json").read_text())["output"] == {"name": "features", "shape": [1, 32]}
+    with pytest.raises(Exception, match=r"(?i)dimension|shape"):
+        RUN[kind](path, [images])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pixels_are_normalised_in_the_file(kind, small_model, tmp_path):
+    model = small_model()
+    path = export_model(model, tmp_path / f"a.{kind}", True, with_preprocess=True, **PREPARATION)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 24, 3), np.uint8)
+    wanted = ((pixels - np.array(PREPARATION["mean"])) / PREPARATION["std"]).transpose(0, 3, 1, 2).astype(np.float32)
+    [found] = RUN[kind](path, [pixels])
+    assert relative(found, outputs(model, wanted)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_half_precision(kind, small_model, images, tmp_path):
+    model = small_model()
+    whole = export_model(model, tmp_path / f"whole.{kind}", True, **PREPARATION)
+    half = export_model(model, tmp_path / f"half.{kind}", True, fp16=True, **PREPARATION)
+    [found] = RUN[kind](half, [images])
+    assert found.dtype == np.float32
+    assert 1e-6 < relative(found, outputs(model, images)) < 1e-2
+    linear = sum(cell.weight.size for _, cell in model.cells_and_names() if isinstance(cell, nn.Dense))
+    assert whole.stat().st_size - half.stat().st_size == pytest.approx(2 * linear, rel=0.25)
+    assert all(parameter.dtype == ms.float32 for parameter in model.get_parameters()), "the model is as it was"
+
+
+@needs_onnx
+def test_what_onnx_is_told(small_model, tmp_path):
+    import onnx
+
+    path = export_model(small_model(), tmp_path / "a.onnx", dynamic_batch=True, **PREPARATION)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
+    [given], [result] = model.graph.input, model.graph.output
+    for value, name, shape in ((given, "images", ["batch", 3, 32, 24]), (result, "logits", ["batch", 7])):
+        assert value.name == name
+        assert [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim] == shape
+
+
+def test_what_the_json_says(small_model, tmp_path):
+    names = ["n02123045", "x", "y"]
+    export_model(
+        small_model(), tmp_path / "a.mindir", with_preprocess=True, class_names=names, model_name="m", **PREPARATION
+    )
+    about = json.loads((tmp_path / "a.json").read_text())
+    assert about["model"] == "m"
+    assert about["format"] == f"MindIR of MindSpore {ms.__version__}"
+    facts = about["input"]
+    assert (facts["shape"], facts["type"], facts["layout"]) == ([1, 32, 24, 3], "uint8", "NHWC")
+    assert {name: about["prepare"][name] for name in PREPARATION} == {
+        **PREPARATION, "mean": list(PREPARATION["mean"]), "std": list(PREPARATION["std"]),
+    }  # fmt: skip
+    assert "40 x 30 pixels" in about["prepare"]["resize"]
+    assert about["labels"] == ["tabby", "x", "y", "class 3", "class 4", "class 5", "class 6"]
+    assert 0 <= about["verified"]["relative_error"] <= 1e-5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mindir"]
+
+
+@pytest.mark.parametrize("wrong", ["another weight", "no number"])
+def test_a_file_that_computes_something_else_is_not_left(wrong, small_model, tmp_path, monkeypatch):
+    (tmp_path / "a.mindir").write_text("old")
+    write = mindir.write
+
+    def write_another(path, model, form):
+        other = small_model()
+        head = other.classifier.bias.asnumpy()
+        head[3] += 1e-3 if wrong == "another weight" else np.nan
+        other.classifier.bias.set_data(Tensor(head))
+        write(path, other, form)
+
+    monkeypatch.setattr(mindir, "write", write_another)
+    with pytest.raises(ExportError, match=r"a.mindir was not written: .* more than 1e-05"):
+        export_model(small_model(), tmp_path / "a.mindir", **PREPARATION)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.mindir", "old")]
+
+
+def test_missing_packages_are_named(small_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"needs onnx and onnxruntime .*pip install onnx onnxruntime"):
+        export_model(small_model(), tmp_path / "a.onnx", **PREPARATION)
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_it_cannot_be_written(small_model, tmp_path):
+    with pytest.raises(ValueError, match=r"got .*a.pb'; .* ends in .mindir or .onnx"):
+        export_model(small_model(), tmp_path / "a.pb", **PREPARATION)
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        export_model(small_model(), tmp_path / "nowhere" / "a.mindir", **PREPARATION)
+    with pytest.raises(ValueError, match="images of 3 channels, but mean and std have 1 values"):
+        export_model(
+            small_model(), tmp_path / "a.mindir", with_preprocess=True, **{**PREPARATION, "mean": [1], "std": [1]}
+        )
+
+
+@needs_onnx
+def test_other_models_are_no_onnx(tmp_path):
+    with pytest.raises(ValueError, match="got a Dense; ONNX is written for ConViT alone"):
+        onnx_graph.write(tmp_path / "a.onnx", nn.Dense(2, 2), None)
+
+
+WORDS = ["--device_target", "CPU", "--image_resize", "32", "16", "--patch_size", "16", "--model", "convit_tiny"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "a.ckpt"
+    model = mindcv.create_model("convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16)
+    arrays = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
+    averages = {f"ema.{name}": 1.5 * array for name, array in arrays.items()}
+    weights.write(path, {**arrays, **averages, CLASS_NAMES: np.array(json.dumps(["ant", "bee"]))})
+    return path
+
+
+def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*WORDS, "--ckpt_path", str(checkpoint), "--dynamic_batch", "--use_ema"]
+    assert command("export", "Export.", words) == 0
+    assert "convit_tiny.mindir: verified" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.json", "convit_tiny.mindir"]
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = mindcv.create_model(
+        "convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16, checkpoint_path=str(checkpoint), ema=True
+    )
+    images = np.random.default_rng(0).standard_normal((3, 3, 32, 16)).astype(np.float32)
+    [found] = mindir.run(tmp_path / "convit_tiny.mindir", [images])
+    assert relative(found, outputs(model, images)) < 1e-5
+    assert json.loads((tmp_path / "convit_tiny.json").read_text())["labels"] == ["ant", "bee"]
+
+
+def test_the_scripts_errors(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*WORDS, "--ckpt_path", str(checkpoint)]
+    assert command("export", "Export.", [*words, "--output", "a.onnx"]) == USER_ERROR
+    assert "output: got 'a.onnx', wanted a file that ends in .mindir" in capsys.readouterr().err
+    monkeypatch.setattr(exporting, "_TOLERANCE", {False: 0.0, True: 0.0})
+    monkeypatch.setattr(mindir, "run", lambda path, batches: [np.zeros((len(images), 2)) for images in batches])
+    assert command("export", "Export.", words) == FAILURE
+    assert "convit_tiny.mindir was not written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def golden_cases():
+    for name in mindcv.list_models("convit*"):
+        for kind in ("mindir", "onnx"):
+            for attn_impl in ("separable", "plain"):
+                marks = [needs_onnx] * (kind == "onnx")
+                marks += [pytest.mark.slow] * ((name, attn_impl) != ("convit_tiny", "separable"))
+                yield pytest.param(name, kind, attn_impl, marks=marks, id=f"{name}-{kind}-{attn_impl}")
+
+
+@pytest.mark.parametrize(("name", "kind", "attn_impl"), golden_cases())
+def test_golden_logits(name, kind, attn_impl, golden, tmp_path):
+    """The file gives what the authors' own code gives in float64."""
+    facts = golden.facts("manifest")[name]
+    model = mindcv.create_model(name, attn_impl=attn_impl)
+    arrays = rule.mindcv_weights(facts)
+    for parameter in model.get_parameters():
+        parameter.set_data(Tensor(arrays[parameter.name]))
+    path = export_model(model, tmp_path / f"a.{kind}", dynamic_batch=True, **PREPARATION)
+    images, _ = rule.inputs(facts["salt"])
+    [found] = RUN[kind](path, [images])
+    path.unlink()
+    assert relative(found, golden.array(name)["logits"]) < 2e-6
