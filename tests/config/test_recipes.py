@@ -73,7 +73,7 @@ def test_a_recipe_states_the_model_cards_facts(model):
 
 def test_no_recipe_is_left_untested():
     names = {path.stem for path in RECIPES.glob("*.yaml")}
-    assert names == {f"{model}_ascend" for model in CARD} | {"convit_tiny_digits"}
+    assert names == {f"{model}_ascend" for model in CARD} | {"convit_tiny_digits", "convit_tiny_finetune"}
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -96,6 +96,16 @@ def test_a_recipe_runs_on_a_cpu_with_the_options_that_the_refusal_names(model):
     except ValueError as refusal:
         argv += str(refusal).split("pass ")[1].split()
     refuse_not_yet(resolve(argv), "train")
+
+
+def test_the_fine_tuning_recipe_starts_from_published_weights():
+    config = resolve(["-c", str(RECIPES / "convit_tiny_finetune.yaml")])
+    refuse_not_yet(config, "train")
+    assert (config.model, config.pretrained, config.num_classes) == ("convit_tiny", "mindcv", None)
+    assert (config.act, config.norm_eps) == (None, None), "those of the weights"
+    assert (config.image_resize, config.interpolation, config.crop_pct) == (224, "bicubic", 0.875), "MindCV's card"
+    assert config.layer_decay < 1 < config.head_lr_multiple
+    assert config.warmup_epochs + config.decay_epochs == config.epoch_size
 
 
 def test_the_digits_recipe_is_for_a_newcomers_cpu():

@@ -1,0 +1,94 @@
+"""Fine-tuning as a user runs it: other classes, size and channels than the checkpoint's, and parts that stay."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mindcv
+from mindcv import weights
+from mindcv.weights.classes import CLASS_NAMES
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["-c", ROOT / "configs/convit/convit_tiny_finetune.yaml", "--device_target", "CPU", "--mode", "1"]
+WORDS += ["--image_resize", "48", "32", "--patch_size", "16", "--batch_size", "4", "--pretrained", "False"]
+
+
+def run(script, *words):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, str(ROOT / script), *map(str, words)]
+    return subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pets")
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(4):
+                pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tuned(folder, tmp_path_factory):
+    """A run from a checkpoint of five classes at 32 pixels, the stem and the first ten blocks frozen."""
+    out = tmp_path_factory.mktemp("tuned")
+    model = mindcv.create_model("convit_tiny", num_classes=5, image_size=32)
+    arrays = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
+    weights.write(out / "start.ckpt", {**arrays, CLASS_NAMES: np.array(json.dumps(list("abcde")))})
+    words = ["--data_dir", folder, "--ckpt_path", out / "start.ckpt", "--ckpt_save_dir", out / "run"]
+    return run("train.py", *WORDS, *words, "--epoch_size", "2", "--freeze", "stem,blocks:0-9"), out, arrays
+
+
+def test_what_is_adapted_is_said(tuned):
+    done, _, _ = tuned
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert sum("num_classes is 5 in the file and 2 in the model: the classifier starts afresh" in x for x in lines) == 1
+    assert sum("image_size is 2x2 patches in the file and 3x2 patches in the model" in x for x in lines) == 1
+
+
+def test_what_is_frozen_stays_bit_for_bit(tuned):
+    _, out, before = tuned
+    after = weights.read(out / "run" / "best.ckpt")
+    frozen = ("cls_token", "patch_embed", *(f"blocks.{i}." for i in range(10)))
+    for name, array in before.items():
+        if name.startswith(("pos_embed", "classifier")):
+            continue  # resampled, and made afresh
+        assert np.array_equal(after[name], array) == name.startswith(frozen), name
+    assert after["classifier.weight"].shape == (2, 192)
+    held = {name for name in after if name.startswith("optimizer.")}
+    assert any("blocks.11." in name for name in held)
+    assert not [name for name in held if "blocks.3." in name or "patch_embed" in name]
+
+
+def test_classes_are_checked_in_validation_and_named_in_inference(tuned, folder, tmp_path):
+    _, out, _ = tuned
+    words = ["-c", out / "run" / "config.yaml", "--ckpt_path", out / "run" / "best.ckpt"]
+    done = run("infer.py", *words, "--image", folder / "val" / "cat" / "0.png")
+    assert done.returncode == 0, done.stderr
+    assert {line.split()[-1] for line in done.stdout.splitlines()[1:]} == {"cat", "dog"}
+    (tmp_path / "val").mkdir()
+    for name, source in (("cow", "cat"), ("dog", "dog")):
+        (tmp_path / "val" / name).symlink_to(folder / "val" / source)
+    done = run("validate.py", *words, "--data_dir", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "cow not among the 2 known classes" in done.stderr
+
+
+def test_bad_parts_are_named(folder, tmp_path):
+    done = run("train.py", *WORDS, "--data_dir", folder, "--ckpt_save_dir", tmp_path / "run", "--freeze", "blocks:0-12")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "train.py: freeze: got 'blocks:0-12', wanted blocks from 0 to 11, the lower number first"
+    )
