@@ -4,5 +4,8 @@ import sys
 
 from mindcv.command import command
 
+_ABOUT = """Classify images: files, folders, or what a pattern matches. Images that cannot be read are named and make
+the exit code 2; the others are classified."""
+
 if __name__ == "__main__":
-    sys.exit(command("infer", "Classify images: files, folders, or what a pattern matches."))
+    sys.exit(command("infer", _ABOUT))

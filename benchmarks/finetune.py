@@ -27,13 +27,11 @@ PAIR = (3, 8)
 def write_pair(folder: Path) -> None:
     """The digits of `PAIR` as `folder/split/digit/*.png`, in the splits that the data set has."""
     with np.load(ROOT / "mindcv/data/datasets/digits.npz") as digits:
-        for i, (image, label, held_out) in enumerate(
-            zip(*(digits[key] for key in ("images", "labels", "held_out")), strict=True)
-        ):
-            if label in PAIR:
-                path = folder / ("val" if held_out else "train") / str(label) / f"{i}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8)).save(path)
+        images, labels, held_out = (digits[key] for key in ("images", "labels", "held_out"))
+    for i in np.flatnonzero(np.isin(labels, PAIR)):
+        path = folder / ("val" if held_out[i] else "train") / str(labels[i]) / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.round(images[i] * (255 / 16)).astype(np.uint8)).save(path)
 
 
 def train(out: Path, *words) -> float:

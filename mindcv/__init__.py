@@ -1,6 +1,6 @@
 """ConViT on MindSpore: a model zoo with one family done completely.
 
-The public names below are imported when they are first asked for, so that reading a configuration or
+The public names and rooms below are imported when they are first asked for, so that reading a configuration or
 printing `--help` does not wait for MindSpore to load.
 """
 
@@ -16,6 +16,7 @@ _ROOMS = {
     "optim": "create_optimizer",
     "scheduler": "create_scheduler",
 }
+_MODULES = {*_ROOMS, "config", "deploy", "weights"}
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = ["__version__", *sorted(_ROOM_OF)]
@@ -24,6 +25,8 @@ __all__ = ["__version__", *sorted(_ROOM_OF)]
 def __getattr__(name: str):
     if name in _ROOM_OF:
         return getattr(import_module(f"mindcv.{_ROOM_OF[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"mindcv.{name}")
     raise AttributeError(f"module 'mindcv' has no attribute {name!r}")
 
 

@@ -1,5 +1,9 @@
 """predict, held to validation's own pipeline and to a softmax in float64."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from mindcv.data import UnreadableImage
 from mindcv.deploy import predict
 from mindcv.deploy.views import Views
 
+ROOT = Path(__file__).parents[2]
 KINDS = ["mean", "bicubic", "square"]
 OPTIONS = {
     "mean": ((32, 24), {"mean": (10.0, 20.0, 30.0), "std": (50.0, 60.0, 70.0)}),
@@ -82,6 +87,12 @@ def test_every_kind_of_image_in_batches(small_model, photos, monkeypatch):
             assert [guess.number for guess in guesses] == np.argsort(-row)[:3].tolist()
             assert [guess.name for guess in guesses] == [names[guess.number] for guess in guesses]
             np.testing.assert_allclose([guess.probability for guess in guesses], np.sort(row)[::-1][:3], rtol=1e-4)
+
+
+def test_the_room_is_there_without_an_import_of_its_own():
+    code = "import sys, mindcv; assert 'mindspore' not in sys.modules; print(mindcv.deploy.predict.__name__)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "predict"
 
 
 def test_one_image_needs_no_list(small_model, photos):

@@ -12,6 +12,7 @@ from PIL import Image
 
 import mindcv
 from mindcv import weights
+from mindcv.command import USER_ERROR, command
 from mindcv.weights.classes import CLASS_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +85,32 @@ def test_classes_are_checked_in_validation_and_named_in_inference(tuned, folder,
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "cow not among the 2 known classes" in done.stderr
+
+
+def test_validation_takes_the_averages(tuned, folder, tmp_path):
+    _, out, _ = tuned
+    trained = weights.weights_of(weights.read(out / "run" / "best.ckpt"))
+    averages = {f"ema.{name}": 0.9 * array for name, array in trained.items()}
+    weights.write(tmp_path / "both.ckpt", {**trained, **averages})
+    weights.write(tmp_path / "averages.ckpt", {name[4:]: array for name, array in averages.items()})
+    losses = {}
+    for name, more in {"both": ["--use_ema"], "averages": []}.items():
+        results = tmp_path / f"{name}.json"
+        words = [
+            *WORDS,
+            "--data_dir",
+            folder,
+            "--ckpt_path",
+            tmp_path / f"{name}.ckpt",
+            "--results_file",
+            results,
+            *more,
+        ]
+        assert command("validate", "Validate.", list(map(str, words))) == 0
+        losses[name] = json.loads(results.read_text())["loss"]
+    assert losses["both"] == losses["averages"]
+    words = [*WORDS, "--data_dir", folder, "--ckpt_path", tmp_path / "averages.ckpt", "--use_ema"]
+    assert command("validate", "Validate.", list(map(str, words))) == USER_ERROR
 
 
 def test_bad_parts_are_named(folder, tmp_path):
