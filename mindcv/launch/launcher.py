@@ -40,7 +40,7 @@ def is_due(config: Config, script: str) -> bool:
     """
     if not config.distribute or any(name in os.environ for name in _OTHERS):
         return False
-    if script != "train" and config.origin("distribute") != "command line":
+    if script != "train" and (script != "validate" or config.origin("distribute") != "command line"):
         return False
     return config.num_devices * config.num_nodes > 1 or bool(config.max_restarts)
 

@@ -1,0 +1,143 @@
+"""A small training run that tests kill and resume, over and over."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from mindcv import weights
+
+ROOT = Path(__file__).parents[2]
+EPOCHS, STEPS = 3, 3
+LAST = f"convit_tiny-{EPOCHS}_{STEPS}.ckpt"
+OPTIONS = [
+    "-c", "configs/convit/convit_tiny_digits.yaml", "--mode", "1", "--image_resize", "16", "--num_samples", "96",
+    "--epoch_size", str(EPOCHS), "--drop_path_rate", "0.2", "--mixup", "0.2", "--re_prob", "0.5",
+    "--ckpt_save_interval_steps", "1", "--num_parallel_workers", "1",
+]  # fmt: skip
+
+
+@dataclass
+class Run:
+    """Training into `folder` on `workers` CPU workers; what killing it cost is counted.
+
+    Attributes:
+        kills, resumes: So many there were.
+        lost: Epochs that had their line in metrics.jsonl and had to be made again.
+        torn: Files that a kill left half written under a checkpoint's name.
+        restarts: Seconds from a resumption to its first step.
+    """
+
+    folder: Path
+    workers: int = 1
+    kills: int = 0
+    resumes: int = 0
+    lost: int = 0
+    torn: int = 0
+    restarts: list[float] = field(default_factory=list)
+
+    def start(self) -> subprocess.Popen:
+        """Begin, or go on from the newest checkpoint if there is one."""
+        resume = any(self.folder.glob("convit_tiny-*.ckpt"))
+        self.resumes += resume
+        several = ["--distribute", "True", "--num_devices", self.workers, "--batch_size", 32 // self.workers]
+        words = [*OPTIONS, *(several if self.workers > 1 else []), "--ckpt_save_dir", self.folder]
+        line = [sys.executable, "train.py", *map(str, words), *(["--resume"] if resume else [])]
+        log = (self.folder / "test.log").open("a")
+        return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
+
+    def finish(self) -> None:
+        began = time.time()
+        before = self.newest()
+        process = self.start()
+        while process.poll() is None:
+            if before is not None and self.newest() != before and len(self.restarts) < self.resumes:
+                self.restarts.append(time.time() - began)
+            time.sleep(0.05)
+        assert process.returncode == 0, (self.folder / "test.log").read_text()[-3000:]
+
+    def kill(self, chance: random.Random, span: float) -> None:
+        """Start, and kill at a moment of `span` seconds: of several workers any one, or their launcher."""
+        epochs = len(self.lines())
+        process = self.start()
+        until = time.monotonic() + chance.uniform(0, span)
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.01)
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            launcher = psutil.Process(process.pid)
+            workers = [child for child in launcher.children(recursive=True) if is_worker(child)]
+            if process.poll() is None:
+                os.kill(chance.choice([launcher, *workers]).pid, signal.SIGKILL)
+        process.wait(timeout=120)
+        self.kills += process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+        self.lost += max(0, epochs - len(self.lines()))
+        self.torn += sum(not is_whole(path) for path in self.folder.glob("*.ckpt"))
+
+    def newest(self):
+        return max((p.stat().st_mtime for p in self.folder.glob("convit_tiny-*.ckpt")), default=None)
+
+    def lines(self) -> list[dict]:
+        """The whole lines of metrics.jsonl, without what no two runs share."""
+        journal = self.folder / "metrics.jsonl"
+        found = []
+        for line in journal.read_text().splitlines() if journal.exists() else []:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            found.append({key: record[key] for key in record if key not in ("seconds", "images_per_second")})
+        return found
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.lines()) == EPOCHS
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get("MS_ROLE") == "MS_WORKER"
+    except psutil.Error:
+        return False
+
+
+def is_whole(path: Path) -> bool:
+    try:
+        weights.read(path)
+    except weights.DamagedCheckpoint:
+        return False
+    return True
+
+
+def killed_until_done(folder: Path, workers: int, kills: int, seed: int, span: float) -> list[Run]:
+    """As many runs, one after the other, as it takes to kill `kills` times; each goes on to its end.
+
+    A run is killed four times at most, so that ends are reached too.
+    """
+    chance, runs = random.Random(seed), []
+    while (left := kills - sum(run.kills for run in runs)) > 0:
+        run = Run(folder / str(len(runs)), workers)
+        run.folder.mkdir(parents=True)
+        while run.kills < min(left, 4) and not run.is_done:
+            run.kill(chance, span)
+        if not run.is_done:
+            run.finish()
+        runs.append(run)
+    return runs
+
+
+def assert_same_end(run: Run, unbroken: Run) -> None:
+    """The last checkpoint is equal bit for bit, and so are the figures of all epochs."""
+    one, other = (weights.read(r.folder / LAST) for r in (run, unbroken))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+    assert run.lines() == unbroken.lines()

@@ -1,0 +1,55 @@
+"""Disks that are full, or cannot be written to."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.run import OPTIONS, ROOT, is_whole
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that gives a folder of its own file system, with so many MB, or read only."""
+    mounted = []
+
+    def mount(options):
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True)
+        if done.returncode:
+            pytest.skip("no right to mount a tmpfs here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def train(folder):
+    words = [*OPTIONS, "--ckpt_save_dir", str(folder)]
+    return subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(disk):
+    folder = disk("size=150m")  # two checkpoints of 64 MB
+    done = train(folder)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("train.py: cannot write ")
+    assert "No space left on device" in line
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in folder.glob("*.ckpt")) == ["convit_tiny-1_1.ckpt", "convit_tiny-1_2.ckpt"]
+    assert all(is_whole(path) for path in folder.glob("*.ckpt"))
+    assert not list(folder.glob(".*.part"))
+
+
+def test_a_disk_that_is_read_only(disk):
+    folder = disk("ro,size=1m")
+    done = train(folder)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert "Read-only file system" in line
+    assert str(folder) in line
+    assert "Traceback" not in done.stderr
