@@ -1,0 +1,349 @@
+"""What goes wrong, one function a row of docs/errors.md: each prepares the mistake and gives the command line.
+
+A function gets a `Bench` and returns the script's name and its words.
+"""
+
+import pickle
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mindcv import weights
+from mindcv.launch import claim
+
+RECIPE = str(Path(__file__).parents[2] / "configs/convit/convit_tiny_digits.yaml")
+IMAGENET = str(Path(__file__).parents[2] / "configs/convit/convit_tiny_ascend.yaml")
+ALONE = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0", "--batch_size", "2"]
+QUICK = ["--mode", "1", "--image_resize", "16", "--patch_size", "8", "--epoch_size", "1", "--num_parallel_workers", "1"]
+
+ROWS = {}
+
+
+@dataclass
+class Bench:
+    """A folder to work in, and `trained`: a run's folder, to copy checkpoints from."""
+
+    folder: Path
+    trained: Path
+    keep: list
+
+    def file(self, name: str, data: str | bytes) -> str:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return str(path)
+
+    def images(self, classes=("cat", "dog"), val=("cat", "dog"), each=2) -> Path:
+        """A folder of images: `each` of every class, in train and val."""
+        for split, names in (("train", classes), ("val", val)):
+            for name in names:
+                for i in range(each):
+                    path = self.folder / "images" / split / name / f"{i}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    pixels = np.random.default_rng(i).integers(0, 255, (20, 20, 3)).astype(np.uint8)
+                    Image.fromarray(pixels).save(path)
+        return self.folder / "images"
+
+    def checkpoint(self, change=lambda data: data) -> str:
+        return self.file("changed.ckpt", change((self.trained / "convit_tiny-1_3.ckpt").read_bytes()))
+
+
+def row(what: str):
+    def put(function):
+        ROWS[what] = function
+        return function
+
+    return put
+
+
+def train(*words):
+    return "train", ["-c", RECIPE, *QUICK, *map(str, words)]
+
+
+def validate(*words):
+    return "validate", ["-c", RECIPE, *QUICK, *map(str, words)]
+
+
+def train_on(folder, *words):
+    return "train", ["-c", IMAGENET, *ALONE, *QUICK, "--data_dir", str(folder), *map(str, words)]
+
+
+def options(what: str, *words: str):
+    ROWS[what] = lambda bench: train(*words)
+
+
+options("an option that is not there", "--learning_rat", "0.1")
+options("an option by another tool's name", "--epochs", "5")
+options("a word that belongs to no option", "fast")
+options("a number that is none", "--lr", "fast")
+options("a whole number that is none", "--batch_size", "2.5")
+options("a number out of range", "--label_smoothing", "1.5")
+options("a count of none", "--batch_size", "0")
+options("a yes or no that is neither", "--hflip", "often")
+options("a choice that is not offered", "--opt", "adamv")
+options("too few values", "--scale", "0.5")
+options("values in the wrong order", "--scale", "1.0", "0.5")
+options("an option without its value", "--lr")
+options("min_lr above lr", "--lr", "1e-8")
+options("top_k without validation", "--ckpt_save_policy", "top_k", "--val_while_train", "False")
+options("mean and std of unequal length", "--mean", "0", "0")
+options("a node_rank that is not there", "--node_rank", "1")
+options("several machines, one device", "--num_nodes", "2")
+options("restarts without a launcher", "--max_restarts", "3")
+options("a rate to scale, but from what", "--lr_scale", "linear")
+options("a model that is not there", "--model", "convit_tinny")
+options("a dataset that is not there", "--dataset", "digitz")
+options("a patch that does not divide the image", "--patch_size", "5")
+options("auxiliary loss of a model that has none", "--aux_factor", "0.4")
+options("an option of another script", "--results_file", "a.json")
+options("more accumulation than an epoch has batches", "--gradient_accumulation_steps", "100", "--num_samples", "64")
+options("more samples than there are", "--num_samples", "5000")
+options("a batch larger than the data", "--batch_size", "2000")
+options("a device that is not here", "--device_target", "Ascend")
+
+
+@row("a recipe that is not there")
+def _(bench):
+    return "train", ["-c", str(Path(RECIPE).with_name("convit_tiny_digit.yaml"))]
+
+
+@row("a recipe that is a folder")
+def _(bench):
+    return "train", ["-c", str(bench.folder)]
+
+
+@row("an empty recipe")
+def _(bench):
+    return "train", ["-c", bench.file("empty.yaml", "")]
+
+
+@row("a recipe that is no YAML")
+def _(bench):
+    return "train", ["-c", bench.file("bad.yaml", "lr: [0.1, \nmodel: x")]
+
+
+@row("a recipe with a list at its top")
+def _(bench):
+    return "train", ["-c", bench.file("list.yaml", "- lr: 0.1\n")]
+
+
+@row("a recipe of bytes")
+def _(bench):
+    return "train", ["-c", bench.file("bytes.yaml", b"\xff\xfe\x00")]
+
+
+@row("an unknown option in a recipe")
+def _(bench):
+    return "train", ["-c", bench.file("unknown.yaml", "model: convit_tiny\nlerning_rate: 0.1\n")]
+
+
+@row("an option twice in a recipe")
+def _(bench):
+    return "train", ["-c", bench.file("twice.yaml", "lr: 0.1\nlr: 0.2\n")]
+
+
+@row("values inside values in a recipe")
+def _(bench):
+    return "train", ["-c", bench.file("nested.yaml", "lr:\n  peak: 0.1\n")]
+
+
+@row("a wrong type in a recipe")
+def _(bench):
+    return "train", ["-c", bench.file("type.yaml", "batch_size: many\n")]
+
+
+@row("a data folder that is not there")
+def _(bench):
+    return train_on(bench.folder / "nowhere")
+
+
+@row("a split that is not there")
+def _(bench):
+    return train_on(bench.images(), "--train_split", "training")
+
+
+@row("no class folders")
+def _(bench):
+    (bench.folder / "train").mkdir()
+    return train_on(bench.folder)
+
+
+@row("an empty class")
+def _(bench):
+    folder = bench.images()
+    (folder / "train" / "eel").mkdir()
+    return train_on(folder)
+
+
+@row("more classes than num_classes")
+def _(bench):
+    return train_on(bench.images(), "--num_classes", "1")
+
+
+@row("a class in val that training does not have")
+def _(bench):
+    return train_on(bench.images(val=("cat", "emu")), "--num_classes", "2", "--val_while_train")
+
+
+def unreadable(what: str, data):
+    @row(what)
+    def _(bench):
+        folder = bench.images(each=4)
+        whole = Image.effect_noise((64, 64), 60).convert("RGB")
+        whole.save(bench.folder / "whole.jpg")
+        jpeg = (bench.folder / "whole.jpg").read_bytes()
+        bench.file("images/train/cat/odd.jpg", data(jpeg))
+        return train_on(folder, "--num_classes", "2")
+
+
+unreadable("a text named .jpg", lambda jpeg: b"this is no picture")
+unreadable("an empty image file", lambda jpeg: b"")
+unreadable("a JPEG cut in its pixels", lambda jpeg: jpeg[: len(jpeg) // 2])
+unreadable("a JPEG cut in its header", lambda jpeg: jpeg[:150])
+
+
+@row("an image that cannot be opened")
+def _(bench):
+    folder = bench.images(each=4)
+    (folder / "train" / "cat" / "gone.png").symlink_to(bench.folder / "nowhere.png")
+    return train_on(folder, "--num_classes", "2")
+
+
+@row("data that was not downloaded")
+def _(bench):
+    return train_on(bench.folder, "--dataset", "cifar10")
+
+
+@row("a checkpoint that is not there")
+def _(bench):
+    return train("--ckpt_path", bench.folder / "a.ckpt")
+
+
+@row("validation without a checkpoint")
+def _(bench):
+    return validate()
+
+
+@row("an empty checkpoint")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(lambda data: b""))
+
+
+@row("a checkpoint cut off")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(lambda data: data[: len(data) // 2]))
+
+
+@row("a checkpoint cut at the end of a tensor, where its CRC was")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(lambda data: data[:-14]))
+
+
+@row("a checkpoint with one bit changed")
+def _(bench):
+    def flip(data):
+        middle = len(data) // 2
+        return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+    return validate("--ckpt_path", bench.checkpoint(flip))
+
+
+@row("a file that is no checkpoint")
+def _(bench):
+    return validate("--ckpt_path", bench.file("letter.ckpt", "Dear reader"))
+
+
+@row("a pickle that would run code")
+def _(bench):
+    class Trap:
+        def __reduce__(self):
+            return (Path(bench.folder / "it_ran").touch, ())
+
+    return validate("--ckpt_path", bench.file("trap.pth", pickle.dumps(Trap())))
+
+
+@row("a checkpoint of another model")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--model", "convit_small")
+
+
+@row("a checkpoint of other classes")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--num_classes", "12")
+
+
+@row("a checkpoint of another patch size")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--patch_size", "4")
+
+
+@row("a checkpoint of other layers")
+def _(bench):
+    arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
+    path = bench.folder / "fewer.ckpt"
+    weights.write(path, {name: array for name, array in arrays.items() if ".mlp." not in name})
+    return validate("--ckpt_path", path)
+
+
+@row("averages that a checkpoint does not have")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--use_ema")
+
+
+@row("nothing to resume")
+def _(bench):
+    return train("--resume", "--ckpt_save_dir", bench.folder)
+
+
+@row("weights alone to resume from")
+def _(bench):
+    arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
+    path = bench.folder / "weights.ckpt"
+    weights.write(path, {name: array for name, array in arrays.items() if "." in name and name.split(".")[0] != "run"})
+    return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--epoch_size", "3")
+
+
+@row("a run to resume with another batch size")
+def _(bench):
+    path = bench.checkpoint()
+    return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--batch_size", "16", "--epoch_size", "3")
+
+
+@row("a run to resume that is complete")
+def _(bench):
+    return train("--resume", "--ckpt_path", bench.checkpoint(), "--num_samples", "96")
+
+
+@row("a second run in one folder")
+def _(bench):
+    bench.keep.append(claim(bench.folder / ".lock"))
+    return train("--ckpt_save_dir", bench.folder)
+
+
+@row("a file where the run's folder should be")
+def _(bench):
+    return train("--ckpt_save_dir", bench.file("taken", "x"))
+
+
+@row("a port that is taken")
+def _(bench):
+    other = socket.socket()
+    other.bind(("127.0.0.1", 0))
+    other.listen()
+    bench.keep.append(other)
+    port = other.getsockname()[1]
+    return train("--distribute", "True", "--master_port", port, "--ckpt_save_dir", bench.folder / "x")
+
+
+@row("an address that is not this machine's")
+def _(bench):
+    words = ["--distribute", "True", "--num_nodes", "2", "--master_addr", "192.0.2.1"]
+    return train(*words, "--ckpt_save_dir", bench.folder / "x")
+
+
+@row("a learning rate that blows the loss up")
+def _(bench):
+    return train("--lr", "1e30", "--warmup_epochs", "0", "--num_samples", "96", "--ckpt_save_dir", bench.folder / "x")
