@@ -97,6 +97,9 @@ _ROWS = [
                "leave out the last training batch if it is not full"),
         Option("eval_shuffle", _flag, False,
                "shuffle the validation images"),
+        Option("on_bad_image", Choice("raise", "skip"), "raise",
+               "what an unreadable image does: end the run, naming the file; or be left out, every image being decoded "
+               "once before the first run on it"),
     ),
     *_group(
         "Augmentation",

@@ -1,5 +1,6 @@
 """From image files to batches: `create_dataset`, `create_transforms`, `create_loader`."""
 
+from mindcv.data.check import checked, find_bad, leave_out
 from mindcv.data.dataset import ImageDataset, create_dataset, usable_workers
 from mindcv.data.datasets import default_val_split, is_encoded, open_source
 from mindcv.data.erasing import RandomErasing
@@ -18,13 +19,16 @@ __all__ = [
     "RandomErasing",
     "UnreadableImage",
     "as_viewed",
+    "checked",
     "create_dataset",
     "create_loader",
     "create_transforms",
     "default_val_split",
     "epoch_order",
+    "find_bad",
     "get_dataset_download_root",
     "is_encoded",
+    "leave_out",
     "open_source",
     "seed_pipeline",
     "unreadable",

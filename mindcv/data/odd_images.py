@@ -21,6 +21,11 @@ _JPEG_END = b"\xff\xd9"
 class UnreadableImage(ValueError):
     """A file that is no image, is broken, or is larger than Pillow's limit of 179 million pixels."""
 
+    @classmethod
+    def of(cls, path: str | os.PathLike, error: Exception) -> "UnreadableImage":
+        """What a decoder's error says about the file `path`, in one line."""
+        return cls(f"cannot read image {os.fspath(path)}: {_reason(error)}")
+
 
 def as_viewed(path: str | os.PathLike) -> np.ndarray:
     """The bytes (n,) uint8 of an encoded image that MindSpore decodes to what a viewer shows of the file.
@@ -38,14 +43,20 @@ def as_viewed(path: str | os.PathLike) -> np.ndarray:
             if not _is_plain(image, data):
                 data = _bmp(image)
     except Exception as error:  # Pillow's decoders raise whatever they run into
-        raise UnreadableImage(f"cannot read image {os.fspath(path)}: {_reason(error)}") from error
+        raise UnreadableImage.of(path, error) from error
     return np.frombuffer(data, np.uint8)
 
 
 def unreadable(error: Exception) -> str | None:
-    """What an `UnreadableImage` said, found in the error that MindSpore's pipeline raised, or None."""
-    said = re.search(r"UnreadableImage: (cannot read image .*)", str(error))
-    return said and said[1]
+    """What an `UnreadableImage` said, found in the error that MindSpore's pipeline raised, or None.
+
+    Damage behind a file's header is first met by MindSpore's decoder, which does not know the file's name.
+    """
+    if said := re.search(r"UnreadableImage: (cannot read image .*)", str(error)):
+        return said[1]
+    if "abnormal image" in str(error):
+        return "an image cannot be decoded: python -m mindcv.data check names it, --on_bad_image skip leaves it out"
+    return None
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:

@@ -22,10 +22,14 @@ _ORPHANED = 137  # the exit code of a worker whose launcher was killed
 
 @dataclass(frozen=True)
 class Group:
-    """`size` workers, of which this is number `rank`; one that is alone is 0 of 1."""
+    """`size` workers, of which this is number `rank`; one that is alone is 0 of 1.
+
+    `leads` says of one worker on each machine that it does what one is enough for.
+    """
 
     rank: int = 0
     size: int = 1
+    leads: bool = True
 
     @property
     def writes(self) -> bool:
@@ -69,7 +73,8 @@ def join(config: Config) -> Group:
     if not config.distribute or not _was_launched():
         return Group()
     communication.init()
-    group = Group(communication.get_rank(), communication.get_group_size())
+    rank = communication.get_rank()
+    group = Group(rank, communication.get_group_size(), leads=rank % config.num_devices == 0)
     ms.set_auto_parallel_context(
         parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=group.size
     )

@@ -1,55 +1,98 @@
 """Data loaders from a configuration."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import mindspore.dataset as ds
 
 from mindcv.config import Config
 from mindcv.data import (
     UnreadableImage,
+    checked,
     create_dataset,
     create_loader,
     create_transforms,
     default_val_split,
+    leave_out,
     unreadable,
 )
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.engine.checkpoints import Place
 from mindcv.engine.group import Group
+from mindcv.files import write_whole
+
+_log = logging.getLogger("mindcv")
+
+CHECK_LIMIT = 4 * 3600.0  # seconds that a process waits for the one that decodes every image
 
 
-def open_training(config: Config) -> Source:
-    """The images to train on.
+def open_training(config: Config, waits: bool = False) -> Source:
+    """The images to train on, without the unreadable ones where `on_bad_image` is skip.
+
+    Of several processes on one machine all but one pass `waits`: they wait for the one that checks the images.
 
     Raises:
-        ValueError, FileNotFoundError: the split is missing or has no images.
+        ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read.
+        TimeoutError: the process that checks the images took longer than `CHECK_LIMIT`.
     """
-    return open_source(config.dataset, config.data_dir, config.train_split, config.dataset_download)
+    return _readable(config, _training(config), waits)
 
 
-def open_validation(config: Config, class_names: list[str] | None = None) -> Source:
+def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
     """The images to validate on, labelled by `class_names`, or else by the training split's where it is there.
 
     Raises:
-        ValueError, FileNotFoundError: the split is missing, has no images, or has a class that is not in the list.
+        ValueError, FileNotFoundError, TimeoutError: as `open_training`, or it has a class that is not in the list.
     """
     if class_names is None:
         with suppress(ValueError, FileNotFoundError):
-            class_names = open_training(config).class_names
+            class_names = _training(config).class_names
     split = config.val_split or default_val_split(config.dataset)
-    return open_source(config.dataset, config.data_dir, split, config.dataset_download, class_names)
+    source = open_source(config.dataset, config.data_dir, split, config.dataset_download, class_names)
+    return _readable(config, source, waits)
+
+
+def list_left_out(folder: Path, *sources: Source | None) -> None:
+    """Write the unreadable images that `sources` leave out, one a line, to `bad_images.txt` in `folder`."""
+    lines = [line for source in sources for line in getattr(source, "left_out", ())]
+    if lines:
+        write_whole(folder / "bad_images.txt", "\n".join(lines) + "\n")
+    else:
+        (folder / "bad_images.txt").unlink(missing_ok=True)
+
+
+def _training(config: Config) -> Source:
+    return open_source(config.dataset, config.data_dir, config.train_split, config.dataset_download)
+
+
+def _readable(config: Config, source: Source, waits: bool) -> Source:
+    if config.on_bad_image == "raise":
+        return source
+    bad = checked(source, wait=CHECK_LIMIT if waits else None)
+    if bad:
+        _log.warning("%s of %s images cannot be read and are left out, such as %s",
+                     f"{len(bad):,}", f"{len(source):,}", bad[0].line)  # fmt: skip
+    return leave_out(source, bad)
 
 
 @contextmanager
 def unreadable_images_named() -> Iterator[None]:
-    """Turn MindSpore's many lines about an image that cannot be read into the one that names it."""
+    """Turn MindSpore's many lines about an image that cannot be read into the one that names it.
+
+    The copy of the image that MindSpore leaves in the working folder is taken away.
+    """
+    dropped = Path("abnormal_image.jpg")
+    not_ours = dropped.exists()
     try:
         yield
     except RuntimeError as error:
         if (line := unreadable(error)) is None:
             raise
+        if not not_ours:
+            dropped.unlink(missing_ok=True)
         raise UnreadableImage(line) from error
 
 

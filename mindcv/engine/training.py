@@ -17,6 +17,7 @@ from mindcv.engine.checkpoints import Keeper, Place
 from mindcv.engine.group import Group, join
 from mindcv.engine.pipelines import (
     class_count,
+    list_left_out,
     open_training,
     open_validation,
     training_loader,
@@ -53,8 +54,10 @@ def train(config: Config) -> None:
     device.set_up(config.device_target, config.mode)
     group = join(config)
     with group.first_alone() if config.dataset_download or config.pretrained else nullcontext():
-        training = open_training(config)
-        validation = open_validation(config, training.class_names) if config.val_while_train else None
+        training = open_training(config, waits=not group.leads)
+        validation = None
+        if config.val_while_train:
+            validation = open_validation(config, training.class_names, waits=not group.leads)
         num_classes = class_count(config, training)
         model = build_model(config, num_classes)
     steps = training_loader(config, training, num_classes, group, Place(1, 0)).get_dataset_size()
@@ -92,6 +95,7 @@ def train(config: Config) -> None:
             elif journal.exists():
                 journal.replace(folder / "metrics.previous.jsonl")
             config.save(folder / "config.yaml")
+            list_left_out(folder, training, validation)
         place = Place(*map(int, group.shared(place)))
         group.share(state.parameters().values())
         _draw_apart(model, group)

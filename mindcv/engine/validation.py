@@ -38,7 +38,7 @@ def validate(config: Config) -> dict[str, float]:
     group = join(config)
     class_names = class_names_in(config.ckpt_path) if config.ckpt_path else None
     with group.first_alone() if config.dataset_download or config.pretrained else nullcontext():
-        validation = open_validation(config, class_names)
+        validation = open_validation(config, class_names, waits=not group.leads)
         num_classes = class_count(config, validation)
         model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
     wish = StopWish()

@@ -1,8 +1,9 @@
 """Data sets by name.
 
 Each is a *source*: `class_names`, `splits`, `encoded` (whether an image comes as the bytes of its file or as
-pixels), `len(source)`, and `source[i]`, which is a uint8 array, (n,) if encoded, else (H, W, 3), and an int32
-label.
+pixels), `labels`, (N,) int32, `len(source)`, and `source[i]`, which is a uint8 array, (n,) if encoded, else (H,
+W, 3), and an int32 label. Encoded ones have `path(i)`, which names an image, and `fingerprint()`, bytes that
+change when their files do.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,14 @@ from mindcv.data.datasets.cifar import open_cifar10, open_cifar100
 from mindcv.data.datasets.digits import open_digits
 from mindcv.data.datasets.folder import FolderSource
 from mindcv.data.datasets.mnist import open_mnist
+from mindcv.data.datasets.subset import Subset
 from mindcv.download import get_dataset_download_root
 
 _FOLDERS = ("", "folder", "imagenet")
 _PUBLISHED = {"cifar10": open_cifar10, "cifar100": open_cifar100, "mnist": open_mnist}
 NAMES = (*_FOLDERS, *_PUBLISHED, "digits")
 
-Source = ArraySource | FolderSource
+Source = ArraySource | FolderSource | Subset
 
 
 def open_source(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,16 @@ class FolderSource:
         """Where image `i` is."""
         return self.folder / self.class_names[self.labels[i]] / os.fsdecode(self._files[i])
 
+    def fingerprint(self) -> bytes:
+        """Changes when an image is added, taken away, renamed or written again: names, sizes and times of all."""
+        folder, names = os.fsencode(self.folder.absolute()), [os.fsencode(name) for name in self.class_names]
+        facts = np.zeros((len(self), 2), np.int64)
+        for i in range(len(self)):
+            with suppress(OSError):
+                file = os.stat(b"%s/%s/%s" % (folder, names[self.labels[i]], self._files[i]))
+                facts[i] = file.st_size, file.st_mtime_ns
+        return b"".join([folder, *names, self._files.tobytes(), facts.tobytes()])
+
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """The bytes of image `i`, encoded, as (n,) uint8, and its label. Raises UnreadableImage."""
         return as_viewed(self.path(i)), self.labels[i]
@@ -69,7 +80,8 @@ def _folders(folder: Path) -> list[str]:
 
 def _images(folder: Path) -> list[bytes]:
     with os.scandir(os.fsencode(folder)) as entries:
-        names = (e.name for e in entries if not e.name.startswith(b".") and e.is_file())
+        # A link to nowhere is listed too: reading it tells what is wrong with it.
+        names = (e.name for e in entries if not e.name.startswith(b".") and not e.is_dir())
         return sorted(n for n in names if os.fsdecode(n).lower().endswith(EXTENSIONS))
 
 

@@ -1,0 +1,80 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindcv.config import Config
+from mindcv.data import UnreadableImage
+from mindcv.engine.pipelines import (
+    list_left_out,
+    open_training,
+    open_validation,
+    training_loader,
+    unreadable_images_named,
+)
+
+
+def epoch(loader):
+    return list(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Three classes of ten images to train on and to validate on, of which one each is no image."""
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        for split in ("train", "val"):
+            path = tmp_path / split / f"class{i % 3}" / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
+    for split in ("train", "val"):
+        (tmp_path / split / "class1/4.jpg").write_text("text")
+    return tmp_path
+
+
+@pytest.fixture
+def config(folder):
+    return Config(data_dir=str(folder), image_resize=16, batch_size=4, num_parallel_workers=2, on_bad_image="skip")
+
+
+def test_skip_leaves_out_what_cannot_be_read_and_lists_it(config, folder, caplog):
+    training, validation = open_training(config), open_validation(config)
+    assert len(training) == len(validation) == 29
+    loader = training_loader(config, training, 3)
+    assert len(epoch(loader)) == loader.get_dataset_size() == 7
+    assert caplog.text.count("1 of 30 images cannot be read and are left out, such as") == 2
+    list_left_out(folder / "out", training, None, validation)
+    lines = (folder / "out/bad_images.txt").read_text().splitlines()
+    assert [Path(line.split(": ")[0]).relative_to(folder).parts[0] for line in lines] == ["train", "val"]
+    list_left_out(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    assert os.listdir(folder / "out") == []
+
+
+def test_raise_names_the_file(config, folder):
+    config = config.replace(on_bad_image="raise")
+    loader = training_loader(config, open_training(config), 3)
+    with (
+        pytest.raises(UnreadableImage, match=r"^cannot read image .*/train/class1/4.jpg: .*$"),
+        unreadable_images_named(),
+    ):
+        epoch(loader)
+
+
+def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folder):
+    error = RuntimeError("libjpeg: Bogus table\nDump the abnormal image to [./abnormal_image.jpg]. You can check")
+    with (
+        pytest.raises(UnreadableImage, match=r"^an image cannot be decoded: .*check names it"),
+        unreadable_images_named(),
+    ):
+        Path("abnormal_image.jpg").write_bytes(b"")
+        raise error
+    assert os.listdir() == []
+    Path("abnormal_image.jpg").write_text("the user's own")
+    with pytest.raises(UnreadableImage), unreadable_images_named():
+        raise error
+    assert os.listdir() == ["abnormal_image.jpg"]
