@@ -48,6 +48,15 @@ def _averages_are_in_a_checkpoint(config):
         return "use_ema takes the moving averages of a checkpoint: pass --ckpt_path FILE as well"
 
 
+def _views_differ(config):
+    if config.aug_splits and config.auto_augment is None:
+        return f"aug_splits {config.aug_splits} shows views made by a policy: pass --auto_augment augmix-m3-w3 as well"
+    if config.aug_splits and (config.mixup or config.cutmix):
+        return f"aug_splits {config.aug_splits} compares views of one image: pass --mixup 0 --cutmix 0"
+    if config.aug_splits and config.loss != "CE":
+        return f"aug_splits {config.aug_splits} adds to cross-entropy: pass --loss CE, not {config.loss}"
+
+
 CHECKS = (
     _top_k_needs_scores,
     _decay_goes_down,
@@ -56,4 +65,5 @@ CHECKS = (
     _restarts_need_a_launcher,
     _scaled_rate_has_a_base,
     _averages_are_in_a_checkpoint,
+    _views_differ,
 )

@@ -8,9 +8,7 @@ from mindcv.config.values import Config, ConfigError
 
 _WORKING = {
     "train": {
-        "auto_augment": (None,),
         "aug_repeats": (0, 1),
-        "aug_splits": (0,),
         "ema": (False,),
         "amp_level": ("O0",),
         "val_amp_level": ("O0",),

@@ -119,11 +119,13 @@ _ROWS = [
         Option("interpolation", Choice("nearest", "bilinear", "bicubic"), "bilinear",
                "how images are resized"),
         Option("auto_augment", Maybe(Text("POLICY")), None,
-               "augmentation policy, such as autoaug-mstd0.5 or randaug-m9-mstd0.5-inc1", ("aa",)),
+               "augmentation policy in place of color_jitter (3a has both): autoaug-mstd0.5, autoaugr, v0, 3a, "
+               "randaug-m9-mstd0.5-inc1, trivialaugwide, augmix-m3-w3", ("aa",)),
         Option("aug_repeats", Integer(at_least=0), 0,
                "copies of each image in a batch; 0 or 1: off"),
         Option("aug_splits", Choice(0, 2, 3), 0,
-               "views of each image for the consistency loss; 0: off"),
+               "views of each image, the first without auto_augment, for cross-entropy with the Jensen-Shannon "
+               "divergence between them; 0: off"),
         Option("re_prob", _share, 0.0,
                "probability of erasing a random rectangle", ("reprob",)),
         Option("re_scale", Many(_share, (2,), ordered=True), (0.02, 0.33),

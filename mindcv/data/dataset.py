@@ -1,5 +1,6 @@
 """`create_dataset`: a source of images as the head of a MindSpore pipeline."""
 
+import copy
 import functools
 import logging
 import os
@@ -17,6 +18,8 @@ logger = logging.getLogger("mindcv")
 class ImageDataset(ds.GeneratorDataset):
     """Columns "image", (n,) uint8 file bytes or (H, W, 3) uint8 pixels, and "label", int32, read by threads.
 
+    A `placed` sampler adds "place", (2,) int64: the epoch, and the position in this shard's part of it.
+
     Attributes:
         source: where the images come from, with `class_names`, `splits` and `encoded`.
         sampler: which image is shown when; the pipeline's random numbers follow from its `seed` too.
@@ -24,8 +27,8 @@ class ImageDataset(ds.GeneratorDataset):
 
     def __init__(self, source: Source, sampler: EpochSampler, num_parallel_workers: int):
         super().__init__(
-            source,
-            ["image", "label"],
+            Placed(source, sampler) if sampler.placed else source,
+            ["image", "label", "place"] if sampler.placed else ["image", "label"],
             sampler=sampler,
             num_parallel_workers=num_parallel_workers,
             python_multiprocessing=False,
@@ -36,6 +39,12 @@ class ImageDataset(ds.GeneratorDataset):
         """The epoch, from 0, that the next pass shows."""
         return self.sampler.clock.now
 
+    def placed(self) -> "ImageDataset":
+        """The same data set, counting epochs together with this one, with the column "place"."""
+        sampler = copy.copy(self.sampler)
+        sampler.placed = True
+        return ImageDataset(self.source, sampler, self.num_parallel_workers)
+
     def pre_parse(self, getter_mode: bool) -> None:
         """MindSpore's hook before it builds a pipeline; a getter builds one only to look at its shapes."""
         super().pre_parse(getter_mode)
@@ -43,8 +52,8 @@ class ImageDataset(ds.GeneratorDataset):
         seed_pipeline(self.sampler.seed, self.epoch, self.sampler.shard_id)
 
 
-class Padded:
-    """A source with one entry past its end: image 0 with label -1, which metrics leave out."""
+class _Around:
+    """A source that hands on all attributes of the one it is made from."""
 
     def __init__(self, source: Source):
         self._source = source
@@ -54,11 +63,30 @@ class Padded:
             raise AttributeError(name)
         return getattr(self._source, name)
 
+
+class Padded(_Around):
+    """A source with one entry past its end: image 0 with label -1, which metrics leave out."""
+
     def __len__(self) -> int:
         return len(self._source) + 1
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         return (self._source[0][0], np.int32(-1)) if i == len(self._source) else self._source[i]
+
+
+class Placed(_Around):
+    """A source that is asked by a `placed` sampler's numbers, and hands on what they say beside image and label."""
+
+    def __init__(self, source: Source, sampler: EpochSampler):
+        super().__init__(source)
+        self._where = sampler.where
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.int32, np.ndarray]:
+        epoch, position, image = self._where(number)
+        return *self._source[image], np.array([epoch, position])
 
 
 def create_dataset(

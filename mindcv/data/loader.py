@@ -1,11 +1,15 @@
 """`create_loader`: batches of images ready for a model."""
 
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 
 import mindspore.dataset as ds
 import numpy as np
 
+from mindcv.data.auto_augment import Views
 from mindcv.data.dataset import ImageDataset, usable_workers
+from mindcv.data.erasing import RandomErasing
 from mindcv.data.mixup import Mixup
 from mindcv.data.sampler import stream
 from mindcv.data.transforms import create_transforms
@@ -20,11 +24,11 @@ def create_loader(
     cutmix: float = 0.0,
     cutmix_prob: float = 0.0,
     num_classes: int = 1000,
-    transform: Callable | list | None = None,
+    transform: Callable | list | tuple | None = None,
     target_transform: Callable | list | None = None,
     num_parallel_workers: int | None = None,
     python_multiprocessing: bool = False,
-    separate: bool = False,
+    separate: bool | int = False,
 ) -> ds.Dataset:
     """Batches of a data set with columns "image" and "label".
 
@@ -36,22 +40,23 @@ def create_loader(
         mixup, cutmix: α of each, 0 for none; both on: either with probability 1/2. See `Mixup`.
         cutmix_prob: probability that a batch is mixed at all, by either.
         num_classes: width of the soft labels that mixing gives.
-        transform: operations on "image"; those of `create_transforms` by default. What is marked `batchwise`,
-            at the list's end, is applied to whole batches.
+        transform: operations on "image"; those of `create_transforms` by default. What is marked `per_image`
+            (policies) draws from numbers of that image's own; what is marked `batchwise`, at the list's end, is
+            applied to whole batches.
         target_transform: operations on "label".
         num_parallel_workers: threads for `transform`; see `usable_workers`. Random numbers differ with it.
         python_multiprocessing: put the Python work on whole batches into a process of its own.
-        separate: augmentation splits; not there yet, must be False.
+        separate: show that many views of each image (True: 3), the first without the policy and without
+            erasing, for the consistency loss; `transform` comes from `create_transforms(separate=True)`.
 
     Returns:
         A data set of image (B, 3, H, W) float32 and label (B,) int32, or (B, num_classes) float32 when
-        mixing. Labels are not smoothed; that is the loss's part.
+        mixing. Labels are not smoothed; that is the loss's part. With `separate` views, B is `batch_size` times
+        their number: first all clean images, then all their second views, and so on.
 
     Raises:
         ValueError: too few images for one batch, or arguments that do not go together.
     """
-    if separate:
-        raise ValueError("separate: augmentation splits are not there yet; pass separate=False")
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
     size = dataset.get_dataset_size()
@@ -59,25 +64,41 @@ def create_loader(
         raise ValueError(f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it")
     mix = _mixing(mixup, cutmix, cutmix_prob, num_classes, is_training)
     head = _head(dataset)
+    views = 3 if separate is True else int(separate) or 1
+    if views > 1 and mix:
+        raise ValueError("separate views and mixup or cutmix do not go together: mixed images have no clean view")
     if transform is None:
         if not isinstance(head, ImageDataset):
             raise ValueError("a data set that is not create_dataset's needs a transform, from create_transforms")
-        transform = create_transforms("folder" if head.source.encoded else "digits", is_training=is_training)
+        name = "folder" if head.source.encoded else "digits"
+        transform = create_transforms(name, is_training=is_training, separate=views > 1)
+    if views > 1:
+        transform = _with_views(transform, views)
     operations = transform if isinstance(transform, list) else [transform]
     batchwise = [operation for operation in operations if getattr(operation, "batchwise", False)]
     single = operations[: len(operations) - len(batchwise)]
     if any(getattr(operation, "batchwise", False) for operation in single):
         raise ValueError("Normalize and RandomErasing go last in transform: they work on whole batches")
     workers = usable_workers(num_parallel_workers)
-    if single:
-        dataset = dataset.map(single, "image", num_parallel_workers=workers)
+    own_draws = [getattr(operation, "per_image", False) for operation in single]
+    if any(own_draws) and dataset is head and isinstance(head, ImageDataset):
+        dataset = head = head.placed()
+    for draws, group in groupby(zip(own_draws, single, strict=True), key=itemgetter(0)):
+        group = [operation for _, operation in group]
+        if draws and "place" in dataset.get_col_names():
+            own = [_Own(group, head.sampler.seed, head.sampler.shard_id)]
+            dataset = dataset.map(own, ["image", "place"], num_parallel_workers=workers)
+        else:
+            dataset = dataset.map(group, "image", num_parallel_workers=workers)
+    if any(own_draws):
+        dataset = dataset.project(["image", "label"])
     if target_transform is not None:
         dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)
     return dataset.batch(
         batch_size,
         drop_remainder,
         num_parallel_workers=1,
-        per_batch_map=_Finish(batchwise, mix, head),
+        per_batch_map=_Finish(batchwise, mix, head, views),
         input_columns=["image", "label"],
         python_multiprocessing=python_multiprocessing,
     )
@@ -99,11 +120,34 @@ def _head(dataset: ds.Dataset) -> ds.Dataset:
     return dataset
 
 
+def _with_views(transform: tuple[list, list, list], views: int) -> list:
+    if not isinstance(transform, tuple) or len(transform) != 3:
+        raise ValueError("separate views need the three lists of create_transforms(separate=True)")
+    first, policies, last = transform
+    if len(policies) != 1:
+        raise ValueError("separate views need a policy that makes them differ, such as auto_augment augmix-m3-w3")
+    return [*first, Views(policies[0], views), *last]
+
+
+class _Own:
+    """Operations on single images, with random numbers that follow from seed, epoch, shard and position."""
+
+    def __init__(self, operations: list, seed: int, shard_id: int):
+        self.operations, self.seed, self.shard_id = operations, seed, shard_id
+
+    def __call__(self, image: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        epoch, position = place.tolist()
+        rng = stream(self.seed, epoch, self.shard_id, position, 0)
+        for operation in self.operations:
+            image = operation(image, rng)
+        return image, place
+
+
 class _Finish:
     """What is done to whole batches, with random numbers that follow from seed, epoch, shard and batch."""
 
-    def __init__(self, operations: list, mix: Mixup | None, head: ds.Dataset):
-        self.operations, self.mix = operations, mix
+    def __init__(self, operations: list, mix: Mixup | None, head: ds.Dataset, views: int):
+        self.operations, self.mix, self.views = operations, mix, views
         if isinstance(head, ImageDataset):
             self.seed, self.shard_id, self.clock = (
                 head.sampler.seed,
@@ -116,7 +160,13 @@ class _Finish:
     def __call__(self, images: list[np.ndarray], labels: list[np.ndarray], info: ds.BatchInfo):
         epoch = info.get_epoch_num() + (self.clock.began if self.clock else 0)
         rng = stream(self.seed, epoch, self.shard_id, info.get_batch_num())
+        if self.views > 1:
+            images, labels = [view for views in zip(*images, strict=True) for view in views], [*labels] * self.views
+        clean = len(labels) // self.views if self.views > 1 else 0
         for operation in self.operations:
-            images = operation(images, rng)
+            if isinstance(operation, RandomErasing):
+                operation(images[clean:], rng)
+            else:
+                images = operation(images, rng)
         images, labels = np.asarray(images), np.stack(labels)
         return self.mix(images, labels, rng) if self.mix else (images, labels)

@@ -45,14 +45,19 @@ class EpochSampler(ds.Sampler):
 
     MindSpore copies its pipeline, sampler and all, for every iterator; the copies count on in one `clock`, so
     that a second iterator over the same data set goes on where the first one ended.
+
+    A `placed` sampler says with each index where in the run it stands; `where` reads it.
     """
+
+    placed = False
 
     def __init__(self, size: int, epoch: int = 0, seed: int = 0, shard_id: int = 0, **order):
         self.size, self.seed, self.shard_id = size, seed, shard_id
         self.order = {"seed": seed, "shard_id": shard_id, **order}
         self.clock = _Clock(epoch)
         self.peeking = self.running = False
-        super().__init__(num_samples=len(epoch_order(size, **self.order)))
+        self.length = len(epoch_order(size, **self.order))
+        super().__init__(num_samples=self.length)
 
     def __iter__(self):
         epoch = self.clock.now
@@ -60,7 +65,15 @@ class EpochSampler(ds.Sampler):
             if not self.running:
                 self.running, self.clock.began = True, epoch
             self.clock.now += 1
-        return iter(epoch_order(self.size, epoch, **self.order).tolist())
+        order = epoch_order(self.size, epoch, **self.order)
+        if self.placed:
+            order = (epoch * self.length + np.arange(self.length)) * (self.size + 1) + order
+        return iter(order.tolist())
+
+    def where(self, number: int) -> tuple[int, int, int]:
+        """Epoch, position in this shard's part of it, and image, of what a `placed` sampler hands on."""
+        place, image = divmod(int(number), self.size + 1)
+        return *divmod(place, self.length), image
 
 
 class _Clock:
@@ -74,7 +87,10 @@ class _Clock:
 
 
 def stream(seed: int, *place: int) -> np.random.Generator:
-    """The random numbers that belong to one place in a run: (epoch, shard), or (epoch, shard, batch)."""
+    """The random numbers that belong to one place in a run.
+
+    Places are (epoch, shard), (epoch, shard, batch) and, of a single image, (epoch, shard, position, 0).
+    """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 from mindspore.dataset import vision
 
+from mindcv.data.auto_augment import create_policy
 from mindcv.data.datasets import is_encoded
 from mindcv.data.erasing import RandomErasing
 from mindcv.data.normalize import Normalize
@@ -45,17 +46,18 @@ def create_transforms(
     auto_augment: str | None = None,
     separate: bool = False,
     **kwargs,
-) -> list:
+) -> list | tuple[list, list, list]:
     """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32.
 
-    Training: a random part of the image, resized; flips; colour jitter; normalised; random erasing.
+    Training: a random part of the image, resized; flips; colour jitter or a policy; normalised; random erasing.
     Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
     normalised. One set of options serves both, each mode taking what concerns it.
 
     Args:
         dataset_name: tells whether images come as files to be decoded (folders) or as pixels.
         image_resize: input size in pixels, of a square or as (height, width).
-        auto_augment, separate: augmentation policies and splits; not there yet, must be None and False.
+        auto_augment: an augmentation policy in place of the colour jitter (`3a` has both); see `create_policy`.
+        separate: hand on three lists, before, of and after the policy, for `create_loader(separate=…)`.
         scale: range of the part's area, as a share of the image's.
         ratio: range of the part's width / height.
         hflip, vflip: probability of mirroring left-right, top-bottom.
@@ -67,7 +69,7 @@ def create_transforms(
         crop_pct: input size divided by the size resized to, in evaluation.
 
     Raises:
-        ValueError: a value out of range, or something that is not there yet.
+        ValueError: a value out of range.
         TypeError: an unknown option.
     """
     for name in kwargs:
@@ -77,28 +79,26 @@ def create_transforms(
                 f"create_transforms: unknown option {name!r}"
                 + (f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(OPTIONS)}")
             )
-    if auto_augment is not None:
-        raise ValueError(f"auto_augment {auto_augment!r}: policies are not there yet; pass auto_augment none")
-    if separate:
-        raise ValueError("separate: augmentation splits are not there yet; pass separate=False")
     option = {**OPTIONS, **kwargs}
     if option["interpolation"] not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {option['interpolation']!r}")
+    interpolation = INTERPOLATIONS[option["interpolation"]]
     height, width = (image_resize, image_resize) if np.isscalar(image_resize) else image_resize
-    views = _training_view if is_training else _evaluation_view
-    operations = [
-        *views(
-            is_encoded(dataset_name),
-            (int(height), int(width)),
-            INTERPOLATIONS[option["interpolation"]],
-            option,
-        ),
-        Normalize(option["mean"], option["std"]),
-    ]
+    size, encoded = (int(height), int(width)), is_encoded(dataset_name)
+    policy, jitter = [], _jitter_ranges(option["color_jitter"])
+    if not is_training:
+        view = _evaluation_view(encoded, size, interpolation, option)
+    else:
+        view = _training_view(encoded, size, interpolation, option)
+        if auto_augment is not None:
+            policy.append(create_policy(auto_augment, option["mean"], interpolation, jitter))
+        elif any(low != high for low, high in jitter):
+            view.append(vision.RandomColorAdjust(*jitter))
+    finish = [Normalize(option["mean"], option["std"])]
     if is_training and option["re_prob"]:
         erasing = {name: option[f"re_{name}"] for name in ("prob", "scale", "ratio", "value", "max_attempts")}
-        operations.append(RandomErasing(**erasing))
-    return operations
+        finish.append(RandomErasing(**erasing))
+    return (view, policy, finish) if separate else [*view, *policy, *finish]
 
 
 def _training_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
@@ -106,8 +106,6 @@ def _training_view(encoded: bool, size: tuple[int, int], interpolation: vision.I
     operations = [crop(size, tuple(option["scale"]), tuple(option["ratio"]), interpolation)]
     if option["hflip"] or option["vflip"]:
         operations.append(_flips(option["hflip"], option["vflip"]))
-    if option["color_jitter"] and np.any(option["color_jitter"]):
-        operations.append(_color_jitter(option["color_jitter"]))
     return operations
 
 
@@ -124,16 +122,16 @@ def _flips(hflip: float, vflip: float) -> vision.RandomSelectSubpolicy:
     return vision.RandomSelectSubpolicy([flips + idle])
 
 
-def _color_jitter(strength: float | Sequence[float]) -> vision.RandomColorAdjust:
-    strengths = [strength] * 3 if np.isscalar(strength) else list(strength)
+def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float, float]]:
+    """Of the factors of brightness, contrast and saturation, and of the turn of hue."""
+    strengths = [strength or 0] * 3 if strength is None or np.isscalar(strength) else list(strength)
     if not 3 <= len(strengths) <= 4:
         raise ValueError(
             "color_jitter must be one number, or one each for brightness, contrast, saturation (and hue), "
             f"got {strength}"
         )
     *factors, hue = strengths if len(strengths) == 4 else [*strengths, 0]
-    ranges = [(max(0.0, 1 - factor), 1 + factor) for factor in factors]
-    return vision.RandomColorAdjust(*ranges, hue=(-hue, hue))
+    return [*((max(0.0, 1.0 - factor), 1.0 + factor) for factor in factors), (-float(hue), float(hue))]
 
 
 def _evaluation_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:

@@ -7,6 +7,7 @@ import mindspore as ms
 from mindspore import nn
 
 from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, model_arguments
+from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
@@ -64,6 +65,13 @@ def build_schedule(config: Config, updates_per_epoch: int, peak: float) -> list[
         lr_epoch_stair=config.lr_epoch_stair,
     )
     return rates[: updates_per_epoch * config.epoch_size]
+
+
+def build_loss(config: Config) -> nn.Cell:
+    """The loss to train with; where there are views of each image (`aug_splits`), the one that compares them."""
+    if config.aug_splits:
+        return JSDCrossEntropy(config.aug_splits, smoothing=config.label_smoothing, reduction=config.reduction)
+    return create_loss(config.loss, None, config.reduction, config.label_smoothing, config.aux_factor)
 
 
 def build_optimizer(config: Config, model: nn.Cell, rates: list[float]) -> nn.Optimizer:

@@ -138,6 +138,7 @@ def training_loader(config: Config, source: Source, num_classes: int, group: Gro
         num_classes=num_classes,
         transform=_transforms(config, is_training=True),
         num_parallel_workers=config.num_parallel_workers,
+        separate=config.aug_splits,
     )
     return loader.skip(place.step) if place.step else loader
 
@@ -161,11 +162,12 @@ def validation_loader(config: Config, source: Source, group: Group) -> ds.Datase
     )
 
 
-def _transforms(config: Config, is_training: bool) -> list:
+def _transforms(config: Config, is_training: bool) -> list | tuple:
     return create_transforms(
         config.dataset,
         config.image_resize,
         is_training,
         config.auto_augment,
+        separate=is_training and config.aug_splits > 0,
         **{name: getattr(config, name) for name in TRANSFORM_OPTIONS},
     )

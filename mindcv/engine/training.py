@@ -11,7 +11,7 @@ from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.data import usable_workers
 from mindcv.data.datasets import Source
-from mindcv.engine.build import build_model, build_optimizer, build_schedule, peak_rate
+from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import Keeper, Place
 from mindcv.engine.group import Group, join
@@ -28,7 +28,6 @@ from mindcv.engine.resume import RunState, resume
 from mindcv.engine.step import TrainStep
 from mindcv.engine.validation import Evaluator
 from mindcv.launch import claim
-from mindcv.loss import create_loss
 from mindcv.stopping import StopWish
 
 _log = logging.getLogger("mindcv")
@@ -74,7 +73,7 @@ def train(config: Config) -> None:
     rates = build_schedule(config, updates, peak)
     step = TrainStep(
         model,
-        create_loss(config.loss, None, config.reduction, config.label_smoothing, config.aux_factor),
+        build_loss(config),
         build_optimizer(config, model, rates),
         loss_scale=config.loss_scale,
         accumulation=config.gradient_accumulation_steps,

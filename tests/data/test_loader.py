@@ -153,6 +153,73 @@ def test_other_peoples_data_sets():
     np.testing.assert_allclose(image, images[:5].transpose(0, 3, 1, 2))
 
 
+def policy_batches(workers=2, text="randaug-m9-mstd0.5-inc1", batch_size=8, passes=1, name="digits", **where):
+    plain = {"scale": (1, 1), "ratio": (1, 1), "hflip": 0, "mean": [0] * 3, "std": [1] * 3}
+    dataset = create_dataset(name, num_parallel_workers=workers, **{"num_samples": 40, "seed": 3, **where})
+    transform = create_transforms("digits", 16, True, text, **plain)
+    loader = create_loader(dataset, batch_size, True, True, transform=transform, num_parallel_workers=workers)
+    assert loader.get_col_names() == ["image", "label"]
+    iterator = loader.create_tuple_iterator(num_epochs=passes, output_numpy=True)
+    return [list(iterator) for _ in range(passes)]
+
+
+@pytest.mark.parametrize("text", ["randaug-m9-mstd0.5-inc1", "augmix-m3-w3"])
+def test_a_policy_follows_from_seed_and_epoch_on_any_number_of_workers(text):
+    passes = policy_batches(text=text, passes=2)
+    assert not same(*passes)
+    for number, batches in enumerate(passes):
+        for workers in (1, 2):
+            assert same(batches, policy_batches(workers, text, epoch=number)[0])
+    assert not same(passes[0], policy_batches(text=text, seed=4)[0])
+
+
+def test_a_policy_draws_for_every_image_anew():
+    """Over epochs, positions and shards, with the same image everywhere."""
+
+    class One:
+        encoded, class_names, splits, labels = False, ["a"], [], np.zeros(64, np.int32)
+
+        def __len__(self):
+            return 64
+
+        def __getitem__(self, i):
+            return np.arange(768, dtype=np.uint8).reshape(16, 16, 3), np.int32(0)
+
+    def images(shard, epoch):
+        where = {"num_samples": None, "num_shards": 2, "shard_id": shard, "epoch": epoch}
+        ((batch, _),) = policy_batches(text="randaug-m9-mstd0.5-p1-n3", batch_size=32, name=One(), **where)[0]
+        return [image.tobytes() for image in batch]
+
+    together = [image for shard in (0, 1) for epoch in (0, 1) for image in images(shard, epoch)]
+    assert len(together) == 128 and len(set(together)) > 115
+
+
+def test_other_peoples_data_sets_may_have_a_policy():
+    images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
+    dataset = ds.NumpySlicesDataset((images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False)
+    loader = create_loader(dataset, 10, transform=create_transforms("digits", 8, True, "trivialaugwide"))
+    first, second = epoch(loader)[0], epoch(loader)[0]
+    assert not np.array_equal(first[0], second[0]) and np.array_equal(first[1], np.arange(10))
+
+
+@pytest.mark.parametrize("separate, views", [(True, 3), (2, 2)])
+def test_separate_views(separate, views):
+    plain = {"scale": (1, 1), "ratio": (1, 1), "hflip": 0, "mean": [0] * 3, "std": [1] * 3}
+    transform = create_transforms("digits", 8, True, "augmix-m9-w3", separate=True, re_prob=1.0, re_value=7, **plain)
+    dataset = create_dataset("digits", num_samples=20, shuffle=False)
+    loader = create_loader(dataset, 10, True, True, transform=transform, separate=separate)
+    source = dataset.source
+    for number, (images, labels) in enumerate(epoch(loader)):
+        assert images.shape == (10 * views, 3, 8, 8) and images.dtype == np.float32
+        np.testing.assert_array_equal(labels, np.tile(source.labels[10 * number : 10 * number + 10], views))
+        clean = [source[10 * number + i][0].transpose(2, 0, 1) for i in range(10)]
+        np.testing.assert_array_equal(images[:10], clean)  # neither augmented nor erased
+        for view in range(1, views):
+            others = images[10 * view : 10 * view + 10]
+            assert ((others == 7).any(axis=(1, 2, 3))).all()
+            assert not any(np.array_equal(a, b) for a, b in zip(images[:10], others, strict=True))
+
+
 def test_python_multiprocessing():
     dataset = create_dataset("digits", split="val", num_samples=8, seed=1)
     build = {"transform": create_transforms("digits", 8, True, re_prob=1.0), "num_parallel_workers": 1}
@@ -169,7 +236,12 @@ def test_python_multiprocessing():
             "no full batch: 24 images for this device and a batch_size of 25",
         ),
         ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
-        ({"batch_size": 4, "separate": True}, "separate"),
+        ({"batch_size": 4, "separate": True, "transform": []}, "need the three lists of create_transforms"),
+        ({"batch_size": 4, "separate": True, "is_training": True}, "need a policy that makes them differ"),
+        (
+            {"batch_size": 4, "separate": True, "is_training": True, "mixup": 0.2, "cutmix_prob": 1.0},
+            "views and mixup or cutmix do not go together",
+        ),
         ({"batch_size": 4, "mixup": 0.2, "cutmix_prob": 1.0}, "for training"),
         ({"batch_size": 4, "mixup": 0.2, "is_training": True}, "would never act"),
         ({"batch_size": 4, "transform": create_transforms("", 8)[::-1]}, "go last"),
