@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from mindcv.config import ConfigError, parse, refuse_not_yet
-from mindcv.launch import LAUNCHED_IN, is_due, launch
+from mindcv.launch import LAUNCHED, end_with_parent, is_due, launch
 from mindcv.stopping import hear_signals
 
 FAILURE = 1
@@ -30,7 +30,9 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
     """
     config = parse(argv, prog=f"{name}.py", description=description)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    if not config.debug and (LAUNCHED_IN in os.environ or _LOG_LEVEL not in os.environ):
+    if LAUNCHED in os.environ:
+        end_with_parent()
+    if not config.debug and (LAUNCHED in os.environ or _LOG_LEVEL not in os.environ):
         os.environ[_LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
     try:
         refuse_not_yet(config, name)

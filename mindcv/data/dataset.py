@@ -139,7 +139,7 @@ def create_dataset(
         raise ValueError(f"pad_to must be 1 or more, got {pad_to}")
     source = open_source(name, root, split, download, class_names) if isinstance(name, str) else name
     if num_samples is not None and not 0 < num_samples <= len(source):
-        raise ValueError(f"num_samples must be 1 to {len(source)}, the images in {name} {split}, got {num_samples}")
+        raise ValueError(f"num_samples is {num_samples}; it can be 1 to {len(source)}, the images there are")
     sampler = EpochSampler(
         len(source),
         epoch,

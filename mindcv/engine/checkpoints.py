@@ -25,6 +25,9 @@ class Place(NamedTuple):
     step: int
 
 
+BEGINNING = Place(1, 0)
+
+
 def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
     """What a checkpoint holds: the model's parameters, its grid of patches, and the names of its classes."""
     parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}

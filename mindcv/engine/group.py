@@ -1,23 +1,16 @@
 """The workers that train together, seen from one of them."""
 
-import fcntl
 import logging
 import os
-import threading
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, communication, ops
 
 from mindcv.config import Config
-from mindcv.launch import LAUNCHED_IN
-
-_ORPHANED = 137  # the exit code of a worker whose launcher was killed
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,9 @@ class Group:
             self.wait()
 
 
+ALONE = Group()
+
+
 def join(config: Config) -> Group:
     """Be one of the workers that a launcher made (this package's, `msrun` or `mpirun`), or alone.
 
@@ -71,7 +67,7 @@ def join(config: Config) -> Group:
         RuntimeError: the others did not come in time; MindSpore says how long it waited.
     """
     if not config.distribute or not _was_launched():
-        return Group()
+        return ALONE
     communication.init()
     rank = communication.get_rank()
     group = Group(rank, communication.get_group_size(), leads=rank % config.num_devices == 0)
@@ -80,20 +76,8 @@ def join(config: Config) -> Group:
     )
     if not group.writes:
         logging.getLogger("mindcv").setLevel(logging.WARNING)
-    if held := os.environ.get(LAUNCHED_IN):
-        threading.Thread(target=_end_with, args=(Path(held),), daemon=True).start()
     return group
 
 
 def _was_launched() -> bool:
     return any(name in os.environ for name in ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE"))
-
-
-def _end_with(held: Path) -> None:
-    """End this process when the launcher, which holds the file, is no more: nobody would end it otherwise."""
-    with held.open() as file:
-        while True:
-            with suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                os._exit(_ORPHANED)
-            time.sleep(1)

@@ -20,8 +20,8 @@ from mindcv.data import (
 )
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
-from mindcv.engine.checkpoints import Place
-from mindcv.engine.group import Group
+from mindcv.engine.checkpoints import BEGINNING, Place
+from mindcv.engine.group import ALONE, Group
 from mindcv.files import write_whole
 
 _log = logging.getLogger("mindcv")
@@ -111,7 +111,9 @@ def class_count(config: Config, source: Source) -> int:
     return config.num_classes or found
 
 
-def training_loader(config: Config, source: Source, num_classes: int, group: Group, place: Place) -> ds.Dataset:
+def training_loader(
+    config: Config, source: Source, num_classes: int, group: Group = ALONE, place: Place = BEGINNING
+) -> ds.Dataset:
     """This worker's share of augmented batches, from `place` on; each pass is an epoch of its own order and draws.
 
     The steps of an epoch that are made already are loaded and left out: what the others draw depends on them.
@@ -143,7 +145,7 @@ def training_loader(config: Config, source: Source, num_classes: int, group: Gro
     return loader.skip(place.step) if place.step else loader
 
 
-def validation_loader(config: Config, source: Source, group: Group) -> ds.Dataset:
+def validation_loader(config: Config, source: Source, group: Group = ALONE) -> ds.Dataset:
     """This worker's share of equal batches that together hold every image once; what fills up has the label -1."""
     dataset = create_dataset(
         source,

@@ -13,7 +13,7 @@ from mindcv.data import usable_workers
 from mindcv.data.datasets import Source
 from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
-from mindcv.engine.checkpoints import Keeper, Place
+from mindcv.engine.checkpoints import BEGINNING, Keeper, Place
 from mindcv.engine.group import Group, join
 from mindcv.engine.pipelines import (
     class_count,
@@ -59,7 +59,7 @@ def train(config: Config) -> None:
             validation = open_validation(config, training.class_names, waits=not group.leads)
         num_classes = class_count(config, training)
         model = build_model(config, num_classes)
-    steps = training_loader(config, training, num_classes, group, Place(1, 0)).get_dataset_size()
+    steps = training_loader(config, training, num_classes, group).get_dataset_size()
     updates = steps // config.gradient_accumulation_steps
     if not updates:
         raise ConfigError(
@@ -85,8 +85,8 @@ def train(config: Config) -> None:
 
     folder = Path(config.ckpt_save_dir)
     journal = folder / "metrics.jsonl"
-    keeper, place = None, Place(1, 0)
-    with claim(folder / ".lock", patience=10) if group.writes else nullcontext():
+    keeper, place = None, BEGINNING
+    with claim(folder / ".lock", patience=5) if group.writes else nullcontext():
         if group.writes:
             keeper = Keeper(folder, config.model, config.ckpt_save_policy, config.keep_checkpoint_max)
             if config.resume or config.resume_opt:

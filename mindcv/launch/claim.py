@@ -25,8 +25,11 @@ def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
         Claimed: another process has it; the message names it.
         OSError: the file cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+", encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OSError(f"cannot write to {path.parent}: {error.strerror}: choose another folder") from error
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -20,8 +20,9 @@ import psutil
 
 from mindcv.config import Config, ConfigError
 from mindcv.launch.claim import claim
+from mindcv.launch.lineage import end_with_parent
 
-LAUNCHED_IN = "MINDCV_LAUNCHED_IN"  # the workers' logs; its file `.lock` is held as long as the launcher lives
+LAUNCHED = "MINDCV_LAUNCHED"  # set for workers that this package's launcher made
 BARS = "MINDCV_BARS"  # set where a terminal shows what the first worker writes to its log
 
 _OTHERS = ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE")  # msrun, mpirun, a rank table
@@ -61,12 +62,11 @@ def launch(config: Config, script: str, argv: list[str]) -> int:
     """
     port = _port(config)
     folder = Path(config.ckpt_save_dir) / "logs" if script == "train" else Path(tempfile.mkdtemp(prefix="mindcv-"))
-    held = claim(folder / f".lock-{config.node_rank}")
-    with held, _signals_kept() as signals:
+    with claim(folder / f".lock-{config.node_rank}"), _signals_kept() as signals:
         words = list(argv)
         for attempt in range(config.max_restarts + 1):
             logs = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{attempt}"
-            code = _Workers(config, script, words, port, logs, Path(held.name)).run(signals)
+            code = _Workers(config, script, words, port, logs).run(signals)
             if code in (0, 2, 3) or signals or script != "train" or attempt == config.max_restarts:
                 break
             if any(Path(config.ckpt_save_dir).glob(f"{config.model}-*_*.ckpt")):
@@ -81,7 +81,7 @@ def launch(config: Config, script: str, argv: list[str]) -> int:
 class _Workers:
     """One start of `msrun` and the workers that it makes here."""
 
-    def __init__(self, config: Config, script: str, argv: list[str], port: int, logs: Path, held: Path):
+    def __init__(self, config: Config, script: str, argv: list[str], port: int, logs: Path):
         logs.mkdir(parents=True)
         self.script, self.logs = script, logs
         self.shown = 0
@@ -98,7 +98,7 @@ class _Workers:
         ]  # fmt: skip
         environment = {
             **os.environ,
-            LAUNCHED_IN: str(held),
+            LAUNCHED: "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "PYTHONUNBUFFERED": "1",
             "GLOG_v": "3",  # msrun tells of a worker's death at this level
@@ -108,8 +108,9 @@ class _Workers:
         with (logs / "msrun.log").open("w") as log:
             # A session of its own: Ctrl-C comes here alone, and msrun would kill its workers on it.
             self.msrun = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
+                preexec_fn=end_with_parent,
+            )  # fmt: skip
 
     def run(self, signals: list[int]) -> int:
         """Watch over the workers until the last has gone; a signal in `signals` is passed on to them."""

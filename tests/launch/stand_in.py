@@ -23,6 +23,9 @@ if role is None:
     except (ConfigError, OSError) as error:
         sys.exit(f"train.py: {error}")
 elif role == "MS_WORKER":
+    from mindcv.launch import end_with_parent
+
+    end_with_parent()
     rank = int(os.environ["RANK_ID"])
     print(f"rank {rank} with {' '.join(deeds)}", flush=True)
     Path(folder, f"pid-{rank}").write_text(str(os.getpid()))

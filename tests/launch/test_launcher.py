@@ -69,6 +69,17 @@ def test_a_users_mistake_is_one_line(tmp_path):
     assert error == "train.py: no folder /nowhere (rank 1)\n"
 
 
+def test_workers_end_with_a_launcher_that_is_killed(tmp_path):
+    run = start(tmp_path, "hang", "hang")
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("pid-*"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    run.kill()
+    run.communicate()
+    assert_all_gone(tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_passed_on_and_waited_for(number, tmp_path):
     run = start(tmp_path, "wait", "wait")

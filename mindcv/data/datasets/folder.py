@@ -29,7 +29,7 @@ class FolderSource:
     def __init__(self, root: str, split: str, class_names: Sequence[str] | None = None):
         self.folder = Path(root) / split
         if not Path(root).is_dir():
-            raise FileNotFoundError(f"no folder {root}")
+            raise FileNotFoundError(f"no folder {root}: name the one that holds train, val or other splits")
         self.splits = _folders(Path(root))
         if not self.folder.is_dir():
             raise FileNotFoundError(f"no split {split!r} in {root}; it has {_some(self.splits) or 'no folders at all'}")

@@ -1,0 +1,74 @@
+"""docs/errors.md, row by row: the mistake is made, and the program says what the row says."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+
+from mindcv import command
+from tests.faults.bad_input import ROWS, Bench, train
+
+DOCUMENT = Path(__file__).parents[2] / "docs/errors.md"
+DOCUMENTED = dict(re.findall(r"^\| (.+?) \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
+DOCUMENTED = {what: line for what, line in DOCUMENTED.items() if what not in ("what", "---")}
+CODES = {"a learning rate that blows the loss up": command.DIVERGED}
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capfd):
+    """A function that does what the script would: its exit code, and what it wrote to standard error."""
+    monkeypatch.setattr(command, "hear_signals", lambda: None)
+    monkeypatch.setenv("GLOG_v", "4")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(name, words):
+        handlers, logging.root.handlers = logging.root.handlers, []
+        capfd.readouterr()
+        try:
+            code = command.command(name, "", words)
+        except SystemExit as end:
+            code = end.code
+        finally:
+            logging.root.handlers = handlers
+        return code, capfd.readouterr().err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "hear_signals", lambda: None)
+        assert command.command("train", "", train("--num_samples", "96", "--ckpt_save_dir", folder)[1]) == 0
+    return folder
+
+
+def test_the_document_and_the_tests_have_the_same_rows():
+    assert list(DOCUMENTED) == sorted(DOCUMENTED, key=list(DOCUMENTED).index)
+    assert DOCUMENTED.keys() == ROWS.keys()
+    assert len(ROWS) >= 50
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_row(what, run, trained, tmp_path, monkeypatch):
+    work, bench = tmp_path / "work", Bench(tmp_path / "bench", trained, [])
+    work.mkdir()
+    bench.folder.mkdir()
+    monkeypatch.chdir(work)
+    name, words = ROWS[what](bench)
+    there = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
+    try:
+        code, error = run(name, words)
+    finally:
+        for thing in bench.keep:
+            thing.close()
+    line = error.strip().splitlines()[-1]
+    pattern = ".*".join(re.escape(part) for part in DOCUMENTED[what].split("…"))
+    assert re.fullmatch(rf"{name}\.py: (error: )?{pattern}", line), line
+    assert code == CODES.get(what, command.USER_ERROR)
+    assert "Traceback" not in error
+    assert there == {path: path.stat().st_mtime_ns for path in trained.iterdir()}
+    assert {path.name for path in work.iterdir()} <= {"ckpt"}
+    assert not (bench.folder / "it_ran").exists()
