@@ -23,12 +23,10 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: a trained model is needed; pass --ckpt_path FILE, or --pretrained")
     device.set_up(config.device_target, config.mode)
-    held = weights.class_count_in(config.ckpt_path) if config.ckpt_path else _PUBLISHED_CLASSES
-    num_classes = config.num_classes or held
+    count, names = weights.classes_in(config.ckpt_path) if config.ckpt_path else (_PUBLISHED_CLASSES, None)
+    num_classes = config.num_classes or count
     if config.class_names:
         names = read_names(config.class_names)
-    else:
-        names = weights.class_names_in(config.ckpt_path) if config.ckpt_path else None
     if names and len(names) > num_classes:
         source = config.class_names or config.ckpt_path
         raise ConfigError(f"{source} names {len(names)} classes, but the model has {num_classes}")

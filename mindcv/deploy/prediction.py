@@ -59,7 +59,7 @@ def predict(
     if topk < 1 or batch_size < 1:
         raise ValueError(f"topk is {topk} and batch_size {batch_size}; both must be at least 1")
     views = Views(model.image_size, **options)
-    batch_size = min(batch_size, len(images))
+    batch_size = max(1, min(batch_size, len(images)))
     guesses = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for batch in in_batches(images, batch_size):

@@ -20,7 +20,7 @@ from mindcv.engine.scores import EvalStep, Scores
 from mindcv.files import write_whole
 from mindcv.loss import create_loss
 from mindcv.stopping import Stopped, StopWish
-from mindcv.weights import class_names_in
+from mindcv.weights import classes_in
 
 
 def validate(config: Config) -> dict[str, float]:
@@ -36,7 +36,7 @@ def validate(config: Config) -> dict[str, float]:
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     device.set_up(config.device_target, config.mode)
     group = join(config)
-    class_names = class_names_in(config.ckpt_path) if config.ckpt_path else None
+    class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None
     with group.first_alone() if config.dataset_download or config.pretrained else nullcontext():
         validation = open_validation(config, class_names, waits=not group.leads)
         num_classes = class_count(config, validation)

@@ -8,17 +8,19 @@ from mindspore import nn
 _CLASSIFIER = "classifier."
 
 
-def freeze(model: nn.Cell, parts: Iterable[str] | None) -> None:
+def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
     """Take the parameters of `parts` out of training: no gradient is computed for them, no optimizer holds them.
 
     Args:
         model: One with a `group_matcher`.
         parts: Any of "stem" (patch embedding, position embedding and class token), "blocks:3" or "blocks:0-5" (numbered
-            from 0, both ends included) and "backbone" (all but the classifier); None for nothing.
+            from 0, both ends included) and "backbone" (all but the classifier), with commas between them in one text;
+            None for nothing.
 
     Raises:
         ValueError: no such part, or nothing is left to train. The model is then left as it was.
     """
+    parts = parts.split(",") if isinstance(parts, str) else parts
     names = [parameter.name for parameter in model.get_parameters()]
     frozen = {name for part in parts or () for name in _named_by(part, names, model.group_matcher())}
     if frozen and all(p.name in frozen for p in model.trainable_params()):

@@ -1,7 +1,7 @@
 """Reading and writing checkpoints and fitting them to a model: names and arrays, whatever the model's class."""
 
 from mindcv.weights.adapt import ARGUMENTS
-from mindcv.weights.classes import class_count_in, class_names_in
+from mindcv.weights.classes import classes_in
 from mindcv.weights.fit import load
 from mindcv.weights.layouts import to_mindcv, to_pytorch, weights_of
 from mindcv.weights.published import fetch_published, get_weights_download_root
@@ -11,8 +11,7 @@ from mindcv.weights.write import write
 __all__ = [
     "ARGUMENTS",
     "DamagedCheckpoint",
-    "class_count_in",
-    "class_names_in",
+    "classes_in",
     "fetch_published",
     "get_weights_download_root",
     "load",

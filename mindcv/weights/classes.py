@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,15 +13,23 @@ from mindcv.weights.read import read
 CLASS_NAMES = layouts.RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
 
 
-def class_names_in(path: str | Path) -> list[str] | None:
-    """The names of the classes that the checkpoint `path` was trained on, None where it does not tell."""
-    saved = read(path).get(CLASS_NAMES)
-    return None if saved is None else json.loads(str(saved))
+class Classes(NamedTuple):
+    """How many classes a checkpoint's classifier has, 0 where it holds none, and their names, where it tells."""
+
+    count: int
+    names: list[str] | None
 
 
-def class_count_in(path: str | Path) -> int:
-    """How many classes the classifier in the checkpoint `path` has; 0 where it holds none."""
-    return class_count(layouts.to_mindcv(layouts.weights_of(read(path))))
+def classes_in(path: str | Path) -> Classes:
+    """The classes that the checkpoint `path` was trained on.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read`.
+    """
+    contents = read(path)
+    names = contents.get(CLASS_NAMES)
+    count = class_count(layouts.to_mindcv(layouts.weights_of(contents)))
+    return Classes(count, None if names is None else json.loads(str(names)))
 
 
 def class_count(weights: dict[str, np.ndarray]) -> int:

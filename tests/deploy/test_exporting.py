@@ -36,8 +36,7 @@ def images():
     return np.random.default_rng(5).standard_normal((5, 3, 32, 24)).astype(np.float32)
 
 
-@pytest.mark.parametrize("attn_impl", ["separable", "plain"])
-@pytest.mark.parametrize("act", ["gelu", "gelu_tanh"])
+@pytest.mark.parametrize(("attn_impl", "act"), [("separable", "gelu"), ("plain", "gelu_tanh")])
 @pytest.mark.parametrize("kind", FORMATS)
 def test_any_batch(kind, act, attn_impl, small_model, images, tmp_path):
     model = small_model(act=act, attn_impl=attn_impl, qkv_bias=act == "gelu")
@@ -201,7 +200,7 @@ def golden_cases():
         for kind in ("mindir", "onnx"):
             for attn_impl in ("separable", "plain"):
                 marks = [needs_onnx] * (kind == "onnx")
-                marks += [pytest.mark.slow] * ((name, attn_impl) != ("convit_tiny", "separable"))
+                marks += [pytest.mark.slow] * ((name, kind, attn_impl) != ("convit_tiny", "onnx", "separable"))
                 yield pytest.param(name, kind, attn_impl, marks=marks, id=f"{name}-{kind}-{attn_impl}")
 
 

@@ -103,6 +103,7 @@ def test_one_image_needs_no_list(small_model, photos):
     assert found[0] == found[1] == found[2] == found[3]
     assert len(found[0]) == 5
     assert len(predict(model, path, topk=100)[0]) == 7
+    assert predict(model, []) == []
 
 
 def test_prediction_is_that_of_validation_in_any_phase(small_model, photos):

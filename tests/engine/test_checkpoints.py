@@ -48,7 +48,7 @@ def test_best(tmp_path):
 def test_a_checkpoint_makes_the_model_again(small_model, tmp_path):
     model = small_model(image_size=(16, 8))
     weights.write(tmp_path / "a.ckpt", contents(model, ["cat", "dog"]))
-    assert weights.class_names_in(tmp_path / "a.ckpt") == ["cat", "dog"]
+    assert weights.classes_in(tmp_path / "a.ckpt") == (7, ["cat", "dog"])
     twin = small_model(image_size=(16, 8))
     for parameter in twin.get_parameters():
         parameter.set_data(parameter * 0)
@@ -59,4 +59,4 @@ def test_a_checkpoint_makes_the_model_again(small_model, tmp_path):
 
 def test_a_checkpoint_of_others_names_no_classes(small_model, tmp_path):
     weights.write(tmp_path / "a.ckpt", {p.name: p.asnumpy() for p in small_model().get_parameters()})
-    assert weights.class_names_in(tmp_path / "a.ckpt") is None
+    assert weights.classes_in(tmp_path / "a.ckpt").names is None

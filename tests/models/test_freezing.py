@@ -32,7 +32,7 @@ PARTS = {
 
 @pytest.mark.parametrize("parts", PARTS)
 def test_parts(parts, model):
-    freeze(model, parts.split(","))
+    freeze(model, parts)
     assert trained(model) == PARTS[parts]
 
 
