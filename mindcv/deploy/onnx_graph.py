@@ -24,7 +24,7 @@ def write(path: Path, model: ConViT, form: Form) -> None:
     """Write `model` to `path`, and have it checked.
 
     Raises:
-        ValueError: it is no ConViT, or the package onnx is not installed.
+        ValueError: it is no ConViT.
     """
     import onnx
 
