@@ -1,11 +1,13 @@
-"""Care for data sets: python -m mindcv.data check FOLDER."""
+"""Care for data sets: python -m mindcv.data check FOLDER, or pack FOLDER OUT."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from mindcv.data.check import checked
-from mindcv.data.datasets import open_source
+from mindcv.data.datasets import Source, open_source
+from mindcv.data.datasets.classes import folders_in
+from mindcv.data.pack import pack as pack_source
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Decode every image; print those that cannot be read, one a line, and write them to `options.output`."""
-    sources = [open_source(options.dataset, options.folder, split) for split in options.split]
+    sources = [_open(options, split) for split in options.split]
     lines = [bad.line for source in sources for bad in checked(source, num_parallel_workers=options.workers)]
     for line in lines:
         print(line)
@@ -28,6 +30,22 @@ def check(options: argparse.Namespace) -> int:
         Path(options.output).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     print(f"{sum(map(len, sources)):,} images, {len(lines):,} unreadable", file=sys.stderr)
     return 1 if lines else 0
+
+
+def pack(options: argparse.Namespace) -> int:
+    """Pack the splits into MindRecord files."""
+    for split in options.split:
+        packed = pack_source(_open(options, split), Path(options.out) / split, options.shards)
+        print(f"{packed.folder}: {len(packed):,} images of {len(packed.class_names):,} classes", file=sys.stderr)
+    print(f"to train on them, pass --dataset mindrecord --data_dir {options.out}", file=sys.stderr)
+    return 0
+
+
+def _open(options: argparse.Namespace, split: str) -> Source:
+    """A split, its labels counted by the training images' folders where they are there."""
+    train = Path(options.folder, "train")
+    by = folders_in(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
+    return open_source(options.dataset, options.folder, split, class_names=by, listing=options.list)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,17 +59,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=check)
     _add_source(command)
+    command.add_argument("--dataset", default="imagenet", metavar="NAME", help="which it is (default: imagenet)")
     command.add_argument("--output", metavar="FILE", help="write the list there too")
+    command.add_argument("--workers", type=int, metavar="N", help="threads (default: one a core)")
+
+    command = commands.add_parser(
+        "pack",
+        help="pack a folder of images into MindRecord files",
+        description="Pack a folder of images into a few large MindRecord files, each compared with the images once "
+        "written. The same command goes on after a break. Train with --dataset mindrecord --data_dir OUT.",
+    )
+    command.set_defaults(run=pack, dataset="folder")
+    _add_source(command)
+    command.add_argument("out", metavar="OUT", help="the folder to write to")
+    command.add_argument("--shards", type=int, default=128, metavar="N", help="files a split (default: 128)")
     return parser
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", metavar="FOLDER", help="the folder of the data set, which holds its splits")
-    command.add_argument("--dataset", default="imagenet", metavar="NAME", help="which it is (default: imagenet)")
     command.add_argument(
         "--split", nargs="+", default=["train"], metavar="NAME", help="one or more of its splits (default: train)"
     )
-    command.add_argument("--workers", type=int, metavar="N", help="threads (default: one a core)")
+    command.add_argument(
+        "--list",
+        metavar="FILE",
+        help="the classes of images that lie in the split's folder itself, as in val.txt",
+    )
 
 
 if __name__ == "__main__":

@@ -38,13 +38,15 @@ def as_viewed(path: str | os.PathLike) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            data = file.read()
-        with Image.open(io.BytesIO(data)) as image:
-            if not _is_plain(image, data):
-                data = _bmp(image)
+            return viewed(file.read())
     except Exception as error:  # Pillow's decoders raise whatever they run into
         raise UnreadableImage.of(path, error) from error
-    return np.frombuffer(data, np.uint8)
+
+
+def viewed(data: bytes) -> np.ndarray:
+    """The same of a file's bytes. Raises whatever Pillow does."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.frombuffer(data if _is_plain(image, data) else _bmp(image), np.uint8)
 
 
 def unreadable(error: Exception) -> str | None:

@@ -1,9 +1,11 @@
 """Some of the images of a source."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from mindcv.data.datasets.arrays import ArraySource
-from mindcv.data.datasets.folder import FolderSource
+if TYPE_CHECKING:
+    from mindcv.data.datasets import Source
 
 
 class Subset:
@@ -15,9 +17,7 @@ class Subset:
         left_out: what was wrong with those that are not chosen, a line each, where that is why.
     """
 
-    def __init__(
-        self, source: "ArraySource | FolderSource | Subset", chosen: np.ndarray, left_out: tuple[str, ...] = ()
-    ):
+    def __init__(self, source: "Source", chosen: np.ndarray, left_out: tuple[str, ...] = ()):
         self.source, self.chosen = source, np.asarray(chosen)
         self.labels = source.labels[self.chosen]
         self.class_names, self.splits, self.encoded = source.class_names, source.splits, source.encoded
@@ -39,7 +39,7 @@ class Subset:
         return self.source[int(self.chosen[i])]
 
 
-def class_balanced(source: "ArraySource | FolderSource | Subset", ratio: float, seed: int) -> Subset:
+def class_balanced(source: "Source", ratio: float, seed: int) -> Subset:
     """The share `ratio` of every class, drawn by `seed`, in the source's order.
 
     ConViT's sample efficiency is measured so (d'Ascoli et al. 2021, section 4). A class of n images keeps

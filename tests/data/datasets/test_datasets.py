@@ -7,7 +7,7 @@ from mindcv.data import default_val_split, is_encoded, open_source
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(ValueError, match="no dataset 'cifar01'; did you mean cifar10"):
         open_source("cifar01", None, "train")
-    with pytest.raises(ValueError, match="known are folder, imagenet, cifar10"):
+    with pytest.raises(ValueError, match="known are folder, imagenet, mindrecord, cifar10"):
         open_source("zzz", None, "train")
 
 

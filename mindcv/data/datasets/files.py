@@ -1,0 +1,61 @@
+"""What sources of image files share."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from mindcv.data.odd_images import as_viewed
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
+
+
+class FileSource:
+    """Image files in `folder`, read when asked for, with `labels` and `class_names`."""
+
+    encoded = True
+    folder: Path
+    labels: np.ndarray
+    class_names: list[str]
+    splits: list[str]
+
+    def relative(self, i: int) -> bytes:
+        """The path of image `i` in the folder."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, i: int) -> Path:
+        """Where image `i` is."""
+        return self.folder / os.fsdecode(self.relative(i))
+
+    def packed(self, i: int) -> bytes:
+        """The file's bytes."""
+        return self.path(i).read_bytes()
+
+    def fingerprint(self) -> bytes:
+        """Changes when an image is added, taken away, renamed or written again: names, sizes and times of all."""
+        folder = os.fsencode(self.folder.absolute())
+        names = [self.relative(i) for i in range(len(self))]
+        facts = np.zeros((len(self), 2), np.int64)
+        for name, fact in zip(names, facts, strict=True):
+            with suppress(OSError):
+                file = os.stat(b"%s/%s" % (folder, name))
+                fact[:] = file.st_size, file.st_mtime_ns
+        return b"\0".join([folder, *names, self.labels.tobytes(), facts.tobytes()])
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
+        """The bytes of image `i`, encoded, as (n,) uint8, and its label. Raises UnreadableImage."""
+        return as_viewed(self.path(i)), self.labels[i]
+
+
+def images_in(folder: str | Path) -> list[bytes]:
+    """The names of the image files in a folder, in order, without the hidden and those without an image's extension.
+
+    A link to nowhere is listed too: reading it tells what is wrong with it.
+    """
+    with os.scandir(os.fsencode(folder)) as entries:
+        names = (e.name for e in entries if not e.name.startswith(b".") and not e.is_dir())
+        return sorted(n for n in names if os.fsdecode(n).lower().endswith(EXTENSIONS))

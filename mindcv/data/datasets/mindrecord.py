@@ -1,0 +1,128 @@
+"""Images packed into MindRecord files by `python -m mindcv.data pack`.
+
+MindSpore's own readers know no place to start from: `MindDataset` takes a list of rows once and for all, `FileReader`
+goes from the first to the last. A run wants image i now, in an order of its own each epoch. The index that MindSpore
+writes beside each file (SQLite) says where every row's bytes are, so one `pread` fetches an image.
+
+A file is a header (8 bytes: the length of its JSON; the JSON), then pages of one size; a row of the index names page
+and range of an image's bytes, which begin with 8 bytes that count the others.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mindcv.data.datasets.classes import folders_in, labels_by, split_folder
+from mindcv.data.odd_images import UnreadableImage, viewed
+
+MANIFEST = "pack.json"
+_COUNT = 8  # bytes before an image that say how many it has
+
+
+class MindRecordSource:
+    """The images of `root/split`, in the order of the folder that they were packed from.
+
+    Raises:
+        FileNotFoundError: they are not there, or the packing was not finished.
+        ValueError: a class is not among `class_names`, or a file does not fit its index.
+    """
+
+    encoded = True
+
+    def __init__(self, root: str, split: str, class_names: Sequence[str] | None = None):
+        self.splits = folders_in(root)
+        self.folder = split_folder(root, split, self.splits)
+        try:
+            manifest = json.loads((self.folder / MANIFEST).read_text())
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"no {MANIFEST} in {self.folder}: python -m mindcv.data pack writes MindRecord files there"
+            ) from None
+        packed = manifest["class_names"]
+        self.class_names = list(class_names) if class_names else packed
+        self._files = [self.folder / shard_name(k) for k in range(manifest["shards"])]
+        if missing := [file for file in self._files if not file.exists()]:
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(self._files)} files are missing in {self.folder}: run pack again, it goes on"
+            )
+        rows = [read_index(file) for file in self._files]
+        self._begins = np.cumsum([0, *map(len, rows)])
+        self._starts, self._lengths, labels = np.concatenate(rows).T
+        self.labels = np.array(labels_by(self.class_names, packed, self.folder), np.int32)[labels]
+        self._open = [open(file, "rb", buffering=0) for file in self._files]  # noqa: SIM115 read as long as this lives
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, i: int) -> str:
+        """Which file image `i` is in, and the file's name that it had."""
+        shard, row = self._where(i)
+        with _index(self._files[shard]) as index:
+            (name,) = index.execute("SELECT file_name_0 FROM INDEXES WHERE ROW_ID = ?", (row,)).fetchone()
+        return f"{self._files[shard]} ({name})"
+
+    def fingerprint(self) -> bytes:
+        """Changes when the images are packed anew: names, sizes and times of the files."""
+        facts = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in self._files]
+        return json.dumps([facts, self.class_names]).encode()
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
+        """The bytes of image `i`, encoded, as (n,) uint8, and its label. Raises UnreadableImage."""
+        try:
+            return viewed(self.packed(i)), self.labels[i]
+        except Exception as error:  # Pillow's decoders raise whatever they run into
+            raise UnreadableImage.of(self.path(i), error) from error
+
+    def packed(self, i: int) -> bytes:
+        """The file's bytes, as they were packed."""
+        shard, _ = self._where(i)
+        data = os.pread(self._open[shard].fileno(), int(self._lengths[i]), int(self._starts[i]))
+        if int.from_bytes(data[:_COUNT], "little") != len(data) - _COUNT:
+            raise ValueError("the file does not fit its index: pack it again")
+        return data[_COUNT:]
+
+    def _where(self, i: int) -> tuple[int, int]:
+        shard = int(np.searchsorted(self._begins, i, side="right")) - 1
+        return shard, int(i - self._begins[shard])
+
+
+def shard_name(k: int) -> str:
+    """The name of the `k`-th file of a packed split."""
+    return f"{k:05}.mindrecord"
+
+
+def read_index(file: Path) -> np.ndarray:
+    """Start, length and label of each image in a MindRecord file: (n, 3) int64.
+
+    Raises:
+        ValueError: it is none, or its index is missing.
+    """
+    try:
+        with open(file, "rb") as opened:
+            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        with _index(file) as index:
+            rows = index.execute(
+                "SELECT PAGE_ID_BLOB, PAGE_OFFSET_BLOB, PAGE_OFFSET_BLOB_END, label_0 FROM INDEXES ORDER BY ROW_ID"
+            ).fetchall()
+        page, start, end, label = np.array(rows, np.int64).T
+        return np.stack([header["header_size"] + page * header["page_size"] + start, end - start, label], axis=1)
+    except (sqlite3.Error, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{file}: no MindRecord file with its index, {file.name}.db: pack it again") from error
+
+
+class _index:
+    """The index beside a MindRecord file, open for reading (a connection's own `with` would not close it)."""
+
+    def __init__(self, file: Path):
+        self.uri = f"{file.absolute().as_uri()}.db?mode=ro&immutable=1"
+
+    def __enter__(self) -> sqlite3.Connection:
+        self.connection = sqlite3.connect(self.uri, uri=True)
+        return self.connection
+
+    def __exit__(self, *_):
+        self.connection.close()

@@ -1,0 +1,140 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mindspore.dataset as ds
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindcv.data import create_dataset, create_loader, create_transforms, find_bad
+from mindcv.data.__main__ import main
+from mindcv.data.datasets import open_source
+from mindcv.data.pack import pack
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """25 images of several kinds in three classes, 4 of them to validate on."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for i in range(25):
+        path = root / ("val" if i < 4 else "train") / f"class{i % 3}" / f"{i:02} é.{'png' if i % 5 else 'jpg'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(rng.integers(0, 256, (12, 10 + i, 3), dtype=np.uint8))
+        image.convert("RGBA" if i == 6 else "RGB").save(path)
+    return root
+
+
+@pytest.fixture(scope="module")
+def packed(root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("packed")
+    assert main(["pack", str(root), str(out), "--shards", "3", "--split", "train", "val"]) == 0
+    return out
+
+
+def both(root, packed, split="train", **more):
+    return open_source("folder", str(root), split, **more), open_source("mindrecord", str(packed), split, **more)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_same_images_in_the_same_order(root, packed, split):
+    folder, records = both(root, packed, split)
+    assert records.encoded and records.class_names == folder.class_names and records.splits == folder.splits
+    np.testing.assert_array_equal(records.labels, folder.labels)
+    for i in np.random.default_rng(0).permutation(len(folder)):
+        np.testing.assert_array_equal(records[i][0], folder[i][0])
+        assert records[i][1] == folder[i][1] and records[i][1].dtype == np.int32
+        assert records.path(i).endswith(f"({folder.path(i).relative_to(folder.folder)})")
+
+
+def test_a_run_sees_the_same_batches(root, packed):
+    def batches(name, where, shard):
+        dataset = create_dataset(name, str(where), num_shards=2, shard_id=shard, seed=1, epoch=2)
+        loader = create_loader(dataset, 5, transform=create_transforms(name, 8, True, "randaug-m9"), is_training=True)
+        return list(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+    for shard in (0, 1):
+        for one, other in zip(batches("folder", root, shard), batches("mindrecord", packed, shard), strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_mindspores_own_reader_agrees(root, packed):
+    folder = open_source("folder", str(root), "train")
+    files = sorted(str(file) for file in (packed / "train").glob("*.mindrecord"))
+    rows = list(ds.MindDataset(files, shuffle=False).create_dict_iterator(num_epochs=1, output_numpy=True))
+    assert len(rows) == 21
+    for i, row in enumerate(sorted(rows, key=lambda row: (row["label"], str(row["file_name"])))):
+        assert row["data"].tobytes() == folder.packed(i) and row["label"] == folder.labels[i]
+
+
+def test_labels_by_other_classes(root, packed):
+    _, records = both(root, packed, "val", class_names=["z", "class2", "class1", "class0"])
+    assert records.labels.tolist() == [3, 3, 2, 1]
+    with pytest.raises(ValueError, match="class0 not among the 2 known classes"):
+        open_source("mindrecord", str(packed), "val", class_names=["class1", "class2"])
+
+
+SLOWLY = """
+import sys, time
+from mindcv.data import __main__, pack
+fast = pack._write_shard
+pack._write_shard = lambda *which: (fast(*which), time.sleep(0.1))
+__main__.main(sys.argv[1:])
+"""
+
+
+def test_packing_goes_on_where_it_was_killed(root, tmp_path):
+    """The process is killed when it has written some of its files; then the same command finishes."""
+    command = [sys.executable, "-c", SLOWLY, "pack", str(root), str(tmp_path), "--shards", "20"]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("train/*.mindrecord"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(np.random.default_rng().uniform(0, 0.2))
+    process.kill()
+    process.wait()
+    done = {file: file.stat().st_mtime_ns for file in tmp_path.glob("train/*.mindrecord")}
+    assert 2 <= len(done) < 20
+    with pytest.raises(FileNotFoundError, match=r"of 20 files are missing in .*train: run pack again, it goes on"):
+        open_source("mindrecord", str(tmp_path), "train")
+    assert main(["pack", str(root), str(tmp_path), "--shards", "20"]) == 0
+    assert all(file.stat().st_mtime_ns == when for file, when in done.items())
+    folder, records = both(root, tmp_path)
+    assert all(np.array_equal(records[i][0], folder[i][0]) for i in range(21))
+    assert not (tmp_path / "train/unfinished").exists()
+
+
+def test_other_images_are_not_mixed_in(root, tmp_path, capsys):
+    source = open_source("folder", str(root), "train")
+    pack(source, tmp_path / "train", 2)
+    os.utime(source.path(3))
+    with pytest.raises(ValueError, match="holds a packing of other images, of changed ones"):
+        pack(open_source("folder", str(root), "train"), tmp_path / "train", 2)
+    assert main(["pack", str(root), str(tmp_path), "--shards", "0"]) == 2
+    assert capsys.readouterr().err == "shards must be 1 or more, got 0\n"
+
+
+def test_damage_is_seen(root, tmp_path):
+    source = open_source("folder", str(root), "train")
+    pack(source, tmp_path / "train", 1)
+    file = tmp_path / "train/00000.mindrecord"
+    data = bytearray(file.read_bytes())
+    start = data.find(source.packed(7))
+    data[start : start + 8] = b"no image"
+    file.write_bytes(data)
+    (bad,) = find_bad(open_source("mindrecord", str(tmp_path), "train"))
+    assert bad.index == 7 and bad.line.startswith(f"{file} (") and "no image" in bad.line
+    file.write_bytes(data[: start + 4])
+    assert len(find_bad(open_source("mindrecord", str(tmp_path), "train"))) >= 13
+    (tmp_path / "train/00000.mindrecord.db").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"00000.mindrecord: no MindRecord file with its index"):
+        open_source("mindrecord", str(tmp_path), "train")
+
+
+def test_a_folder_that_was_not_packed(root):
+    with pytest.raises(FileNotFoundError, match=r"no pack.json in .*: python -m mindcv.data pack writes"):
+        open_source("mindrecord", str(root), "train")
