@@ -57,6 +57,16 @@ def _views_differ(config):
         return f"aug_splits {config.aug_splits} adds to cross-entropy: pass --loss CE, not {config.loss}"
 
 
+def _repeats_need_a_shuffle(config):
+    if config.aug_repeats > 1 and not config.shuffle:
+        return f"aug_repeats {config.aug_repeats} would show the same images every epoch: pass --shuffle True as well"
+
+
+def _mixing_can_be_switched_off(config):
+    if config.mixup_off_epoch and not (config.mixup or config.cutmix):
+        return f"mixup_off_epoch is {config.mixup_off_epoch}, but nothing is mixed: pass --mixup 0.8, say"
+
+
 CHECKS = (
     _top_k_needs_scores,
     _decay_goes_down,
@@ -66,4 +76,6 @@ CHECKS = (
     _scaled_rate_has_a_base,
     _averages_are_in_a_checkpoint,
     _views_differ,
+    _repeats_need_a_shuffle,
+    _mixing_can_be_switched_off,
 )

@@ -76,13 +76,17 @@ _ROWS = [
     *_group(
         "Data",
         Option("dataset", Text("NAME"), "imagenet",
-               "imagenet (any folder split/class/image), cifar10, cifar100, mnist or digits"),
+               "imagenet (any folder split/class/image), mindrecord (packed by python -m mindcv.data pack), cifar10, "
+               "cifar100, mnist or digits"),
         Option("data_dir", Text("FOLDER", may_be_empty=True), "./",
                "folder of the dataset", ("data_path", "data", "root")),
         Option("train_split", Text("NAME"), "train",
                "split to train on"),
         Option("val_split", Maybe(Text("NAME")), None,
                "split to validate on; none: what the dataset has"),
+        Option("val_list", _file, "",
+               "classes of the validation images where they lie in one folder: ImageNet's val.txt, "
+               "LOC_val_solution.csv or a list of class names"),
         Option("dataset_download", _flag, False,
                "download the dataset if it is not in data_dir", ("download",)),
         Option("batch_size", _count, 128,
@@ -93,6 +97,8 @@ _ROWS = [
                "shuffle the training images every epoch"),
         Option("num_samples", Maybe(_count), None,
                "use only so many training images; none: all"),
+        Option("sampling_ratio", Number(above=0, at_most=1), 1.0,
+               "train on this share of every class only, drawn by the seed"),
         Option("drop_remainder", _flag, True,
                "leave out the last training batch if it is not full"),
         Option("eval_shuffle", _flag, False,
@@ -122,7 +128,7 @@ _ROWS = [
                "augmentation policy in place of color_jitter (3a has both): autoaug-mstd0.5, autoaugr, v0, 3a, "
                "randaug-m9-mstd0.5-inc1, trivialaugwide, augmix-m3-w3", ("aa",)),
         Option("aug_repeats", Integer(at_least=0), 0,
-               "copies of each image in a batch; 0 or 1: off"),
+               "copies of each image an epoch, on different devices, in place of as many other images; 0 or 1: off"),
         Option("aug_splits", Choice(0, 2, 3), 0,
                "views of each image, the first without auto_augment, for cross-entropy with the Jensen-Shannon "
                "divergence between them; 0: off"),
@@ -142,6 +148,8 @@ _ROWS = [
                "alpha of cutmix; 0: off"),
         Option("cutmix_prob", _share, 1.0,
                "probability that a batch is mixed"),
+        Option("mixup_off_epoch", Integer(at_least=0), 0,
+               "epochs after which images are no longer mixed; 0: never"),
         Option("mean", Many(Number()), (123.675, 116.28, 103.53),
                "mean of each channel, on the scale of 0 to 255"),
         Option("std", Many(_positive), (58.395, 57.12, 57.375),

@@ -120,7 +120,8 @@ def create_dataset(
         num_shards, shard_id: share the epoch between that many devices, and which of them this one is; see
             `epoch_order`.
         num_parallel_workers: threads that read files; see `usable_workers`.
-        num_aug_repeats: repeated augmentation; not there yet, must be 0.
+        num_aug_repeats: copies of an image in an epoch, which is as long as without and so has that many times fewer
+            images (see `epoch_order`); 0 or 1: none.
         seed, epoch: what the first pass shows.
         pad_to: fill the epoch up to a multiple of this with images labelled -1. `batch_size * num_shards`
             gives every device equal, whole batches that together hold every image once.
@@ -128,8 +129,10 @@ def create_dataset(
     Raises:
         ValueError, FileNotFoundError: the data set is not there or an argument makes no sense.
     """
-    if num_aug_repeats:
-        raise ValueError("num_aug_repeats (repeated augmentation) is not there yet: pass 0")
+    if num_aug_repeats < 0:
+        raise ValueError(f"num_aug_repeats must be 0 or more, got {num_aug_repeats}")
+    if num_aug_repeats > 1 and not shuffle:
+        raise ValueError("num_aug_repeats shows a part of the images each epoch, always the same without shuffle=True")
     if (num_shards is None) != (shard_id is None):
         raise ValueError(f"num_shards and shard_id go together, got {num_shards} and {shard_id}")
     num_shards, shard_id = num_shards or 1, shard_id or 0
@@ -149,6 +152,7 @@ def create_dataset(
         pad_to=pad_to,
         num_shards=num_shards,
         shard_id=shard_id,
+        repeats=max(num_aug_repeats, 1),
     )
     padded = source if pad_to == 1 else Padded(source)
     return ImageDataset(padded, sampler, usable_workers(num_parallel_workers))

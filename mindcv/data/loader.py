@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import groupby
-from operator import itemgetter
 
 import mindspore.dataset as ds
 import numpy as np
@@ -29,6 +28,8 @@ def create_loader(
     num_parallel_workers: int | None = None,
     python_multiprocessing: bool = False,
     separate: bool | int = False,
+    *,
+    mixup_off_epoch: int = 0,
 ) -> ds.Dataset:
     """Batches of a data set with columns "image" and "label".
 
@@ -41,13 +42,14 @@ def create_loader(
         cutmix_prob: probability that a batch is mixed at all, by either.
         num_classes: width of the soft labels that mixing gives.
         transform: operations on "image"; those of `create_transforms` by default. What is marked `per_image`
-            (policies) draws from numbers of that image's own; what is marked `batchwise`, at the list's end, is
-            applied to whole batches.
+            (policies) draws numbers of each image's own, which follow from the seed if `dataset` comes straight from
+            `create_dataset`; what is marked `batchwise`, at the list's end, is applied to whole batches.
         target_transform: operations on "label".
         num_parallel_workers: threads for `transform`; see `usable_workers`. Random numbers differ with it.
         python_multiprocessing: put the Python work on whole batches into a process of its own.
         separate: show that many views of each image (True: 3), the first without the policy and without
             erasing, for the consistency loss; `transform` comes from `create_transforms(separate=True)`.
+        mixup_off_epoch: mix in so many epochs, and no longer in those after them; 0: in all.
 
     Returns:
         A data set of image (B, 3, H, W) float32 and label (B,) int32, or (B, num_classes) float32 when
@@ -80,25 +82,16 @@ def create_loader(
     if any(getattr(operation, "batchwise", False) for operation in single):
         raise ValueError("Normalize and RandomErasing go last in transform: they work on whole batches")
     workers = usable_workers(num_parallel_workers)
-    own_draws = [getattr(operation, "per_image", False) for operation in single]
-    if any(own_draws) and dataset is head and isinstance(head, ImageDataset):
+    if any(_draws_for_itself(operation) for operation in single) and dataset is head and isinstance(head, ImageDataset):
         dataset = head = head.placed()
-    for draws, group in groupby(zip(own_draws, single, strict=True), key=itemgetter(0)):
-        group = [operation for _, operation in group]
-        if draws and "place" in dataset.get_col_names():
-            own = [_Own(group, head.sampler.seed, head.sampler.shard_id)]
-            dataset = dataset.map(own, ["image", "place"], num_parallel_workers=workers)
-        else:
-            dataset = dataset.map(group, "image", num_parallel_workers=workers)
-    if any(own_draws):
-        dataset = dataset.project(["image", "label"])
+    dataset = _map_images(dataset, head, single, workers)
     if target_transform is not None:
         dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)
     return dataset.batch(
         batch_size,
         drop_remainder,
         num_parallel_workers=1,
-        per_batch_map=_Finish(batchwise, mix, head, views),
+        per_batch_map=_Finish(batchwise, mix, mixup_off_epoch, head, views),
         input_columns=["image", "label"],
         python_multiprocessing=python_multiprocessing,
     )
@@ -118,6 +111,22 @@ def _head(dataset: ds.Dataset) -> ds.Dataset:
     while dataset.children:
         dataset = dataset.children[0]
     return dataset
+
+
+def _draws_for_itself(operation: Callable) -> bool:
+    return getattr(operation, "per_image", False)
+
+
+def _map_images(dataset: ds.Dataset, head: ds.Dataset, operations: list, workers: int) -> ds.Dataset:
+    """`operations` on single images; those that draw for each get what follows from its place, if that is known."""
+    placed = "place" in dataset.get_col_names()
+    for draws, group in groupby(operations, key=_draws_for_itself):
+        if draws and placed:
+            own = [_Own([*group], head.sampler.seed, head.sampler.shard_id)]
+            dataset = dataset.map(own, ["image", "place"], num_parallel_workers=workers)
+        else:
+            dataset = dataset.map([*group], "image", num_parallel_workers=workers)
+    return dataset.project(["image", "label"]) if placed else dataset
 
 
 def _with_views(transform: tuple[list, list, list], views: int) -> list:
@@ -146,8 +155,8 @@ class _Own:
 class _Finish:
     """What is done to whole batches, with random numbers that follow from seed, epoch, shard and batch."""
 
-    def __init__(self, operations: list, mix: Mixup | None, head: ds.Dataset, views: int):
-        self.operations, self.mix, self.views = operations, mix, views
+    def __init__(self, operations: list, mix: Mixup | None, mixup_off_epoch: int, head: ds.Dataset, views: int):
+        self.operations, self.mix, self.mixup_off_epoch, self.views = operations, mix, mixup_off_epoch, views
         if isinstance(head, ImageDataset):
             self.seed, self.shard_id, self.clock = (
                 head.sampler.seed,
@@ -169,4 +178,8 @@ class _Finish:
             else:
                 images = operation(images, rng)
         images, labels = np.asarray(images), np.stack(labels)
-        return self.mix(images, labels, rng) if self.mix else (images, labels)
+        if self.mix is None:
+            return images, labels
+        if self.mixup_off_epoch and epoch >= self.mixup_off_epoch:
+            return images, self.mix.targets(labels)
+        return self.mix(images, labels, rng)

@@ -67,8 +67,6 @@ class Mixup:
         Returns:
             The images, and the labels as (B, `num_classes`) float32, each row summing to 1.
         """
-        if labels.min() < 0 or labels.max() >= self.num_classes:
-            raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}")
         rng = rng or self._own_rng
         size = len(images)
         draws = {"batch": 1, "pair": (size + 1) // 2, "elem": size}[self.mode]
@@ -82,12 +80,18 @@ class Mixup:
             _blend(images[i], images[j], plan_i, spare)
             _blend(images[j], before, plan_j, spare)
             lam[i], lam[j] = plan_i[0], plan_j[0]
-        rows = np.arange(size)
-        targets = np.zeros((size, self.num_classes))
+        return images, self.targets(labels, lam)
+
+    def targets(self, labels: np.ndarray, lam: np.ndarray | float = 1.0) -> np.ndarray:
+        """The soft labels, (B, `num_classes`) float32, of images that have the share `lam` of their own label."""
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}")
+        rows = np.arange(len(labels))
+        targets = np.zeros((len(labels), self.num_classes))
         targets[rows, labels] += lam
         targets[rows, labels[::-1]] += 1 - lam
         targets = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
-        return images, targets.astype(np.float32)
+        return targets.astype(np.float32)
 
     def _plan(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, tuple[slice, slice] | None]:
         """λ, and CutMix's rectangle (None for mixup), for images of `size` (H, W)."""

@@ -15,6 +15,7 @@ def epoch_order(
     pad_to: int = 1,
     num_shards: int = 1,
     shard_id: int = 0,
+    repeats: int = 1,
 ) -> np.ndarray:
     """The indices that shard `shard_id` sees in `epoch`.
 
@@ -29,12 +30,15 @@ def epoch_order(
         epoch: counted from 0; with `seed` it determines the order.
         num_samples: the epoch has only the first that many of the order.
         pad_to: fill up to a multiple of this.
+        repeats: show that many copies of each image one after the other (repeated augmentation, Hoffer et al. 2020,
+            arXiv 1901.09335). The epoch is as long as without, so it has only the first images of the order; as
+            shards take turns, copies go to different ones.
 
     Returns:
         (n,) int64.
     """
     order = np.random.default_rng([seed, epoch]).permutation(size) if shuffle else np.arange(size)
-    order = order[:num_samples]
+    order = np.repeat(order, repeats)[: size if num_samples is None else num_samples]
     order = np.concatenate([order, np.full(-len(order) % pad_to, size, order.dtype)])
     share = len(order) // num_shards
     return order[shard_id : share * num_shards : num_shards]

@@ -19,6 +19,7 @@ from mindcv.data import (
     unreadable,
 )
 from mindcv.data.datasets import Source, open_source
+from mindcv.data.datasets.subset import class_balanced
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.engine.checkpoints import BEGINNING, Place
 from mindcv.engine.group import ALONE, Group
@@ -30,7 +31,7 @@ CHECK_LIMIT = 4 * 3600.0  # seconds that a process waits for the one that decode
 
 
 def open_training(config: Config, waits: bool = False) -> Source:
-    """The images to train on, without the unreadable ones where `on_bad_image` is skip.
+    """The images to train on: `sampling_ratio` of them, without the unreadable ones where `on_bad_image` is skip.
 
     Of several processes on one machine all but one pass `waits`: they wait for the one that checks the images.
 
@@ -38,7 +39,8 @@ def open_training(config: Config, waits: bool = False) -> Source:
         ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read.
         TimeoutError: the process that checks the images took longer than `CHECK_LIMIT`.
     """
-    return _readable(config, _training(config), waits)
+    source = _readable(config, _training(config), waits)
+    return class_balanced(source, config.sampling_ratio, config.seed) if config.sampling_ratio < 1 else source
 
 
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
@@ -51,7 +53,9 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
         with suppress(ValueError, FileNotFoundError):
             class_names = _training(config).class_names
     split = config.val_split or default_val_split(config.dataset)
-    source = open_source(config.dataset, config.data_dir, split, config.dataset_download, class_names)
+    source = open_source(
+        config.dataset, config.data_dir, split, config.dataset_download, class_names, config.val_list or None
+    )
     return _readable(config, source, waits)
 
 
@@ -141,6 +145,7 @@ def training_loader(
         transform=_transforms(config, is_training=True),
         num_parallel_workers=config.num_parallel_workers,
         separate=config.aug_splits,
+        mixup_off_epoch=config.mixup_off_epoch,
     )
     return loader.skip(place.step) if place.step else loader
 

@@ -68,6 +68,15 @@ def test_looking_at_shapes_and_sizes_counts_no_epoch():
     assert dataset.epoch == 0 and which(dataset)[:5] == epoch_order(359, 0, 5, shuffle=True).tolist()[:5]
 
 
+def test_repeats_stand_beside_each_other_in_an_epoch_of_the_same_length():
+    seen = which(create_dataset("digits", split="val", seed=5, num_aug_repeats=3))
+    assert len(seen) == 359
+    assert seen[:357] == np.repeat(epoch_order(359, 0, 5, shuffle=True)[:119], 3).tolist()
+    assert which(create_dataset("digits", split="val", num_aug_repeats=1)) == which(
+        create_dataset("digits", split="val")
+    )
+
+
 def test_shards_share_an_epoch():
     shards = [create_dataset("digits", split="val", num_shards=3, shard_id=k) for k in range(3)]
     seen = [which(shard) for shard in shards]
@@ -85,7 +94,8 @@ def test_padding_is_labelled_minus_one(root):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ({"num_aug_repeats": 3}, "num_aug_repeats .* not there yet"),
+        ({"num_aug_repeats": 3, "shuffle": False}, "always the same without shuffle=True"),
+        ({"num_aug_repeats": -1}, "num_aug_repeats must be 0 or more, got -1"),
         ({"num_shards": 2}, "num_shards and shard_id go together, got 2 and None"),
         ({"num_shards": 2, "shard_id": 2}, "shard_id must be 0 to 1, got 2"),
         ({"num_samples": 0}, "num_samples is 0; it can be 1 to 10"),

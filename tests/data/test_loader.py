@@ -93,6 +93,19 @@ def test_no_two_epochs_and_batches_mix_alike():
     assert len({tuple(share) for share in apart if share != [1]}) > 0.9 * len([s for s in apart if s != [1]])
 
 
+def test_mixing_ends_where_it_should():
+    transform = create_transforms("digits", 8, True)
+    dataset = create_dataset("digits", num_samples=32)
+    loader = create_loader(dataset, 16, True, True, transform=transform, mixup_off_epoch=2, **MIXING)
+    iterator = loader.create_tuple_iterator(num_epochs=3, output_numpy=True)
+    passes = [np.concatenate([label for _, label in iterator]) for _ in range(3)]
+    assert [set(np.unique(labels)) == {0, 1} for labels in passes] == [False, False, True]
+    assert passes[2].shape == (32, 10) and passes[2].dtype == np.float32
+    dataset = create_dataset("digits", num_samples=32, epoch=2)
+    ((_, labels), _) = epoch(create_loader(dataset, 16, True, True, transform=transform, mixup_off_epoch=2, **MIXING))
+    np.testing.assert_array_equal(labels, passes[2][:16])
+
+
 def test_shards_augment_differently_and_together_see_the_whole():
     transform = create_transforms("digits", 8, crop_pct=1.0)
     build = {"transform": transform, "drop_remainder": True, "num_parallel_workers": 1}

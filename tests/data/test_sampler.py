@@ -46,6 +46,25 @@ def test_padded_shards_hold_every_image_once(size):
     assert len(together) == -(-size // 12) * 12
 
 
+@pytest.mark.parametrize("size, shards", [(24, 4), (1000, 8), (100, 3)])
+def test_the_copies_of_an_image_go_to_different_shards(size, shards):
+    parts = [epoch_order(size, 2, 7, True, num_shards=shards, shard_id=k, repeats=3) for k in range(shards)]
+    assert {len(part) for part in parts} == {size // shards}
+    together = np.stack(parts, 1).ravel()  # step by step, as one shard would see it
+    whole = np.repeat(epoch_order(size, 2, 7, True), 3)[: len(together)]
+    np.testing.assert_array_equal(together, whole)
+    images, copies = np.unique(together, return_counts=True)
+    assert (copies == 3).sum() >= len(together) // 3 and copies.max() == 3
+    for image in images:
+        assert max((part == image).sum() for part in parts) == 1
+
+
+def test_all_images_come_up_in_time():
+    seen = set().union(*(epoch_order(30, epoch, 0, True, repeats=3) for epoch in range(30)))
+    assert seen == set(range(30))
+    assert len(epoch_order(30, 0, 0, True, num_samples=12, repeats=3)) == 12
+
+
 def test_seed_pipeline_seeds_mindspore_alone():
     random.seed(1), np.random.seed(1)
     expected = random.random(), np.random.rand()

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mindspore import Tensor
 from PIL import Image
 
-from mindcv.config import Config
+from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
+from mindcv.engine.build import build_loss
 from mindcv.engine.pipelines import (
     list_left_out,
     open_training,
@@ -78,3 +80,49 @@ def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folde
     with pytest.raises(UnreadableImage), unreadable_images_named():
         raise error
     assert os.listdir() == ["abnormal_image.jpg"]
+
+
+DIGITS = Config(dataset="digits", image_resize=16, batch_size=10, num_parallel_workers=2)
+
+
+def test_views_reach_the_loss_that_compares_them():
+    config = DIGITS.replace(auto_augment="augmix-m9", aug_splits=3, label_smoothing=0.1, num_samples=20)
+    images, labels = epoch(training_loader(config, open_training(config), 10))[0]
+    assert images.shape == (30, 3, 16, 16) and labels.shape == (30,)
+    loss = build_loss(config)
+    assert (loss.num_splits, loss.alpha) == (3, 12)
+    logits = np.random.default_rng(0).standard_normal((30, 10)).astype(np.float32)
+    compared = loss.set_train()(Tensor(logits), Tensor(labels)).asnumpy()
+    alike = loss(Tensor(np.tile(logits[:10], (3, 1))), Tensor(labels)).asnumpy()
+    clean = build_loss(config.replace(aug_splits=0))(Tensor(logits[:10]), Tensor(labels[:10])).asnumpy()
+    assert alike == pytest.approx(clean, abs=1e-3) and compared > clean + 0.1
+
+
+def test_training_takes_a_share_of_each_class():
+    config = DIGITS.replace(sampling_ratio=0.1, seed=3)
+    source = open_training(config)
+    assert 140 <= len(source) <= 148
+    assert not np.array_equal(source.chosen, open_training(config.replace(seed=4)).chosen)
+
+
+def test_repeats_and_the_end_of_mixing_reach_the_loader():
+    config = DIGITS.replace(aug_repeats=2, mixup=0.2, mixup_off_epoch=1, num_samples=20, hflip=0, color_jitter=None,
+                            scale=(1, 1), ratio=(1, 1))  # fmt: skip
+    loader = training_loader(config, open_training(config), 10)
+    mixed, unmixed = epoch(loader), epoch(loader)
+    assert any(((labels > 0) & (labels < 1)).any() for _, labels in mixed)
+    for images, labels in unmixed:
+        assert set(np.unique(labels)) == {0, 1}
+        np.testing.assert_array_equal(images[::2], images[1::2])
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"aug_repeats": 3, "shuffle": False}, "aug_repeats 3 would show the same images every epoch"),
+    ({"aug_splits": 3}, "aug_splits 3 shows views made by a policy"),
+    ({"aug_splits": 3, "auto_augment": "augmix", "mixup": 0.2}, "pass --mixup 0 --cutmix 0"),
+    ({"aug_splits": 3, "auto_augment": "augmix", "loss": "BCE"}, "pass --loss CE, not BCE"),
+    ({"mixup_off_epoch": 3}, "mixup_off_epoch is 3, but nothing is mixed"),
+])  # fmt: skip
+def test_contradictions(options, said):
+    with pytest.raises(ConfigError, match=said):
+        DIGITS.replace(**options)
