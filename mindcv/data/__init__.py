@@ -1,5 +1,6 @@
 """From image files to batches: `create_dataset`, `create_transforms`, `create_loader`."""
 
+from mindcv.data.auto_augment import create_policy
 from mindcv.data.check import checked, find_bad, leave_out
 from mindcv.data.dataset import ImageDataset, create_dataset, usable_workers
 from mindcv.data.datasets import default_val_split, is_encoded, open_source
@@ -22,6 +23,7 @@ __all__ = [
     "checked",
     "create_dataset",
     "create_loader",
+    "create_policy",
     "create_transforms",
     "default_val_split",
     "epoch_order",
