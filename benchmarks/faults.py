@@ -1,0 +1,58 @@
+"""What a run loses when it is killed: SIGKILL at random moments, one worker and two, on a CPU.
+
+    python benchmarks/faults.py [--kills 70 30] [--out faults.json]
+
+Trains convit_tiny on 96 digits of 16 pixels for three epochs of three steps, a checkpoint a step, kills it (of several
+workers any one, or their launcher), resumes, and holds each end to the uninterrupted run's, bit for bit.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.faults.run import Run, assert_same_end, killed_until_done
+
+
+def kill(workers: int, kills: int, folder: Path) -> dict:
+    """The figures of `kills` kills."""
+    unbroken = Run(folder / "unbroken", workers)
+    unbroken.folder.mkdir(parents=True)
+    began = time.monotonic()
+    unbroken.finish()
+    runs = killed_until_done(folder, workers, kills, seed=workers, span=time.monotonic() - began)
+    for run in runs:
+        assert_same_end(run, unbroken)
+    restarts = [seconds for run in runs for seconds in run.restarts]
+    return {
+        "workers": workers,
+        "kills": sum(run.kills for run in runs),
+        "resumes": sum(run.resumes for run in runs),
+        "runs equal to the unbroken one": len(runs),
+        "epochs lost": sum(run.lost for run in runs),
+        "files torn": sum(run.torn for run in runs),
+        "seconds from restart to first step": round(statistics.median(restarts), 1) if restarts else None,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, nargs=2, default=(70, 30), metavar=("ALONE", "TOGETHER"))
+    parser.add_argument("--out", type=Path)
+    words = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        table = []
+        for workers, kills in enumerate(words.kills, 1):
+            table.append(kill(workers, kills, Path(folder) / str(workers)))
+            print(json.dumps(table[-1]), flush=True)
+    if words.out:
+        words.out.write_text(json.dumps(table, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
