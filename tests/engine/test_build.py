@@ -1,0 +1,21 @@
+import pytest
+
+from mindcv.config import Config, ConfigError
+from mindcv.engine.build import build_schedule, peak_rate
+
+
+def test_the_rate_grows_with_the_images_of_an_update():
+    config = Config(lr=5e-4, lr_scale="linear", lr_base_batch=512)
+    assert peak_rate(config, 1024) == pytest.approx(1e-3)
+    assert peak_rate(config, 256) == pytest.approx(2.5e-4)
+    assert peak_rate(Config(lr=5e-4), 1024) == 5e-4
+
+
+def test_the_schedule_peaks_at_the_scaled_rate():
+    config = Config(lr=5e-4, scheduler="cosine_decay", epoch_size=10, decay_epochs=10, warmup_epochs=0)
+    assert max(build_schedule(config, 5, 1e-3)) == pytest.approx(1e-3)
+
+
+def test_a_scaled_rate_below_min_lr():
+    with pytest.raises(ConfigError, match="min_lr 1e-05 is above the scaled learning rate 5e-06"):
+        build_schedule(Config(lr=5e-4, min_lr=1e-5), 5, 5e-6)

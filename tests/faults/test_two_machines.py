@@ -1,0 +1,81 @@
+"""Training on two machines, which here are two network namespaces with a cable between them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.faults.run import ROOT, is_worker
+
+ADDRESS = "10.77.{}.{}"
+
+
+@pytest.fixture
+def machines():
+    """Two functions that start train.py, one on each machine."""
+    net = os.getpid() % 250
+    names = [f"mindcv-{os.getpid()}-{i}" for i in (0, 1)]
+    links = [f"mc{os.getpid()}{i}" for i in "ab"]
+
+    def ip(*words):
+        return subprocess.run(["ip", *words], capture_output=True, text=True).returncode == 0
+
+    if not all(ip("netns", "add", name) for name in names):
+        pytest.skip("no right to make network namespaces here")
+    if not ip("link", "add", links[0], "netns", names[0], "type", "veth", "peer", "name", links[1], "netns", names[1]):
+        for name in names:
+            ip("netns", "del", name)
+        pytest.skip("no virtual cable here")
+    for i, (name, link) in enumerate(zip(names, links, strict=True)):
+        assert ip("-n", name, "addr", "add", ADDRESS.format(net, i + 1) + "/24", "dev", link)
+        assert ip("-n", name, "link", "set", link, "up")
+        assert ip("-n", name, "link", "set", "lo", "up")
+
+    started = []
+
+    def start(rank, folder, *more):
+        folder.mkdir(exist_ok=True)
+        words = [
+            "-c", "configs/convit/convit_tiny_digits.yaml", "--mode", "1", "--image_resize", "16",
+            "--num_samples", "96", "--batch_size", "16", "--distribute", "True", "--num_devices", "1", "--num_nodes", "2", "--node_rank",
+            str(rank), "--master_addr", ADDRESS.format(net, 1), "--ckpt_save_dir", str(folder), *more,
+        ]  # fmt: skip
+        with (folder / "test.log").open("w") as log:
+            line = ["ip", "netns", "exec", names[rank], sys.executable, "train.py", *words]
+            started.append(subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    for name in names:
+        ip("netns", "del", name)
+
+
+def test_two_machines_train_together(machines, tmp_path):
+    runs = [machines(rank, tmp_path / str(rank), "--epoch_size", "1") for rank in (0, 1)]
+    codes = [run.wait(timeout=200) for run in runs]
+    said = (tmp_path / "0" / "test.log").read_text()
+    assert codes == [0, 0], said
+    assert "devices: 2, images an update: 32" in said
+    assert (tmp_path / "0" / "convit_tiny-1_3.ckpt").exists()
+    assert not list((tmp_path / "1").glob("*.ckpt")), "the first worker alone writes"
+
+
+@pytest.mark.slow
+def test_a_machine_that_fails_ends_the_other(machines, tmp_path):
+    runs = [machines(rank, tmp_path / str(rank), "--epoch_size", "100") for rank in (0, 1)]
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "0" / "convit_tiny-1_3.ckpt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    [worker] = [p for p in psutil.Process(runs[1].pid).children(recursive=True) if is_worker(p)]
+    os.kill(worker.pid, signal.SIGKILL)
+    assert runs[1].wait(timeout=30) == 128 + signal.SIGKILL
+    assert runs[0].wait(timeout=200) == 1
+    assert "Traceback" not in (tmp_path / "0" / "test.log").read_text()
