@@ -184,17 +184,15 @@ class Saving(Callback):
         looks = self.looks_always or progress.done % progress.interval == 0 or progress.done == progress.steps
         return looks and step.watched().stop > 0
 
-    def save(self) -> dict:
-        """Write a checkpoint of this place; what it holds, empty on workers that do not write."""
+    def save(self) -> None:
+        """Write a checkpoint of this place, if this worker is the one that writes."""
         self.progress.look()
         self.saved = self.progress.place
-        if self.keeper is None:
-            return {}
-        arrays = self.arrays()
-        self.keeper.save(arrays, self.progress.place)
-        return arrays
+        if self.keeper is not None:
+            self.keeper.save(self.arrays(), self.progress.place)
 
     def arrays(self) -> dict:
+        """What a checkpoint of this place holds."""
         return self.state.arrays(self.progress.place, self.keeper.best)
 
     def stop(self):
@@ -249,14 +247,15 @@ class EpochEnd(Callback):
     def on_train_epoch_end(self, run_context):
         last = self.progress.epoch == self.progress.epochs
         saves = last or self.progress.epoch % self.save_interval == 0
-        arrays = self.saving.save() if saves else {}
+        if saves:
+            self.saving.save()
         if self.saving.asked_to_stop():
             self.saving.stop()
-        self.finish(arrays)
+        self.finish(saves)
         run_context.original_args().train_network.set_train()
 
-    def finish(self, arrays: dict) -> None:
-        """All that comes after the epoch's last step and checkpoint, whose contents are `arrays` if there is one."""
+    def finish(self, saved: bool) -> None:
+        """All that comes after the epoch's last step and, if it was `saved`, its checkpoint."""
         progress, keeper = self.progress, self.saving.keeper
         record = {**progress.record, "top_1": None, "top_5": None}
         if self.evaluate and (progress.epoch == progress.epochs or progress.epoch % self.val_interval == 0):
@@ -266,10 +265,10 @@ class EpochEnd(Callback):
             return
         score, best = record["top_1"], False
         if score is not None:
-            if arrays:
+            if saved:
                 keeper.rate(score)
             if score > keeper.best:
-                best = keeper.save_best(arrays or self.saving.arrays(), score)
+                best = keeper.save_best({} if saved else self.saving.arrays(), score)
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         _log.info(self.line(record, best))

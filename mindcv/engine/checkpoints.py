@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +78,7 @@ class Keeper:
                 raise FloatingPointError(
                     f"{name} is not finite after step {place.step} of epoch {place.epoch}, and was not saved: {REMEDY}"
                 )
-        path = self.folder / f"{self.model_name}-{place.epoch}_{place.step}.ckpt"
+        path = self.path_of(place)
         weights.write(path, arrays)
         self.kept = [entry for entry in self.kept if entry[1] != path] + [(-math.inf, path)]
         while len(self.kept) > self.keep:
@@ -85,14 +87,33 @@ class Keeper:
             worst[1].unlink(missing_ok=True)
         return path
 
+    def path_of(self, place: Place) -> Path:
+        """Where the checkpoint of `place` is, if it is kept."""
+        return self.folder / f"{self.model_name}-{place.epoch}_{place.step}.ckpt"
+
     def rate(self, score: float) -> None:
         """Give the checkpoint saved last its score in validation; higher is better."""
         self.kept[-1] = (score, self.kept[-1][1])
 
     def save_best(self, arrays: dict[str, np.ndarray], score: float) -> bool:
-        """Save `best.ckpt` if no score before was as high."""
+        """Save `best.ckpt` if no score before was as high; without `arrays`, as a link to what was saved last."""
         if not score > self.best:
             return False
-        weights.write(self.folder / "best.ckpt", arrays)
+        best = self.folder / "best.ckpt"
+        if arrays:
+            weights.write(best, arrays)
+        else:
+            _share(self.kept[-1][1], best)
         self.best = score
         return True
+
+
+def _share(path: Path, name: Path) -> None:
+    """Let `name` be the file `path` too, in one step; a copy of it where the disk knows no links."""
+    aside = name.with_name(f".{name.name}.part")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copyfile(path, aside)
+    os.replace(aside, name)

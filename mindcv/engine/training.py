@@ -123,7 +123,7 @@ def train(config: Config) -> None:
         with unreadable_images_named(), wish.listening():
             if place.step == steps:  # stopped between the epoch's last step and its line
                 progress.look()
-                epoch_end.finish({})
+                epoch_end.finish(saved=keeper is not None and keeper.kept[-1][1] == keeper.path_of(place))
                 place = Place(place.epoch + 1, 0)
                 step.set_train()
             runner = ms.train.Model(step)

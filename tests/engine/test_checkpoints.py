@@ -45,6 +45,16 @@ def test_best(tmp_path):
     assert keeper.save_best(ARRAYS, 51.0)
 
 
+def test_the_best_is_the_checkpoint_saved_last(tmp_path):
+    keeper = Keeper(tmp_path, "convit_tiny", "latest_k", 1)
+    for epoch, score in ((1, 50.0), (2, 40.0), (3, 60.0)):
+        keeper.save({"x": np.full(3, score)}, Place(epoch, 44))
+        keeper.save_best({}, score)
+    assert names(tmp_path) == ["best.ckpt", "convit_tiny-3_44.ckpt"]
+    keeper.save({"x": np.zeros(3)}, Place(4, 44))
+    assert weights.read(tmp_path / "best.ckpt")["x"][0] == 60.0
+
+
 def test_a_checkpoint_makes_the_model_again(small_model, tmp_path):
     model = small_model(image_size=(16, 8))
     weights.write(tmp_path / "a.ckpt", contents(model, ["cat", "dog"]))

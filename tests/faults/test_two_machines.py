@@ -41,8 +41,9 @@ def machines():
         folder.mkdir(exist_ok=True)
         words = [
             "-c", "configs/convit/convit_tiny_digits.yaml", "--mode", "1", "--image_resize", "16",
-            "--num_samples", "96", "--batch_size", "16", "--distribute", "True", "--num_devices", "1", "--num_nodes", "2", "--node_rank",
-            str(rank), "--master_addr", ADDRESS.format(net, 1), "--ckpt_save_dir", str(folder), *more,
+            "--num_samples", "96", "--batch_size", "16", "--distribute", "True", "--num_devices", "1",
+            "--num_nodes", "2", "--node_rank", str(rank), "--master_addr", ADDRESS.format(net, 1),
+            "--ckpt_save_dir", str(folder), *more,
         ]  # fmt: skip
         with (folder / "test.log").open("w") as log:
             line = ["ip", "netns", "exec", names[rank], sys.executable, "train.py", *words]
