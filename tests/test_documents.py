@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import mindcv
-from mindcv.config import parse, resolve
+from mindcv.config import parse
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [("README.md", "README_CN.md"), ("configs/convit/README.md", "configs/convit/README_CN.md")]
@@ -19,7 +19,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 def commands(document: str) -> list[str]:
     lines = "\n".join(blocks(document, "shell")).replace("\\\n", " ").splitlines()
-    return [line for line in lines if re.match(r"python (train|validate)\.py ", line)]
+    return [line for line in lines if re.match(r"python (train|validate|infer|export)\.py ", line)]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -27,8 +27,8 @@ def test_every_command_parses(document, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert commands(document)
     for command in commands(document):
-        config = resolve(re.sub(r"--ckpt_path \S+", "", command).split()[2:])
-        assert config.config
+        _, script, *words = re.sub(r"--ckpt_path \S+", "", command).split()
+        assert parse(words, prog=script).config
 
 
 @pytest.mark.parametrize("document", ["README.md", "README_CN.md"])
