@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
-from mindcv.data.datasets.folder import EXTENSIONS
+from mindcv.data.datasets.files import EXTENSIONS
 from mindcv.deploy.loading import load_model, views_of
 from mindcv.deploy.prediction import Guess, classify, in_batches
 from mindcv.files import write_whole
