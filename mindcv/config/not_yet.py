@@ -8,7 +8,6 @@ from mindcv.config.values import Config, ConfigError
 
 _WORKING = {
     "train": {
-        "ema": (False,),
         "amp_level": ("O0",),
         "val_amp_level": ("O0",),
         "amp_cast_list": (None,),

@@ -222,9 +222,9 @@ _ROWS = [
                "what stays as it is loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
                ("freeze_backbone",)),
         Option("ema", _flag, False,
-               "keep an exponential moving average of the weights", ("model_ema",)),
+               "keep exponential moving averages of the weights, in checkpoints and validated too; best.ckpt follows the weights", ("model_ema",)),
         Option("ema_decay", Number(at_least=0, below=1), 0.9999,
-               "decay of that average"),
+               "decay of the averages; in update n (1 + n) / (10 + n) where that is less"),
     ),
     *_group(
         "Validation",

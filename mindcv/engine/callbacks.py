@@ -209,6 +209,8 @@ class Saving(Callback):
     def stop_if_alone(self) -> None:
         """End the run in the middle of a validation, unless other workers would wait for this one."""
         if self.progress.step.workers == 1:
+            if self.progress.step.averages:
+                self.progress.step.averages.put_back()
             self.stop()
 
 
@@ -260,7 +262,12 @@ class EpochEnd(Callback):
         record = {**progress.record, "top_1": None, "top_5": None}
         if self.evaluate and (progress.epoch == progress.epochs or progress.epoch % self.val_interval == 0):
             scores = self.evaluate()
-            record |= {"val_loss": scores["loss"], "top_1": scores["top_1"], "top_5": scores.get("top_5")}
+            for prefix in ("", "ema_") if "ema_loss" in scores else ("",):
+                record |= {
+                    f"{prefix}val_loss": scores[f"{prefix}loss"],
+                    f"{prefix}top_1": scores[f"{prefix}top_1"],
+                    f"{prefix}top_5": scores.get(f"{prefix}top_5"),
+                }
         if keeper is None:
             return
         score, best = record["top_1"], False
@@ -288,4 +295,6 @@ class EpochEnd(Callback):
             parts.append(f"val loss {record['val_loss']:.4f}, top-1 {record['top_1']:.2f} %")
         if record["top_5"] is not None:
             parts.append(f"top-5 {record['top_5']:.2f} %")
+        if "ema_top_1" in record:
+            parts.append(f"averages' loss {record['ema_val_loss']:.4f}, top-1 {record['ema_top_1']:.2f} %")
         return ", ".join(parts) + (" (best)" if best else "")

@@ -45,8 +45,9 @@ class RunState:
     def parameters(self) -> dict[str, Parameter]:
         """The parameters that hold the state, by the names that a checkpoint gives them."""
         optimizer = self.step.optimizer.state_parameters()
+        averages = self.step.averages.averages if self.step.averages else ()
         return {
-            **{parameter.name: parameter for parameter in self.step.model.get_parameters()},
+            **{parameter.name: parameter for parameter in (*self.step.model.get_parameters(), *averages)},
             **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
             **{RUN + name: parameter for name, parameter in self.step.state_parameters().items()},
             RUN + "randomness": self.step.model.randomness,

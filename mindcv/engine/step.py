@@ -6,6 +6,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from mindcv.engine.averages import Averages
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -50,6 +52,7 @@ class TrainStep(nn.Cell):
         workers: How many workers average their gradients.
         skip_nonfinite: Calls in a row that may fail, by a loss or by gradients that are not finite: no update is made
             of them.
+        averages: Follow the weights after each update; None for no averages.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class TrainStep(nn.Cell):
         clip_norm: float | None = None,
         workers: int = 1,
         skip_nonfinite: int = 0,
+        averages: Averages | None = None,
     ):
         super().__init__(auto_prefix=False)
         self.model = model
@@ -72,6 +76,7 @@ class TrainStep(nn.Cell):
         self.clip_norm = clip_norm
         self.workers = workers
         self.skip_nonfinite = skip_nonfinite
+        self.averages = averages
         self.scales = loss_scale * accumulation != 1 or clip_norm is not None
         self.hyper_map = ops.HyperMap()
         self.notes = Parameter(Tensor(_NO_NOTES), name="notes", requires_grad=False)
@@ -89,6 +94,8 @@ class TrainStep(nn.Cell):
         carried = [self.notes]
         if self.accumulation > 1:
             carried += [*self.sums, self.calls]
+        if self.averages is not None:
+            carried.append(self.averages.updates)
         return {parameter.name: parameter for parameter in carried}
 
     def watched(self) -> Watched:
@@ -136,6 +143,8 @@ class TrainStep(nn.Cell):
             gradients = self.hyper_map(ops.partial(_times, factor), gradients)
         if not self.skip_nonfinite or finite:
             self.optimizer(gradients)
+            if self.averages is not None:
+                self.averages()
         return finite
 
     def note(self, loss: Tensor, good: Tensor, stop: Tensor):

@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import mindspore as ms
@@ -11,6 +12,7 @@ from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.data import usable_workers
 from mindcv.data.datasets import Source
+from mindcv.engine.averages import Averages
 from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import BEGINNING, Keeper, Place
@@ -80,6 +82,7 @@ def train(config: Config) -> None:
         clip_norm=config.clip_value if config.clip_grad else None,
         workers=group.size,
         skip_nonfinite=config.skip_nonfinite,
+        averages=Averages(model.get_parameters(), config.ema_decay) if config.ema else None,
     )
     state = RunState(step, training.class_names, steps, usable_workers(config.num_parallel_workers), group.size)
 
@@ -117,7 +120,9 @@ def train(config: Config) -> None:
         evaluate = None
         if validation:
             loader = validation_loader(config, validation, group)
-            evaluate = Evaluator(config, model, loader, num_classes, group, wish, saving.stop_if_alone)
+            evaluate = partial(
+                _scores, Evaluator(config, model, loader, num_classes, group, wish, saving.stop_if_alone), step.averages
+            )
         epoch_end = EpochEnd(progress, saving, evaluate, config.val_interval, config.ckpt_save_interval, journal)
         step.set_train()
         with unreadable_images_named(), wish.listening():
@@ -134,6 +139,15 @@ def train(config: Config) -> None:
                     dataset_sink_mode=_sinks(config), initial_epoch=epochs.start - 1,
                 )  # fmt: skip
                 place = Place(epochs.stop, 0)
+
+
+def _scores(evaluator: Evaluator, averages: Averages | None) -> dict[str, float]:
+    """The scores of the weights and, under names with `ema_` before them, of their averages."""
+    scores = evaluator()
+    if averages:
+        with averages.in_place():
+            scores |= {f"ema_{name}": score for name, score in evaluator().items()}
+    return scores
 
 
 def _sinks(config: Config) -> bool:

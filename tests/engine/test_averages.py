@@ -1,0 +1,97 @@
+import mindspore as ms
+import numpy as np
+import pytest
+
+from mindcv import weights
+from mindcv.config import Config
+from mindcv.engine.averages import Averages
+from mindcv.engine.checkpoints import Place
+from mindcv.engine.group import ALONE
+from mindcv.engine.resume import RunState
+from mindcv.engine.step import TrainStep
+from mindcv.engine.training import _scores
+from mindcv.engine.validation import Evaluator
+from mindcv.loss import create_loss
+from mindcv.optim import create_optimizer
+from mindcv.stopping import StopWish
+
+
+@pytest.fixture(autouse=True)
+def pynative():
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+
+
+def values(parameters):
+    return [parameter.asnumpy().copy() for parameter in parameters]
+
+
+def step_of(model, decay, **options):
+    optimizer = create_optimizer(model, "sgd", lr=0.5, momentum=0.0)
+    averages = Averages(model.get_parameters(), decay)
+    return TrainStep(model, create_loss("CE"), optimizer, averages=averages, **options).set_train()
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_averages_are_those_of_float64(mode, small_model, batch):
+    """Updates alone count: a skipped call and the first of two accumulated ones change nothing."""
+    ms.set_context(mode=mode)
+    model = small_model()
+    step = step_of(model, 0.22, accumulation=2, skip_nonfinite=1)
+    wanted = [value.astype(np.float64) for value in values(model.get_parameters())]
+    images, labels = batch
+    updates = 0
+    for bad in (False, False, True, False, False):
+        step(images * float("nan") if bad else images, labels)
+        step(images, labels)
+        if not bad:
+            updates += 1
+            decay = min(0.22, (1 + updates) / (10 + updates))
+            now = values(model.get_parameters())
+            wanted = [decay * mean + (1 - decay) * value for mean, value in zip(wanted, now, strict=True)]
+    assert step.averages.updates.asnumpy() == updates == 4
+    moved = 0
+    for mean, want, value in zip(values(step.averages.averages), wanted, values(step.averages.weights), strict=True):
+        np.testing.assert_allclose(mean, want, rtol=1e-5, atol=1e-6)
+        moved = max(moved, abs(mean - value).max())
+    assert moved > 1e-3
+    gap = np.sqrt(sum(((m - w) ** 2).sum() for m, w in zip(wanted, now, strict=True)) / sum((w**2).sum() for w in now))
+    assert step.averages.gap() == pytest.approx(gap, rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, batch, tmp_path):
+    ms.set_context(mode=mode)
+    model = small_model()
+    images, labels = batch
+    loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+    step = step_of(model, 0.9)
+    evaluator = Evaluator(Config(device_target="CPU"), model, loader, 7, ALONE, StopWish(), lambda: None)
+    for _ in range(2):
+        step(images, labels)
+    weights.write(tmp_path / "1.ckpt", RunState(step, [], 1, 1).arrays(Place(1, 1), 0.0))
+    before = values(model.get_parameters())
+    first = _scores(evaluator, step.averages)
+    assert abs(first["loss"] - first["ema_loss"]) > 1e-4
+    for parameter, value in zip(model.get_parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.asnumpy(), value)
+    model.set_train()
+    step(images, labels)
+    assert _scores(evaluator, step.averages)["loss"] < first["loss"]
+
+    twin = small_model()
+    weights.load(twin, tmp_path / "1.ckpt", ema=True)
+    again = Evaluator(Config(device_target="CPU"), twin, loader, 7, ALONE, StopWish(), lambda: None)()
+    assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
+
+
+def test_resumed_exactly(small_model, batch, tmp_path):
+    one = step_of(small_model(), 0.9)
+    one(*batch)
+    weights.write(tmp_path / "1.ckpt", RunState(one, [], 1, 1).arrays(Place(1, 1), 0.0))
+    other = step_of(small_model(), 0.9)
+    RunState(other, [], 1, 1).restore(tmp_path / "1.ckpt")
+    for step in (one, other):
+        step(*batch)
+    assert other.averages.updates.asnumpy() == 2
+    for mine, its in zip(values(one.averages.averages), values(other.averages.averages), strict=True):
+        np.testing.assert_array_equal(mine, its)
