@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import Tensor
 
+import mindcv
 from mindcv.device import run_pynative_in_turn
+from tests.golden import rule
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -24,3 +28,27 @@ def golden():
 @pytest.fixture(scope="session", autouse=True)
 def pynative_in_turn():
     run_pynative_in_turn()
+
+
+@pytest.fixture
+def graph_mode():
+    ms.set_context(mode=ms.GRAPH_MODE)
+
+
+@pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
+def both_modes(request):
+    ms.set_context(mode=request.param)
+
+
+@pytest.fixture
+def golden_model(golden):
+    """A function that builds a variant with its golden weights."""
+
+    def build(name, **kwargs):
+        model = mindcv.create_model(name, **kwargs)
+        weights = rule.mindcv_weights(golden.facts("manifest")[name])
+        for parameter in model.get_parameters():
+            parameter.set_data(Tensor(weights[parameter.name]))
+        return model
+
+    return build

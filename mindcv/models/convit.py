@@ -143,12 +143,19 @@ class GPSA(SelfAttention):
         """σ(λ), (h, 1, 1): the share of position in each head's attention."""
         return ops.sigmoid(self.gating_param).reshape(-1, 1, 1)
 
+    def mix(self, content: Tensor, position: Tensor) -> Tensor:
+        """(1 − σ(λ)) · content + σ(λ) · position, of maps or of what they gathered, (…, h, N, any)."""
+        gate = self.gate()
+        return (1 - gate) * content + gate * position
+
     def axis_attention(self) -> tuple[Tensor, Tensor]:
         """A_y (h, rows, rows) and A_x (h, cols, cols): where each head looks along either side of the grid."""
+        return self.attention_at(self.row_offsets, self.col_offsets)
+
+    def attention_at(self, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor]:
+        """Each head's attention among the offsets in a row of `dy` (m, n), and of `dx`: (h, m, n) both."""
         to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1), 1)
-        along_y = to_y * self.row_offsets + to_far * self.row_offsets**2
-        along_x = to_x * self.col_offsets + to_far * self.col_offsets**2
-        return self.softmax(along_y), self.softmax(along_x)
+        return self.softmax(to_y * dy + to_far * dy**2), self.softmax(to_x * dx + to_far * dx**2)
 
     def positional_attention(self) -> Tensor:
         """softmax(w·r), (h, N, N), as the paper writes it: over all keys at once."""
@@ -161,8 +168,7 @@ class GPSA(SelfAttention):
 
     def mixed_attention(self, x: Tensor) -> Tensor:
         """The maps of equation 7, (B, h, N, N)."""
-        gate = self.gate()
-        return (1 - gate) * self.content_attention(x, x) + gate * self.positional_attention()
+        return self.mix(self.content_attention(x, x), self.positional_attention())
 
     def apply_position(self, v: Tensor) -> Tensor:
         """(A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
@@ -175,8 +181,7 @@ class GPSA(SelfAttention):
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
         v = self.split_heads(self.v(x))
         if self.separable and not (self.training and self.attn_drop.rate > 0):
-            gate = self.gate()
-            mixed = (1 - gate) * ops.matmul(self.content_attention(x, x), v) + gate * self.apply_position(v)
+            mixed = self.mix(ops.matmul(self.content_attention(x, x), v), self.apply_position(v))
         else:
             mixed = ops.matmul(self.attn_drop(self.mixed_attention(x), randomness), v)
         return self.output(mixed, randomness)
@@ -329,6 +334,15 @@ class ConViT(nn.Cell):
             "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))],
         }
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (B, in_channels, H, W) to the patches' tokens (B, N, C) as the first block gets them."""
+        x = self.patch_embed(images)
+        return x + self.pos_embed if self.use_pos_embed else x
+
+    def join_class_token(self, x: Tensor) -> Tensor:
+        """(B, N, C) to (B, 1 + N, C), the class token first."""
+        return ops.cat((ops.broadcast_to(self.cls_token, (x.shape[0], 1, -1)), x), 1)
+
     def hidden_states(self, images: Tensor, class_only: bool = False) -> tuple[Tensor, ...]:
         """Tokens after each block: (B, N, C) after GPSA blocks, (B, 1 + N, C), class token first, after MHSA blocks.
 
@@ -341,14 +355,11 @@ class ConViT(nn.Cell):
         if self.training and self.stochastic_depth is not None:
             scales = self.stochastic_depth(randomness, images.shape[0])
 
-        x = self.patch_embed(images)
-        if self.use_pos_embed:
-            x = x + self.pos_embed
-        x = self.pos_drop(x, randomness)
+        x = self.pos_drop(self.embed(images), randomness)
         states = ()
         for i, block in enumerate(self.blocks):
             if i == self.local_up_to_layer:
-                x = ops.cat((ops.broadcast_to(self.cls_token, (x.shape[0], 1, -1)), x), 1)
+                x = self.join_class_token(x)
             is_last = i == len(self.blocks) - 1
             x = block(x, scales[2 * i : 2 * i + 2], randomness, class_only and is_last)
             states += (x,)
