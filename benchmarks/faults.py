@@ -48,6 +48,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         table = []
         for workers, kills in enumerate(words.kills, 1):
+            if not kills:
+                continue
             table.append(kill(workers, kills, Path(folder) / str(workers)))
             print(json.dumps(table[-1]), flush=True)
     if words.out:

@@ -1,4 +1,4 @@
-"""Attention rollout (S. Abnar, W. Zuidema: "Quantifying Attention Flow in Transformers", ACL 2020, arXiv 2005.00928)."""
+"""Attention rollout (S. Abnar, W. Zuidema: "Quantifying Attention Flow in Transformers", ACL 2020)."""
 
 import numpy as np
 from mindspore import nn

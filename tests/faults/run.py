@@ -65,13 +65,18 @@ class Run:
             time.sleep(0.05)
         assert process.returncode == 0, (self.folder / "test.log").read_text()[-3000:]
 
-    def kill(self, chance: random.Random, span: float) -> None:
-        """Start, and kill at a moment of `span` seconds: of several workers any one, or their launcher."""
+    def kill(self, chance: random.Random, span: float) -> float:
+        """Start, and kill at a moment of `span` seconds: of several workers any one, or their launcher.
+
+        Returns:
+            `span`, or how long the run took if it was over sooner.
+        """
         epochs = len(self.lines())
-        process = self.start()
-        until = time.monotonic() + chance.uniform(0, span)
+        process, began = self.start(), time.monotonic()
+        until = began + chance.uniform(0, span)
         while time.monotonic() < until and process.poll() is None:
             time.sleep(0.01)
+        over = process.poll() is not None and time.monotonic() - began
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             launcher = psutil.Process(process.pid)
             workers = [child for child in launcher.children(recursive=True) if is_worker(child)]
@@ -81,6 +86,7 @@ class Run:
         self.kills += process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         self.lost += max(0, epochs - len(self.lines()))
         self.torn += sum(not is_whole(path) for path in self.folder.glob("*.ckpt"))
+        return min(span, over or span)
 
     def newest(self):
         return max((p.stat().st_mtime for p in self.folder.glob("convit_tiny-*.ckpt")), default=None)
@@ -127,7 +133,7 @@ def killed_until_done(folder: Path, workers: int, kills: int, seed: int, span: f
         run = Run(folder / str(len(runs)), workers)
         run.folder.mkdir(parents=True)
         while run.kills < min(left, 4) and not run.is_done:
-            run.kill(chance, span)
+            span = run.kill(chance, span)
         if not run.is_done:
             run.finish()
         runs.append(run)
