@@ -222,7 +222,7 @@ _ROWS = [
                "what stays as it is loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
                ("freeze_backbone",)),
         Option("ema", _flag, False,
-               "keep exponential moving averages of the weights, saved and validated too; best.ckpt follows the weights",
+               "keep exponential moving averages of the weights, saved and validated; best.ckpt follows the weights",
                ("model_ema",)),
         Option("ema_decay", Number(at_least=0, below=1), 0.9999,
                "decay of the averages; in update n (1 + n) / (10 + n) where that is less"),

@@ -197,6 +197,11 @@ class _Workers:
             _say(self.script, f"{who} {how}; the others were ended. The end of its log, {log}:")
             for line in last[-10:]:
                 print(f"    {line}", file=sys.stderr)
+            if -code in _CRASHES:
+                _say(
+                    self.script,
+                    "a damaged image can do that to MindSpore's decoder: python -m mindcv.data check finds it",
+                )
         return 128 - code if code < 0 else code
 
 
@@ -230,6 +235,7 @@ def _signals_kept():
             signal.signal(number, handler)
 
 
+_CRASHES = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT)
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
