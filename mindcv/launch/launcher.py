@@ -200,7 +200,7 @@ class _Workers:
             if -code in _CRASHES:
                 _say(
                     self.script,
-                    "a damaged image can do that to MindSpore's decoder: python -m mindcv.data check finds it",
+                    "a damaged image can do that to the decoder: python -m mindcv.data check finds it",
                 )
         return 128 - code if code < 0 else code
 
