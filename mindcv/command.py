@@ -5,7 +5,7 @@ import os
 import sys
 from importlib import import_module
 
-from mindcv.config import ConfigError, parse, refuse_not_yet
+from mindcv.config import ConfigError, parse
 from mindcv.launch import LAUNCHED, end_with_parent, is_due, launch
 from mindcv.stopping import hear_signals
 
@@ -35,7 +35,6 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
     if not config.debug and (LAUNCHED in os.environ or _LOG_LEVEL not in os.environ):
         os.environ[_LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
     try:
-        refuse_not_yet(config, name)
         if is_due(config, name):
             return launch(config, name, sys.argv[1:] if argv is None else argv)
         hear_signals()

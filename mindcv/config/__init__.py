@@ -1,12 +1,11 @@
 """The options of a run: one table, read from YAML and the command line into one checked, immutable object.
 
-`parse` is for scripts, `resolve` and `Config` for Python; `OPTIONS` is the table, `refuse_not_yet` says which
-options still wait for their machinery. Imports nothing else of mindcv, and no MindSpore.
+`parse` is for scripts, `resolve` and `Config` for Python; `OPTIONS` is the table. Imports nothing else of mindcv, and
+no MindSpore.
 """
 
 from mindcv.config.arguments import model_arguments
 from mindcv.config.checks import DECAYING_TO_MIN_LR
-from mindcv.config.not_yet import refuse_not_yet
 from mindcv.config.options import OPTIONS, Option
 from mindcv.config.parsing import parse, resolve
 from mindcv.config.values import Config, ConfigError
@@ -19,6 +18,5 @@ __all__ = [
     "Option",
     "model_arguments",
     "parse",
-    "refuse_not_yet",
     "resolve",
 ]

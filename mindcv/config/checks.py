@@ -67,6 +67,19 @@ def _mixing_can_be_switched_off(config):
         return f"mixup_off_epoch is {config.mixup_off_epoch}, but nothing is mixed: pass --mixup 0.8, say"
 
 
+def _half_precision_is_used(config):
+    if config.amp_level == config.val_amp_level == "O0":
+        if config.amp_cast_list:
+            return "amp_cast_list says what runs in half precision, but nothing does: pass --amp_level O1 as well"
+        if config.amp_dtype != "float16":
+            return f"amp_dtype is {config.amp_dtype}, but nothing runs in it: pass --amp_level O1 as well"
+
+
+def _clipping_is_on(config):
+    if config.clip_mode != "norm" and not config.clip_grad:
+        return f"clip_mode is {config.clip_mode}, but nothing is clipped: pass --clip_grad True as well"
+
+
 CHECKS = (
     _top_k_needs_scores,
     _decay_goes_down,
@@ -78,4 +91,6 @@ CHECKS = (
     _views_differ,
     _repeats_need_a_shuffle,
     _mixing_can_be_switched_off,
+    _half_precision_is_used,
+    _clipping_is_on,
 )

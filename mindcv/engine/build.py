@@ -7,8 +7,9 @@ import mindspore as ms
 from mindspore import nn
 
 from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, model_arguments
+from mindcv.engine.loss_scale import START, LossScale
 from mindcv.loss import JSDCrossEntropy, create_loss
-from mindcv.models import create_model, freeze
+from mindcv.models import create_model, freeze, set_precision
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
 
@@ -24,6 +25,19 @@ def build_model(config: Config, num_classes: int, adapt: Collection[str] = FINE_
     """
     ms.set_seed(config.seed)
     return create_model(num_classes=num_classes, adapt=adapt, **model_arguments(config))
+
+
+def compute_in(config: Config, model: nn.Cell, level: str) -> None:
+    """Let the model compute under `level` of mixed precision, in the type and in the cells that the options name."""
+    set_precision(model, level, config.amp_dtype, config.amp_cast_list)
+
+
+def build_loss_scale(config: Config) -> LossScale:
+    """The scale of the loss; a dynamic one starts at 2¹⁶ where `loss_scale` does not say."""
+    half = config.amp_level != "O0" and config.amp_dtype == "float16"
+    dynamic = config.loss_scale_type == "dynamic" or (config.loss_scale_type == "auto" and half)
+    start = START if dynamic and config.loss_scale == 1 else config.loss_scale
+    return LossScale(start, dynamic, config.drop_overflow_update)
 
 
 def peak_rate(config: Config, images_an_update: int) -> float:

@@ -111,6 +111,9 @@ class Progress(Callback):
             "epoch": self.epoch, "step": (self.epoch - 1) * self.steps + self.done, "loss": seen.mean_loss, "lr": rate,
             "images_per_second": speed, "seconds": now - self._began, "skipped": seen.failed,
         }  # fmt: skip
+        if self.step.loss_scale.drops:
+            scale, _, overflows = self.step.loss_scale.state.asnumpy().tolist()
+            self.record |= {"loss_scale": scale, "overflows": int(overflows)}
 
     def _update(self, step: int) -> int:
         """The update that `step` of this epoch belongs to, as an index of `rates`."""
@@ -291,6 +294,8 @@ class EpochEnd(Callback):
         ]
         if record["skipped"]:
             parts.append(f"{record['skipped']} steps skipped, not finite")
+        if record.get("overflows"):
+            parts.append(f"{record['overflows']} overflows so far, loss scale {record['loss_scale']:g}")
         if record["top_1"] is not None:
             parts.append(f"val loss {record['val_loss']:.4f}, top-1 {record['top_1']:.2f} %")
         if record["top_5"] is not None:

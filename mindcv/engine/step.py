@@ -7,6 +7,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from mindcv.engine.averages import Averages
+from mindcv.engine.loss_scale import LossScale
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,11 @@ class TrainStep(nn.Cell):
         model: Images (B, C, H, W) to logits.
         loss: `loss(logits, labels)` to a scalar.
         optimizer: Called with the gradients of `optimizer.parameters`.
-        loss_scale: The loss is multiplied by it before the gradients are taken, and they are divided by it.
+        loss_scale: The loss is multiplied by it before the gradients are taken, and they are divided by it. As a
+            `LossScale` it may change, and tell that updates of gradients that overflow are left out.
         accumulation: Calls whose gradients are averaged into one update.
         clip_norm: Limit of the gradients' global norm; None for no limit.
+        clip_value: Limit of each number in the gradients; None for no limit.
         workers: How many workers average their gradients.
         skip_nonfinite: Calls in a row that may fail, by a loss or by gradients that are not finite: no update is made
             of them.
@@ -60,9 +63,10 @@ class TrainStep(nn.Cell):
         model: nn.Cell,
         loss: nn.Cell,
         optimizer: nn.Optimizer,
-        loss_scale: float = 1.0,
+        loss_scale: float | LossScale = 1.0,
         accumulation: int = 1,
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         workers: int = 1,
         skip_nonfinite: int = 0,
         averages: Averages | None = None,
@@ -71,13 +75,16 @@ class TrainStep(nn.Cell):
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
-        self.loss_scale = loss_scale
+        self.loss_scale = loss_scale if isinstance(loss_scale, LossScale) else LossScale(loss_scale)
         self.accumulation = accumulation
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.workers = workers
         self.skip_nonfinite = skip_nonfinite
         self.averages = averages
-        self.scales = loss_scale * accumulation != 1 or clip_norm is not None
+        self.scales = self.loss_scale.dynamic or self.loss_scale.start * accumulation != 1 or clip_norm is not None
+        self.looks_at_norm = clip_norm is not None or skip_nonfinite > 0 or self.loss_scale.drops
+        self.leaves_out = skip_nonfinite > 0 or self.loss_scale.drops
         self.hyper_map = ops.HyperMap()
         self.notes = Parameter(Tensor(_NO_NOTES), name="notes", requires_grad=False)
         self.wish = Parameter(Tensor(0.0, ms.float32), name="wish", requires_grad=False)
@@ -94,6 +101,8 @@ class TrainStep(nn.Cell):
         carried = [self.notes]
         if self.accumulation > 1:
             carried += [*self.sums, self.calls]
+        if self.loss_scale.drops:
+            carried.append(self.loss_scale.state)
         if self.averages is not None:
             carried.append(self.averages.updates)
         return {parameter.name: parameter for parameter in carried}
@@ -108,12 +117,12 @@ class TrainStep(nn.Cell):
         self.notes.set_data(Tensor(_NO_NOTES))
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
-        return self.loss(self.model(images), labels) * self.loss_scale
+        return self.loss(self.model(images), labels) * self.loss_scale.factor()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
         """One call on images (B, C, H, W) and labels, (B,) or (B, classes): the loss, a mean over the workers."""
         loss, gradients = self.gradients_of(images, labels)
-        loss, stop = loss / self.loss_scale, self.wish * 1
+        loss, stop = loss / self.loss_scale.factor(), self.wish * 1
         if self.workers > 1:
             loss, stop = ops.unstack(self.sum_over_workers(ops.stack([loss / self.workers, stop])))
         if self.accumulation == 1:
@@ -129,23 +138,27 @@ class TrainStep(nn.Cell):
         return loss
 
     def update(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """Let the optimizer make its step; False if the gradients were not finite and it made none."""
-        finite = Tensor(True)
+        """Let the optimizer make its step; False for a failure: the gradients were not finite, and it made none."""
+        finite = fine = Tensor(True)
         if self.workers > 1:
             gradients = self.mean_over_workers(gradients)
-        factor = 1 / (self.loss_scale * self.accumulation)
-        if self.clip_norm is not None or self.skip_nonfinite:
+        factor = 1 / (self.loss_scale.factor() * self.accumulation)
+        if self.looks_at_norm:
             norm = factor * ops.sqrt(ops.addn(self.hyper_map(_sum_of_squares, gradients)))
-            finite = ops.isfinite(norm)
+            finite = fine = ops.isfinite(norm)
         if self.clip_norm is not None:
             factor = factor * ops.minimum(1.0, self.clip_norm / (norm + 1e-6))
         if self.scales:
             gradients = self.hyper_map(ops.partial(_times, factor), gradients)
-        if not self.skip_nonfinite or finite:
+        if self.clip_value is not None:
+            gradients = self.hyper_map(ops.partial(_limited, self.clip_value), gradients)
+        if not self.leaves_out or finite:
             self.optimizer(gradients)
             if self.averages is not None:
                 self.averages()
-        return finite
+        if self.loss_scale.drops:
+            fine = self.loss_scale.follow(finite)
+        return fine
 
     def note(self, loss: Tensor, good: Tensor, stop: Tensor):
         """Bring the notes up to date, in the order of `Watched`."""
@@ -176,6 +189,10 @@ def _clear(parameter: Parameter) -> Tensor:
 
 def _sum_of_squares(x: Tensor) -> Tensor:
     return (x * x).sum()
+
+
+def _limited(limit: float, x: Tensor) -> Tensor:
+    return ops.clamp(x, -limit, limit)
 
 
 def _times(factor, x: Tensor) -> Tensor:

@@ -13,7 +13,15 @@ from mindcv.config import Config, ConfigError
 from mindcv.data import usable_workers
 from mindcv.data.datasets import Source
 from mindcv.engine.averages import Averages
-from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
+from mindcv.engine.build import (
+    build_loss,
+    build_loss_scale,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    compute_in,
+    peak_rate,
+)
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import BEGINNING, Keeper, Place
 from mindcv.engine.group import Group, join
@@ -73,13 +81,15 @@ def train(config: Config) -> None:
     images_an_update = images_a_step * config.gradient_accumulation_steps
     peak = peak_rate(config, images_an_update)
     rates = build_schedule(config, updates, peak)
+    compute_in(config, model, config.amp_level)
     step = TrainStep(
         model,
         build_loss(config),
         build_optimizer(config, model, rates),
-        loss_scale=config.loss_scale,
+        loss_scale=build_loss_scale(config),
         accumulation=config.gradient_accumulation_steps,
-        clip_norm=config.clip_value if config.clip_grad else None,
+        clip_norm=config.clip_value if config.clip_grad and config.clip_mode == "norm" else None,
+        clip_value=config.clip_value if config.clip_grad and config.clip_mode == "value" else None,
         workers=group.size,
         skip_nonfinite=config.skip_nonfinite,
         averages=Averages(model.get_parameters(), config.ema_decay) if config.ema else None,
@@ -120,9 +130,8 @@ def train(config: Config) -> None:
         evaluate = None
         if validation:
             loader = validation_loader(config, validation, group)
-            evaluate = partial(
-                _scores, Evaluator(config, model, loader, num_classes, group, wish, saving.stop_if_alone), step.averages
-            )
+            evaluator = Evaluator(config, model, loader, num_classes, group, wish, saving.stop_if_alone)
+            evaluate = partial(_scores, config, evaluator, step)
         epoch_end = EpochEnd(progress, saving, evaluate, config.val_interval, config.ckpt_save_interval, journal)
         step.set_train()
         with unreadable_images_named(), wish.listening():
@@ -141,12 +150,17 @@ def train(config: Config) -> None:
                 place = Place(epochs.stop, 0)
 
 
-def _scores(evaluator: Evaluator, averages: Averages | None) -> dict[str, float]:
+def _scores(config: Config, evaluator: Evaluator, step: TrainStep) -> dict[str, float]:
     """The scores of the weights and, under names with `ema_` before them, of their averages."""
+    differs = config.val_amp_level != config.amp_level
+    if differs:
+        compute_in(config, step.model, config.val_amp_level)
     scores = evaluator()
-    if averages:
-        with averages.in_place():
+    if step.averages:
+        with step.averages.in_place():
             scores |= {f"ema_{name}": score for name, score in evaluator().items()}
+    if differs:
+        compute_in(config, step.model, config.amp_level)
     return scores
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.engine.bars import bar
-from mindcv.engine.build import build_model
+from mindcv.engine.build import build_model, compute_in
 from mindcv.engine.group import Group, join
 from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
@@ -41,6 +41,7 @@ def validate(config: Config) -> dict[str, float]:
         validation = open_validation(config, class_names, waits=not group.leads)
         num_classes = class_count(config, validation)
         model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
+    compute_in(config, model, config.val_amp_level)
     wish = StopWish()
 
     def stop():

@@ -14,6 +14,7 @@ from mindcv.models.convit import (
 from mindcv.models.factory import create_model
 from mindcv.models.features import FeatureInfo, Features
 from mindcv.models.freezing import freeze
+from mindcv.models.precision import set_precision
 from mindcv.models.registry import (
     get_pretrained_cfg,
     get_pretrained_cfg_value,
@@ -51,4 +52,5 @@ __all__ = [
     "list_modules",
     "model_entrypoint",
     "register_model",
+    "set_precision",
 ]

@@ -16,7 +16,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import TruncatedNormal, initializer
 
 from mindcv.models.factory import build_pretrained
-from mindcv.models.layers import Dense, Dropout, LayerNorm, Mlp, PatchEmbed, Softmax, StochasticDepth
+from mindcv.models.layers import Dense, Dropout, LayerNorm, Mixed, Mlp, PatchEmbed, Softmax, StochasticDepth
 from mindcv.models.registry import register_model
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-class SelfAttention(nn.Cell):
+class SelfAttention(Mixed):
     """What both kinds of attention have: queries, keys and values of h heads, and the projection of their output.
 
     Args:
@@ -69,7 +69,12 @@ class SelfAttention(nn.Cell):
         """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N) (equation 2)."""
         q = self.split_heads(self.q(queries)) * self.scale
         k = self.split_heads(self.k(x))
-        return self.softmax(ops.matmul(q, k.swapaxes(-1, -2)))
+        return self.softmax(self.cast(self.multiply(q, k.swapaxes(-1, -2)), self.exact))
+
+    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        """The matrix product of the last two axes."""
+        product = self.cast(ops.matmul(self.cast(a, self.operands), self.cast(b, self.operands)), self.operands)
+        return self.cast(product, self.outcome)
 
     def output(self, x: Tensor, randomness: Tensor) -> Tensor:
         """What the heads gathered, (B, h, M, d), as tokens (B, M, C)."""
@@ -85,7 +90,7 @@ class MHSA(SelfAttention):
     def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
         queries = x[:, :1] if class_only else x
         attention = self.attn_drop(self.content_attention(queries, x), randomness)
-        return self.output(ops.matmul(attention, self.split_heads(self.v(x))), randomness)
+        return self.output(self.multiply(attention, self.split_heads(self.v(x))), randomness)
 
 
 class GPSA(SelfAttention):
@@ -145,7 +150,7 @@ class GPSA(SelfAttention):
 
     def mix(self, content: Tensor, position: Tensor) -> Tensor:
         """(1 − σ(λ)) · content + σ(λ) · position, of maps or of what they gathered, (…, h, N, any)."""
-        gate = self.gate()
+        gate = self.gate().astype(content.dtype)
         return (1 - gate) * content + gate * position
 
     def axis_attention(self) -> tuple[Tensor, Tensor]:
@@ -155,7 +160,8 @@ class GPSA(SelfAttention):
     def attention_at(self, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor]:
         """Each head's attention among the offsets in a row of `dy` (m, n), and of `dx`: (h, m, n) both."""
         to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1), 1)
-        return self.softmax(to_y * dy + to_far * dy**2), self.softmax(to_x * dx + to_far * dx**2)
+        along_y, along_x = to_y * dy + to_far * dy**2, to_x * dx + to_far * dx**2
+        return self.softmax(self.cast(along_y, self.exact)), self.softmax(self.cast(along_x, self.exact))
 
     def positional_attention(self) -> Tensor:
         """softmax(w·r), (h, N, N), as the paper writes it: over all keys at once."""
@@ -164,7 +170,8 @@ class GPSA(SelfAttention):
         dy = self.row_offsets.reshape(rows, 1, rows, 1)
         dx = self.col_offsets.reshape(1, cols, 1, cols)
         scores = to_x * dx + to_y * dy + to_far * (dx**2 + dy**2)
-        return self.softmax(scores.reshape(self.num_heads, rows * cols, rows * cols))
+        scores = scores.reshape(self.num_heads, rows * cols, rows * cols)
+        return self.softmax(self.cast(scores, self.exact))
 
     def mixed_attention(self, x: Tensor) -> Tensor:
         """The maps of equation 7, (B, h, N, N)."""
@@ -174,20 +181,20 @@ class GPSA(SelfAttention):
         """(A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
         along_y, along_x = self.axis_attention()
         rows, cols = self.grid
-        over_rows = ops.matmul(along_y, v.reshape(v.shape[0], self.num_heads, rows, -1))
-        over_cols = ops.matmul(along_x.expand_dims(1), over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
+        over_rows = self.multiply(along_y, v.reshape(v.shape[0], self.num_heads, rows, -1))
+        over_cols = self.multiply(along_x.expand_dims(1), over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
         return over_cols.reshape(v.shape)
 
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
         v = self.split_heads(self.v(x))
         if self.separable and not (self.training and self.attn_drop.rate > 0):
-            mixed = self.mix(ops.matmul(self.content_attention(x, x), v), self.apply_position(v))
+            mixed = self.mix(self.multiply(self.content_attention(x, x), v), self.apply_position(v))
         else:
-            mixed = ops.matmul(self.attn_drop(self.mixed_attention(x), randomness), v)
+            mixed = self.multiply(self.attn_drop(self.mixed_attention(x), randomness), v)
         return self.output(mixed, randomness)
 
 
-class Block(nn.Cell):
+class Block(Mixed):
     """Attention and perceptron, each behind a LayerNorm and beside a residual connection (figure 1)."""
 
     def __init__(self, dim: int, attn: SelfAttention, mlp: Mlp, norm_eps: float):
@@ -207,12 +214,12 @@ class Block(nn.Cell):
             x, branch = x[:, :1], self.attn(tokens, randomness, True)
         else:
             branch = self.attn(tokens, randomness)
-        x = x + (branch * scales[0] if scales else branch)
+        x = x + (branch * self.cast(scales[0], self.other) if scales else branch)
         branch = self.mlp(self.norm2(x), randomness)
-        return x + (branch * scales[1] if scales else branch)
+        return x + (branch * self.cast(scales[1], self.other) if scales else branch)
 
 
-class ConViT(nn.Cell):
+class ConViT(Mixed):
     """GPSA blocks on the patches, then MHSA blocks on patches and class token, then a linear classifier.
 
     Args:
@@ -337,11 +344,12 @@ class ConViT(nn.Cell):
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) to the patches' tokens (B, N, C) as the first block gets them."""
         x = self.patch_embed(images)
-        return x + self.pos_embed if self.use_pos_embed else x
+        return x + self.cast(self.pos_embed, self.other) if self.use_pos_embed else x
 
     def join_class_token(self, x: Tensor) -> Tensor:
         """(B, N, C) to (B, 1 + N, C), the class token first."""
-        return ops.cat((ops.broadcast_to(self.cls_token, (x.shape[0], 1, -1)), x), 1)
+        class_token = ops.broadcast_to(self.cls_token.astype(x.dtype), (x.shape[0], 1, -1))
+        return ops.cat((class_token, x), 1)
 
     def hidden_states(self, images: Tensor, class_only: bool = False) -> tuple[Tensor, ...]:
         """Tokens after each block: (B, N, C) after GPSA blocks, (B, 1 + N, C), class token first, after MHSA blocks.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mindcv.config import refuse_not_yet, resolve
+from mindcv.config import resolve
 
 RECIPES = Path(__file__).parents[2] / "configs" / "convit"
 
@@ -88,19 +88,8 @@ def test_a_recipe_opens_with_commands_that_parse(path):
         assert Path(config.config) == path
 
 
-@pytest.mark.parametrize("model", CARD)
-def test_a_recipe_runs_on_a_cpu_with_the_options_that_the_refusal_names(model):
-    argv = ["-c", str(RECIPES / f"{model}_ascend.yaml"), "--device_target", "CPU", "--epoch_size", "1"]
-    try:
-        refuse_not_yet(resolve(argv), "train")
-    except ValueError as refusal:
-        argv += str(refusal).split("pass ")[1].split()
-    refuse_not_yet(resolve(argv), "train")
-
-
 def test_the_fine_tuning_recipe_starts_from_published_weights():
     config = resolve(["-c", str(RECIPES / "convit_tiny_finetune.yaml")])
-    refuse_not_yet(config, "train")
     assert (config.model, config.pretrained, config.num_classes) == ("convit_tiny", "mindcv", None)
     assert (config.act, config.norm_eps) == (None, None), "those of the weights"
     assert (config.image_resize, config.interpolation, config.crop_pct) == (224, "bicubic", 0.875), "MindCV's card"
@@ -110,7 +99,6 @@ def test_the_fine_tuning_recipe_starts_from_published_weights():
 
 def test_the_digits_recipe_is_for_a_newcomers_cpu():
     config = resolve(["-c", str(RECIPES / "convit_tiny_digits.yaml")])
-    refuse_not_yet(config, "train")
     assert (config.model, config.dataset, config.num_classes) == ("convit_tiny", "digits", 10)
     assert (config.device_target, config.mode, config.image_resize, config.patch_size) == ("CPU", 0, 32, 8)
     assert config.hflip == 0

@@ -65,22 +65,23 @@ def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, b
     images, labels = batch
     loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
     step = step_of(model, 0.9)
-    evaluator = Evaluator(Config(device_target="CPU"), model, loader, 7, ALONE, StopWish(), lambda: None)
+    config = Config(device_target="CPU")
+    evaluator = Evaluator(config, model, loader, 7, ALONE, StopWish(), lambda: None)
     for _ in range(2):
         step(images, labels)
     weights.write(tmp_path / "1.ckpt", RunState(step, [], 1, 1).arrays(Place(1, 1), 0.0))
     before = values(model.get_parameters())
-    first = _scores(evaluator, step.averages)
+    first = _scores(config, evaluator, step)
     assert abs(first["loss"] - first["ema_loss"]) > 1e-4
     for parameter, value in zip(model.get_parameters(), before, strict=True):
         np.testing.assert_array_equal(parameter.asnumpy(), value)
     model.set_train()
     step(images, labels)
-    assert _scores(evaluator, step.averages)["loss"] < first["loss"]
+    assert _scores(config, evaluator, step)["loss"] < first["loss"]
 
     twin = small_model()
     weights.load(twin, tmp_path / "1.ckpt", ema=True)
-    again = Evaluator(Config(device_target="CPU"), twin, loader, 7, ALONE, StopWish(), lambda: None)()
+    again = Evaluator(config, twin, loader, 7, ALONE, StopWish(), lambda: None)()
     assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
 
 

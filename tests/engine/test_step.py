@@ -58,6 +58,16 @@ def test_clipping_limits_the_global_norm(clip_norm, small_model, batch):
     assert norms[1] == pytest.approx(min(norms[0], clip_norm), rel=1e-3)
 
 
+def test_clipping_by_value_limits_each_number_after_the_scale_is_taken_out(small_model, batch):
+    before = {p.name: p.asnumpy().copy() for p in small_model().get_parameters()}
+    free, _ = weights_after(small_model(), [batch])
+    clipped, _ = weights_after(small_model(), [batch], clip_value=0.01, loss_scale=64.0)
+    for name, value in before.items():
+        gradient = (value - free[name]).astype(np.float64) / 0.1
+        np.testing.assert_allclose((value - clipped[name]) / 0.1, np.clip(gradient, -0.01, 0.01), atol=2e-6)
+    assert max(abs(before[name] - free[name]).max() for name in before) > 0.0011
+
+
 def step_of(model, **options):
     return TrainStep(model, create_loss("CE"), create_optimizer(model, "adamw", lr=0.1), **options).set_train()
 

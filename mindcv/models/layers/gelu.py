@@ -50,6 +50,11 @@ class GELU(nn.Cell):
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.fused:
             return ops.gelu(x, approximate="tanh" if self.approximate else "none")
+        if x.dtype != ms.float32:  # the polynomial's coefficients are too small for half precision
+            return self.composed(x.astype(ms.float32)).astype(x.dtype)
+        return self.composed(x)
+
+    def composed(self, x: ms.Tensor) -> ms.Tensor:
         if self.approximate:
             return x * ops.sigmoid(x * (x * x * (0.044715 * math.sqrt(8 / math.pi)) + math.sqrt(8 / math.pi)))
         return x * self.cdf(x)

@@ -1,13 +1,14 @@
 """Layer normalisation (Ba et al. 2016) over the last axis."""
 
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, ops
 from mindspore.common.initializer import initializer
 
 from mindcv.models.layers.device import has_fused_kernels
+from mindcv.models.layers.precision import Mixed
 
 
-class LayerNorm(nn.Cell):
+class LayerNorm(Mixed):
     """(x − mean) / √(variance + eps) · gamma + beta over the last axis of x (..., dim).
 
     On a CPU the means are products with a constant column: half the time of MindSpore's kernel with gradient.
@@ -24,10 +25,19 @@ class LayerNorm(nn.Cell):
         self.averager = ops.full((dim, 1), 1 / dim, dtype=ms.float32)
 
     def construct(self, x: Tensor) -> Tensor:
+        return self.cast(self.normalised(self.cast(x, self.exact)), self.other)
+
+    def normalised(self, x: Tensor) -> Tensor:
+        gamma, beta = self.cast(self.gamma, self.exact), self.cast(self.beta, self.exact)
         if self.fused:
-            return self.layer_norm(x, self.gamma, self.beta)[0]
+            return self.layer_norm(x, gamma, beta)[0]
+        if x.dtype != ms.float32:  # as the fused kernels do: half precision overflows in the gradient of rsqrt
+            return self.composed(x.astype(ms.float32), gamma, beta).astype(x.dtype)
+        return self.composed(x, gamma, beta)
+
+    def composed(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         shape = x.shape
         x = x.reshape(-1, self.dim)
         centred = x - ops.matmul(x, self.averager)
         variance = ops.matmul(centred * centred, self.averager)
-        return (centred * ops.rsqrt(variance + self.eps) * self.gamma + self.beta).reshape(shape)
+        return (centred * ops.rsqrt(variance + self.eps) * gamma + beta).reshape(shape)

@@ -2,12 +2,16 @@
 
 import math
 
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import Uniform
 
+from mindcv.models.layers.precision import Mixed
 
-class PatchEmbed(nn.Cell):
+
+class PatchEmbed(Mixed):
     """Images (B, in_channels, H, W) to tokens (B, rows·cols, dim), row by row, one linear map for every patch.
+
+    Under mixed precision it is a matrix product, for not every device has a convolution of bfloat16.
 
     Weight and bias start uniform within ±1/√fan_in.
 
@@ -41,5 +45,18 @@ class PatchEmbed(nn.Cell):
                 f"got images of {images.shape[1]} channels, but the model was made for {self.proj.weight.shape[1]}: "
                 f"create it with in_channels={images.shape[1]}"
             )
+        if self.operands is not None:
+            return self.product(images)
         tokens = self.proj(images)
         return tokens.reshape(tokens.shape[0], tokens.shape[1], -1).swapaxes(1, 2)
+
+    def product(self, images: Tensor) -> Tensor:
+        """The same from matrix products of flattened patches."""
+        dim, channels, height, width = self.proj.weight.shape
+        rows, cols = self.grid
+        patches = images.reshape(-1, channels, rows, height, cols, width).transpose(0, 2, 4, 1, 3, 5)
+        patches = self.cast(patches.reshape(-1, channels * height * width), self.operands)
+        weight = self.cast(self.proj.weight.reshape(dim, -1), self.operands)
+        tokens = self.cast(ops.matmul(patches, weight.swapaxes(0, 1)), self.operands)
+        tokens = ops.bias_add(tokens, self.cast(self.proj.bias, self.operands))
+        return self.cast(tokens, self.outcome).reshape(-1, rows * cols, dim)

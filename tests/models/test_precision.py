@@ -1,0 +1,151 @@
+"""Mixed precision against float32: gradients of the whole model, and what is computed in which type."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, ops
+
+from mindcv.loss import create_loss
+from mindcv.models import ConViT, set_precision
+from mindcv.models.layers import Dense, LayerNorm
+
+# The relative error of all gradients together, as a vector: float16 keeps 11 bits of a number, bfloat16 8.
+BOUND = {"float16": 5e-3, "bfloat16": 4e-2}
+
+
+@pytest.fixture(autouse=True)
+def pynative():
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+
+
+def build(**kwargs):
+    ms.set_seed(0)
+    return ConViT(image_size=16, patch_size=4, num_classes=7, num_heads=4, embed_dim=8, depth=3, local_up_to_layer=2,
+                  **{"drop_path_rate": 0.1, **kwargs}).set_train()  # fmt: skip
+
+
+def gradients(model):
+    rng = np.random.default_rng(0)
+    images = Tensor(rng.standard_normal((4, 3, 16, 16)), ms.float32)
+    labels = Tensor(rng.integers(0, 7, 4), ms.int32)
+    loss = create_loss("CE")
+
+    def scaled(images, labels):
+        return loss(model(images), labels) * 1024.0
+
+    value, found = ms.value_and_grad(scaled, None, ms.ParameterTuple(model.trainable_params()))(images, labels)
+    assert value.dtype == ms.float32 and all(gradient.dtype == ms.float32 for gradient in found)
+    return np.concatenate([gradient.asnumpy().ravel() for gradient in found])
+
+
+@pytest.fixture(scope="module")
+def exact():
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = build()
+    state = model.randomness.asnumpy().copy()
+    return gradients(model), state
+
+
+def error(exact, mode=ms.PYNATIVE_MODE, level="O1", dtype="float16", cells=None, **kwargs):
+    wanted, state = exact
+    ms.set_context(mode=mode)
+    model = build(**kwargs)
+    model.randomness.set_data(Tensor(state))
+    set_precision(model, level, dtype, cells)
+    return np.linalg.norm(gradients(model) - wanted) / np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("dtype", BOUND)
+@pytest.mark.parametrize("level", ["O1", "O2", "O3", "auto"])
+def test_gradients_are_near_those_of_float32(level, dtype, exact):
+    assert BOUND[dtype] / 1000 < error(exact, level=level, dtype=dtype) < BOUND[dtype]
+
+
+@pytest.mark.parametrize(("level", "dtype"), [("O1", "bfloat16"), ("O2", "float16")])
+def test_in_graph_mode_too(level, dtype, exact):
+    found = error(exact, ms.GRAPH_MODE, level, dtype)
+    assert BOUND[dtype] / 1000 < found < BOUND[dtype]
+
+
+def test_o0_is_float32_to_the_bit(exact):
+    assert error(exact, level="O0") == 0
+
+
+def test_as_the_paper_writes_it(exact):
+    assert error(exact, level="O2", attn_impl="plain") < BOUND["float16"]
+
+
+@pytest.mark.parametrize("level", ["O1", "O2", "auto"])
+def test_listed_cells_alone_are_in_half_precision(level, exact):
+    everything = error(exact, level=level, dtype="bfloat16")
+    perceptron = error(exact, level=level, dtype="bfloat16", cells=["blocks.1.mlp"])
+    assert 1e-5 < perceptron < 0.8 * everything
+    assert error(exact, level=level, dtype="bfloat16", cells=["Mlp", "GPSA"]) > perceptron
+
+
+@pytest.fixture
+def types(monkeypatch):
+    """The types that layers were given and gave, by kind, while a model ran."""
+    seen = {"softmax": set(), "norm": set(), "norm_out": set(), "product": set()}
+    softmax, norm, construct, matmul = ops.softmax, LayerNorm.normalised, LayerNorm.construct, ops.matmul
+    inside = []
+
+    def watch_norm(self, x):
+        seen["norm"].add(x.dtype)
+        inside.append(1)
+        result = norm(self, x)
+        inside.pop()
+        return result
+
+    def watch_construct(self, x):
+        result = construct(self, x)
+        seen["norm_out"].add(result.dtype)
+        return result
+
+    def watch_matmul(a, b):
+        if not inside:
+            seen["product"] |= {a.dtype, b.dtype}
+        return matmul(a, b)
+
+    def watch_softmax(x, axis):
+        seen["softmax"].add(x.dtype)
+        return softmax(x, axis)
+
+    monkeypatch.setattr(ops, "softmax", watch_softmax)
+    monkeypatch.setattr(ops, "matmul", watch_matmul)
+    monkeypatch.setattr(LayerNorm, "normalised", watch_norm)
+    monkeypatch.setattr(LayerNorm, "construct", watch_construct)
+    return seen
+
+
+@pytest.mark.parametrize(("level", "exact_type", "norm_out"), [
+    ("O1", ms.float32, ms.float32), ("auto", ms.float32, ms.float32), ("O2", ms.float32, ms.float16),
+    ("O3", ms.float16, ms.float16),
+])  # fmt: skip
+def test_what_is_computed_in_which_type(level, exact_type, norm_out, types):
+    model = build()
+    set_precision(model, level)
+    logits = model.set_train(False)(Tensor(np.zeros((2, 3, 16, 16)), ms.float32))
+    assert types["product"] == {ms.float16}
+    assert types["softmax"] == types["norm"] == {exact_type}
+    assert types["norm_out"] == {norm_out}
+    assert logits.dtype == (ms.float32 if level == "O1" else ms.float16)
+
+
+def test_bfloat16_rounds_on_a_cpu():
+    layer = Dense(1, 1, has_bias=False)
+    layer.weight.set_data(Tensor([[1.0]], ms.float32))
+    x = Tensor([[1 + 2.0**-9]], ms.float32)
+    assert layer(x).asnumpy() == 1 + 2.0**-9
+    set_precision(layer, "O1", "bfloat16")
+    assert layer(x).asnumpy() == 1
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("O4",), "amp_level is 'O4'; it can be O0"),
+    (("O1", "float8"), "amp_dtype is 'float8'"),
+    (("O1", "float16", ["blocks.1.mpl"]), "no cell 'blocks.1.mpl'; there is blocks.1.mlp"),
+])  # fmt: skip
+def test_what_there_is_not(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        set_precision(build(), *arguments)
