@@ -66,14 +66,14 @@ class Run:
         assert process.returncode == 0, (self.folder / "test.log").read_text()[-3000:]
 
     def kill(self, chance: random.Random, span: float) -> float:
-        """Start, and kill at a moment of `span` seconds: of several workers any one, or their launcher.
+        """Start, and kill at a moment in most of `span` seconds: of several workers any one, or their launcher.
 
         Returns:
             `span`, or how long the run took if it was over sooner.
         """
         epochs = len(self.lines())
         process, began = self.start(), time.monotonic()
-        until = began + chance.uniform(0, span)
+        until = began + chance.uniform(0, 0.8 * span)
         while time.monotonic() < until and process.poll() is None:
             time.sleep(0.01)
         over = process.poll() is not None and time.monotonic() - began
