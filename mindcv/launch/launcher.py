@@ -228,9 +228,11 @@ def _signals_kept():
     """The SIGINT and SIGTERM that come, in a list, in place of what they do."""
     came: list[int] = []
     before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _ENDING}
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # a parent that blocks them hands that down
     try:
         yield came
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -28,14 +28,19 @@ def start(script, *words):
 def stopped(tmp_path_factory):
     """What a training said that SIGTERM stopped, its exit code, and its folder."""
     folder = tmp_path_factory.mktemp("stopped")
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # what a parent blocks its children inherit
     run = start("train.py", "--epoch_size", "100", "--ckpt_save_dir", folder)
-    deadline = time.monotonic() + 200
-    while not list(folder.glob("convit_tiny-*.ckpt")):
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    run.send_signal(signal.SIGTERM)
-    out, _ = run.communicate(timeout=100)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    try:
+        deadline = time.monotonic() + 200
+        while not list(folder.glob("convit_tiny-*.ckpt")):
+            assert run.poll() is None, run.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        run.send_signal(signal.SIGTERM)
+        out, _ = run.communicate(timeout=100)
+    finally:
+        run.kill()
     return out, run.returncode, folder
 
 
