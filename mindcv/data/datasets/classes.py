@@ -8,7 +8,7 @@ from pathlib import Path
 def folders_in(folder: str | Path) -> list[str]:
     """The names of its folders, in order, without the hidden. Raises FileNotFoundError if it is none itself."""
     if not Path(folder).is_dir():
-        raise FileNotFoundError(f"no folder {folder}")
+        raise FileNotFoundError(f"no folder {folder}: name the one that holds train, val or other splits")
     with os.scandir(folder) as entries:
         return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
 
