@@ -13,6 +13,7 @@ from mindcv.models.convit import (
 )
 from mindcv.models.factory import create_model
 from mindcv.models.features import FeatureInfo, Features
+from mindcv.models.flops import count_flops
 from mindcv.models.freezing import freeze
 from mindcv.models.precision import set_precision
 from mindcv.models.registry import (
@@ -40,6 +41,7 @@ __all__ = [
     "convit_small_plus",
     "convit_tiny",
     "convit_tiny_plus",
+    "count_flops",
     "create_model",
     "freeze",
     "get_pretrained_cfg",
