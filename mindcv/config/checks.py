@@ -75,6 +75,17 @@ def _half_precision_is_used(config):
             return f"amp_dtype is {config.amp_dtype}, but nothing runs in it: pass --amp_level O1 as well"
 
 
+def _flash_attention_is_in_half_precision(config):
+    if config.attn_impl == "flash":
+        if config.amp_level == config.val_amp_level == "O0":
+            return "attn_impl flash computes in half precision: pass --amp_level O2 too, or --attn_impl separable"
+        if config.val_while_train and config.val_amp_level == "O0":
+            return (
+                "attn_impl flash computes in half precision, in validation too: pass --val_amp_level O2, or "
+                "--attn_impl separable"
+            )
+
+
 def _clipping_is_on(config):
     if config.clip_mode != "norm" and not config.clip_grad:
         return f"clip_mode is {config.clip_mode}, but nothing is clipped: pass --clip_grad True as well"
@@ -92,5 +103,6 @@ CHECKS = (
     _repeats_need_a_shuffle,
     _mixing_can_be_switched_off,
     _half_precision_is_used,
+    _flash_attention_is_in_half_precision,
     _clipping_is_on,
 )

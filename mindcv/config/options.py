@@ -177,8 +177,9 @@ _ROWS = [
                "activation: gelu_tanh for checkpoints trained with the approximation; none: the model's own"),
         Option("norm_eps", Maybe(_positive), None,
                "epsilon of the layer norms; none: the model's own"),
-        Option("attn_impl", Choice("separable", "plain"), "separable",
-               "how GPSA is computed: fast and exact, or as the paper writes it"),
+        Option("attn_impl", Choice("separable", "plain", "flash"), "separable",
+               "how attention is computed: fast and exact, as the paper writes it, or in half precision by the fused "
+               "kernel of an Atlas A2"),
         Option("pretrained", Either(_flag, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False,
                "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's"),
     ),

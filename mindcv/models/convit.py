@@ -16,7 +16,17 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import TruncatedNormal, initializer
 
 from mindcv.models.factory import build_pretrained
-from mindcv.models.layers import Dense, Dropout, LayerNorm, Mixed, Mlp, PatchEmbed, Softmax, StochasticDepth
+from mindcv.models.layers import (
+    Dense,
+    Dropout,
+    FlashAttention,
+    LayerNorm,
+    Mixed,
+    Mlp,
+    PatchEmbed,
+    Softmax,
+    StochasticDepth,
+)
 from mindcv.models.registry import register_model
 
 __all__ = [
@@ -32,6 +42,8 @@ __all__ = [
     "convit_tiny_plus",
 ]
 
+ATTENTION = ("separable", "plain", "flash")
+
 
 class SelfAttention(Mixed):
     """What both kinds of attention have: queries, keys and values of h heads, and the projection of their output.
@@ -42,17 +54,21 @@ class SelfAttention(Mixed):
         qkv_bias: Whether queries, keys and values have a bias.
         attn_drop_rate: Dropout of the attention maps, in training.
         drop_rate: Dropout of the output, in training.
+        attn_impl: "separable", "plain" or "flash".
         streams: Names of the two dropouts' random streams.
     """
 
-    def __init__(self, dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, streams):
+    def __init__(self, dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams):
         super().__init__()
+        if attn_impl not in ATTENTION:
+            raise ValueError(f"attn_impl is {attn_impl!r}; it can be {', '.join(map(repr, ATTENTION))}")
         self.num_heads = num_heads
         self.scale = (dim // num_heads) ** -0.5
         self.q = Dense(dim, dim, has_bias=qkv_bias)
         self.k = Dense(dim, dim, has_bias=qkv_bias)
         self.v = Dense(dim, dim, has_bias=qkv_bias)
         self.softmax = Softmax()
+        self.flash = FlashAttention(dim // num_heads) if attn_impl == "flash" else None
         self.attn_drop = Dropout(attn_drop_rate, streams[0])
         self.proj = Dense(dim, dim)
         self.proj_drop = Dropout(drop_rate, streams[1])
@@ -70,6 +86,16 @@ class SelfAttention(Mixed):
         q = self.split_heads(self.q(queries)) * self.scale
         k = self.split_heads(self.k(x))
         return self.softmax(self.cast(self.multiply(q, k.swapaxes(-1, -2)), self.exact))
+
+    def drops_attention(self) -> bool:
+        """Whether some of the maps' elements are dropped, which takes maps."""
+        return self.training and self.attn_drop.rate > 0
+
+    def gather(self, queries: Tensor, x: Tensor, v: Tensor, randomness: Tensor) -> Tensor:
+        """softmax(q·kᵀ/√d) v for `queries` (B, M, C) to all tokens `x` (B, N, C), values (B, h, N, d): (B, h, M, d)."""
+        if self.flash is not None and not self.drops_attention():
+            return self.flash(self.split_heads(self.q(queries)), self.split_heads(self.k(x)), v)
+        return self.multiply(self.attn_drop(self.content_attention(queries, x), randomness), v)
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         """The matrix product of the last two axes."""
@@ -89,8 +115,7 @@ class MHSA(SelfAttention):
 
     def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
         queries = x[:, :1] if class_only else x
-        attention = self.attn_drop(self.content_attention(queries, x), randomness)
-        return self.output(self.multiply(attention, self.split_heads(self.v(x))), randomness)
+        return self.output(self.gather(queries, x, self.split_heads(self.v(x)), randomness), randomness)
 
 
 class GPSA(SelfAttention):
@@ -103,8 +128,9 @@ class GPSA(SelfAttention):
       product of two small softmaxes, A_y ⊗ A_x, which act on the grid's rows and columns in turn;
     - both maps' rows sum to 1, so the mixture needs no renormalising and the gate can move behind the values.
 
-    So `attn_impl="separable"` never stores a positional or a mixed N × N map. `attn_impl="plain"` builds the
-    maps as the paper writes them; attention dropout, which acts on the mixed map, always takes that path in training.
+    So `attn_impl="separable"` never stores a positional or a mixed N × N map, and `attn_impl="flash"`, which
+    leaves the content half to Ascend's fused kernel, stores none at all. `attn_impl="plain"` builds the maps as the
+    paper writes them; attention dropout, which acts on the mixed map, always takes that path in training.
 
     `pos_proj.bias` is there for the checkpoints' sake: softmax is blind to it, so it enters no path.
 
@@ -116,11 +142,9 @@ class GPSA(SelfAttention):
     def __init__(
         self, dim, num_heads, grid, qkv_bias, attn_drop_rate, drop_rate, locality_strength, attn_impl, streams
     ):
-        super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, streams)
-        if attn_impl not in ("separable", "plain"):
-            raise ValueError(f"attn_impl is {attn_impl!r}; it can be 'separable' or 'plain'")
+        super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams)
         self.grid = grid
-        self.separable = attn_impl == "separable"
+        self.separable = attn_impl != "plain"
         self.gating_param = Parameter(initializer("ones", (num_heads,)), name="gating_param")
         self.pos_proj = Dense(3, num_heads)
         self.row_offsets, self.col_offsets = (
@@ -187,8 +211,8 @@ class GPSA(SelfAttention):
 
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
         v = self.split_heads(self.v(x))
-        if self.separable and not (self.training and self.attn_drop.rate > 0):
-            mixed = self.mix(self.multiply(self.content_attention(x, x), v), self.apply_position(v))
+        if self.separable and not self.drops_attention():
+            mixed = self.mix(self.gather(x, x, v, randomness), self.apply_position(v))
         else:
             mixed = self.multiply(self.attn_drop(self.mixed_attention(x), randomness), v)
         return self.output(mixed, randomness)
@@ -240,10 +264,11 @@ class ConViT(Mixed):
         locality_strength: α of equation 8, how narrowly heads start to look.
         norm_eps: Epsilon of the LayerNorms; 1e-7 for MindCV's released weights.
         act: "gelu", or "gelu_tanh" for weights trained with the approximation (MindCV's).
-        attn_impl: "separable", or "plain" for the paper's own order of operations.
+        attn_impl: "separable", "plain" for the paper's own order of operations, or "flash" for the separable one in
+            half precision with Ascend's fused attention.
 
     Raises:
-        ValueError: an argument is out of range, or images do not divide into patches.
+        ValueError: an argument is out of range, images do not divide into patches, or the device has no such attention.
     """
 
     def __init__(
@@ -290,9 +315,9 @@ class ConViT(Mixed):
 
         attention = {
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
-            "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate,
+            "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate, "attn_impl": attn_impl,
         }  # fmt: skip
-        local = {"grid": self.grid, "locality_strength": locality_strength, "attn_impl": attn_impl}
+        local = {"grid": self.grid, "locality_strength": locality_strength}
         blocks = []
         for i in range(depth):
             streams = range(4 * i + 1, 4 * i + 5)

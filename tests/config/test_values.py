@@ -112,6 +112,8 @@ def _disk_full(path, text, **_):
     [
         ({"ckpt_save_policy": "top_k"}, ["ckpt_save_policy", "val_while_train"]),
         ({"lr": 1e-7}, ["min_lr", "lr", "cosine_decay"]),
+        ({"attn_impl": "flash"}, ["attn_impl flash", "--amp_level O2", "--attn_impl separable"]),
+        ({"attn_impl": "flash", "amp_level": "O2", "val_while_train": True}, ["attn_impl flash", "--val_amp_level O2"]),
         ({"mean": 127.5}, ["mean", "wanted"]),
         ({"mean": "127.5"}, ["mean has 1", "std has 3"]),
     ],
@@ -126,4 +128,7 @@ def test_contradictions_name_both_sides(options, names):
 def test_what_only_looks_like_a_contradiction_passes():
     Config(ckpt_save_policy="top_k", val_while_train=True)
     Config(lr=1e-7, scheduler="constant")
+    Config(attn_impl="flash", amp_level="O2")
+    Config(attn_impl="flash", val_amp_level="O2")
+    Config(attn_impl="flash", amp_level="O1", val_amp_level="O1", val_while_train=True)
     Config(epoch_size=1, warmup_epochs=5, decay_epochs=295)

@@ -1,6 +1,7 @@
 """The layers that ConViT is built from, one small file each."""
 
 from mindcv.models.layers.dense import Dense
+from mindcv.models.layers.flash_attention import FlashAttention
 from mindcv.models.layers.layer_norm import LayerNorm
 from mindcv.models.layers.mlp import Mlp
 from mindcv.models.layers.patch_embed import PatchEmbed
@@ -8,4 +9,14 @@ from mindcv.models.layers.precision import Mixed
 from mindcv.models.layers.random import Dropout, StochasticDepth
 from mindcv.models.layers.softmax import Softmax
 
-__all__ = ["Dense", "Dropout", "LayerNorm", "Mixed", "Mlp", "PatchEmbed", "Softmax", "StochasticDepth"]
+__all__ = [
+    "Dense",
+    "Dropout",
+    "FlashAttention",
+    "LayerNorm",
+    "Mixed",
+    "Mlp",
+    "PatchEmbed",
+    "Softmax",
+    "StochasticDepth",
+]

@@ -1,6 +1,7 @@
 """The one place that tells devices apart: which arithmetic a layer uses where."""
 
 import mindspore as ms
+from mindspore._c_expression import MSContext
 
 
 def has_fused_kernels() -> bool:
@@ -10,3 +11,15 @@ def has_fused_kernels() -> bool:
     here compose the same function from threaded products.
     """
     return ms.get_context("device_target") != "CPU"
+
+
+def without_flash_attention() -> str:
+    """The name of this device, where it has no fused attention; empty on an Atlas A2, which has.
+
+    MindSpore documents `ops.flash_attention_score` for Atlas A2 training devices only, not for the first Ascend 910.
+    """
+    target = ms.get_context("device_target")
+    if target != "Ascend":
+        return f"a {target}"
+    generation = MSContext.get_instance().get_ascend_soc_version()
+    return "" if generation == "ascend910b" else f"an {generation or 'Ascend of unknown kind'}"
