@@ -2,7 +2,7 @@
 
 import sys
 
-from mindcv.command import command
+from mindcv.command import ABOUT, command
 
 if __name__ == "__main__":
-    sys.exit(command("export", "Export a trained model as MindIR or ONNX, verified."))
+    sys.exit(command("export", ABOUT["export"]))

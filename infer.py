@@ -2,10 +2,7 @@
 
 import sys
 
-from mindcv.command import command
-
-_ABOUT = """Classify images: files, folders, or what a pattern matches. Images that cannot be read are named and make
-the exit code 2; the others are classified."""
+from mindcv.command import ABOUT, command
 
 if __name__ == "__main__":
-    sys.exit(command("infer", _ABOUT))
+    sys.exit(command("infer", ABOUT["infer"]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from mindcv.command import command
+from mindcv.command import ABOUT, command
 
 if __name__ == "__main__":
-    sys.exit(command("train", "Train a model from a recipe."))
+    sys.exit(command("train", ABOUT["train"]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from mindcv.command import command
+from mindcv.command import ABOUT, command
 
 if __name__ == "__main__":
-    sys.exit(command("validate", "Score a checkpoint on a validation set."))
+    sys.exit(command("validate", ABOUT["validate"]))

@@ -14,13 +14,24 @@ USER_ERROR = 2
 DIVERGED = 3
 INTERRUPTED = 130
 
-_LOG_LEVEL = "GLOG_v"  # MindSpore's
+LOG_LEVEL = "GLOG_v"  # MindSpore's
+ABOUT = {
+    "train": "Train a model from a recipe.",
+    "validate": "Score a checkpoint on a validation set.",
+    "infer": "Classify images: files, folders, or what a pattern matches. Images that cannot be read are named and "
+    "make the exit code 2; the others are classified.",
+    "export": "Export a trained model as MindIR or ONNX, verified.",
+}
+
 _ROOMS = {"train": "engine", "validate": "engine", "infer": "deploy", "export": "deploy"}
 _USER_ERRORS = (ConfigError, ValueError, TypeError, OSError)
 
 
-def command(name: str, description: str, argv: list[str] | None = None) -> int:
+def command(name: str, description: str, argv: list[str] | None = None, prog: str = "") -> int:
     """Run the script `name`, of `mindcv.engine` or `mindcv.deploy`, with the command line `argv` (None: the process's).
+
+    Args:
+        prog: What the user typed to run it, "mindcv train"; the script's name by default.
 
     Returns:
         0, or `USER_ERROR` after one line on standard error that says what was wrong with an option, the data or a
@@ -28,26 +39,27 @@ def command(name: str, description: str, argv: list[str] | None = None) -> int:
         training that SIGTERM or Ctrl-C stopped and that can be resumed, `INTERRUPTED` for Ctrl-C elsewhere. Of workers
         that were started, the code of the one that failed. With `--debug` errors are raised.
     """
-    config = parse(argv, prog=f"{name}.py", description=description)
+    prog = prog or f"{name}.py"
+    config = parse(argv, prog=prog, description=description)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     if LAUNCHED in os.environ:
         end_with_parent()
-    if not config.debug and (LAUNCHED in os.environ or _LOG_LEVEL not in os.environ):
-        os.environ[_LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
+    if not config.debug and (LAUNCHED in os.environ or LOG_LEVEL not in os.environ):
+        os.environ[LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
     try:
         if is_due(config, name):
-            return launch(config, name, sys.argv[1:] if argv is None else argv)
+            return launch(config, name, sys.argv[1:] if argv is None else argv, prog)
         hear_signals()
         getattr(import_module(f"mindcv.{_ROOMS[name]}"), name)(config)
     except KeyboardInterrupt:
-        print(f"{name}.py: interrupted", file=sys.stderr)
+        print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         code = getattr(error, "exit_code", None) or _code(error)
         if config.debug and code < 128:
             raise
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(f"{name}.py: {line}" + (" (--debug shows where)" if code == FAILURE else ""), file=sys.stderr)
+        print(f"{prog}: {line}" + (" (--debug shows where)" if code == FAILURE else ""), file=sys.stderr)
         return code
     return 0
 

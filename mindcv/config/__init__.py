@@ -7,7 +7,8 @@ no MindSpore.
 from mindcv.config.arguments import model_arguments
 from mindcv.config.checks import DECAYING_TO_MIN_LR
 from mindcv.config.options import OPTIONS, Option
-from mindcv.config.parsing import parse, resolve
+from mindcv.config.parsing import parse, read_recipe, resolve
+from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.config.values import Config, ConfigError
 
 __all__ = [
@@ -16,7 +17,10 @@ __all__ = [
     "Config",
     "ConfigError",
     "Option",
+    "find_recipe",
     "model_arguments",
     "parse",
+    "read_recipe",
+    "recipe_names",
     "resolve",
 ]

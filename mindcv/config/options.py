@@ -45,7 +45,7 @@ _ROWS = [
     *_group(
         "Run",
         Option("config", _file, "",
-               "YAML recipe; the command line overrides it"),
+               "YAML recipe, by its path or a shipped one's name; the command line overrides it"),
         Option("mode", Choice(0, 1), 0,
                "0: graph mode, compiled; 1: PyNative, step by step"),
         Option("device_target", Choice("Ascend", "GPU", "CPU"), "Ascend",

@@ -3,6 +3,8 @@
 import argparse
 import os
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -11,15 +13,17 @@ import yaml
 
 from mindcv.config.kinds import Boolean, show
 from mindcv.config.options import OPTIONS
+from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.config.values import Config, ConfigError, unknown_option
 
 
 def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
-    """`resolve`, for the script `prog`: a bad option ends it with one line on standard error and exit code 2.
+    """`resolve`, for the script `prog` ("train.py", "mindcv train"): a bad option ends it with one line on standard
+    error and exit code 2.
 
     Options that are `only` for other scripts are bad ones.
     """
-    script = (prog or "").removesuffix(".py")
+    script = (prog or "").removesuffix(".py").removeprefix("mindcv ")
     parser = _parser(prog, description, script)
     try:
         return _resolve(parser, argv, script)
@@ -41,7 +45,7 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     if strangers:
         raise ConfigError(_stranger(strangers[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
-    recipe, origins = read_recipe(typed["config"]) if typed.get("config") else ({}, {})
+    recipe, origins = read_recipe(find_recipe(typed["config"])) if typed.get("config") else ({}, {})
     for name in recipe:
         if not _is_for(script, name):
             raise ConfigError(f"{origins[name]}: {_others(name)}")
@@ -57,7 +61,7 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
     Nothing is interpreted here: YAML would make a text of `7e-4`, so each option's own kind reads it.
     """
     if not os.path.exists(path):
-        raise ConfigError(f"config: {_no_file(path)}")
+        raise ConfigError(f"config: {_no_file(path, recipe_names())}")
     try:
         top = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -119,13 +123,14 @@ def _others(name: str) -> str:
     return f"{name} is an option of {', '.join(f'{script}.py' for script in OPTIONS[name].only)} only: leave it out"
 
 
-def _no_file(path: str | Path) -> str:
+def _no_file(path: str | Path, names: Sequence[str] = ()) -> str:
+    """The line about a file that is not there, with the nearest that is, or of `names` that stand for one."""
     path = Path(path)
-    try:
-        near = get_close_matches(path.name, os.listdir(path.parent), n=1)
-    except OSError:
-        near = []
-    return f"no file {str(path)!r}" + (f"; did you mean {str(path.with_name(near[0]))!r}?" if near else "")
+    near = get_close_matches(str(path), names, n=1)
+    if not near:
+        with suppress(OSError):
+            near = [str(path.with_name(name)) for name in get_close_matches(path.name, os.listdir(path.parent), n=1)]
+    return f"no file {str(path)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -46,12 +46,15 @@ def is_due(config: Config, script: str) -> bool:
     return config.num_devices * config.num_nodes > 1 or bool(config.max_restarts)
 
 
-def launch(config: Config, script: str, argv: list[str]) -> int:
+def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
     """Run `script` ("train" or "validate") with the words `argv` on `config.num_devices` workers of this machine.
 
     The first worker's output is shown as it comes; all of it is kept in `ckpt_save_dir/logs` (of a validation that
     went well, nothing). When a worker fails the others are ended, its rank and its last lines are named, and a
     training is started again from its last checkpoint, `config.max_restarts` times.
+
+    Args:
+        prog: What the user typed to run it, "mindcv train"; the script's name by default.
 
     Returns:
         The workers' exit code; 128 + the signal where one ended them.
@@ -60,18 +63,19 @@ def launch(config: Config, script: str, argv: list[str]) -> int:
         ConfigError: the port is taken.
         OSError: a run is going on in that folder.
     """
+    prog = prog or f"{script}.py"
     port = _port(config)
     folder = Path(config.ckpt_save_dir) / "logs" if script == "train" else Path(tempfile.mkdtemp(prefix="mindcv-"))
     with claim(folder / f".lock-{config.node_rank}"), _signals_kept() as signals:
         words = list(argv)
         for attempt in range(config.max_restarts + 1):
             logs = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{attempt}"
-            code = _Workers(config, script, words, port, logs).run(signals)
+            code = _Workers(config, prog, words, port, logs).run(signals)
             if code in (0, 2, 3) or signals or script != "train" or attempt == config.max_restarts:
                 break
             if any(Path(config.ckpt_save_dir).glob(f"{config.model}-*_*.ckpt")):
                 words = [*argv, "--resume", "True"]
-            _say(script, f"starting again, {attempt + 1} of {config.max_restarts}, from the last checkpoint")
+            _say(prog, f"starting again, {attempt + 1} of {config.max_restarts}, from the last checkpoint")
             port = _port(config)
     if script != "train" and code == 0:
         shutil.rmtree(folder)
@@ -81,12 +85,13 @@ def launch(config: Config, script: str, argv: list[str]) -> int:
 class _Workers:
     """One start of `msrun` and the workers that it makes here."""
 
-    def __init__(self, config: Config, script: str, argv: list[str], port: int, logs: Path):
+    def __init__(self, config: Config, prog: str, argv: list[str], port: int, logs: Path):
         logs.mkdir(parents=True)
-        self.script, self.logs = script, logs
+        self.prog, self.logs = prog, logs
         self.shown = 0
         self.first_rank = config.node_rank * config.num_devices
         self.ranks: dict[int, int] = {}  # by process
+        program = [sys.argv[0]] if prog.endswith(".py") else ["-m", *prog.split()]
         command = [
             sys.executable, "-m", "mindspore.parallel.cluster.run",
             f"--worker_num={config.num_devices * config.num_nodes}",
@@ -94,7 +99,7 @@ class _Workers:
             f"--master_addr={config.master_addr}", f"--master_port={port}",
             f"--node_rank={config.node_rank}", f"--log_dir={logs}",
             f"--cluster_time_out={_JOINING}", "--join=True",
-            "python3", sys.argv[0], *argv,
+            "python3", *program, *argv,
         ]  # fmt: skip
         environment = {
             **os.environ,
@@ -125,7 +130,7 @@ class _Workers:
                     passed_on = len(signals)
                     if passed_on > 1:
                         break
-                    _say(self.script, f"{signal.Signals(signals[0]).name}: stopping the workers (again: at once)")
+                    _say(self.prog, f"{signal.Signals(signals[0]).name}: stopping the workers (again: at once)")
                     deadline = time.monotonic() + _STOPPING
                     self._signal(signals[0])
                 if deadline is not None and time.monotonic() > deadline:
@@ -188,18 +193,18 @@ class _Workers:
         how = f"was killed by {_name(-code)}" if code < 0 else f"failed with exit code {code}"
         log = self.logs / f"worker_{rank}.log"
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
-        told = [line for line in last if line.startswith(f"{self.script}.py: ")]
+        told = [line for line in last if line.startswith(f"{self.prog}: ")]
         if code > 0 and told:
             if rank != 0:
                 print(f"{told[-1]} (rank {rank})", file=sys.stderr)
         else:
             who = "a worker" if rank is None else f"rank {rank}"
-            _say(self.script, f"{who} {how}; the others were ended. The end of its log, {log}:")
+            _say(self.prog, f"{who} {how}; the others were ended. The end of its log, {log}:")
             for line in last[-10:]:
                 print(f"    {line}", file=sys.stderr)
             if -code in _CRASHES:
                 _say(
-                    self.script,
+                    self.prog,
                     "a damaged image can do that to the decoder: python -m mindcv.data check finds it",
                 )
         return 128 - code if code < 0 else code
@@ -248,5 +253,5 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _say(script: str, message: str):
-    print(f"{script}.py: {message}", file=sys.stderr, flush=True)
+def _say(prog: str, message: str):
+    print(f"{prog}: {message}", file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
 """Look at checkpoints and convert them: python -m mindcv.weights inspect FILE, or convert IN OUT --to LAYOUT."""
 
-import argparse
 import sys
 
+from mindcv.arguments import Parser
 from mindcv.weights import layouts
 from mindcv.weights.describe import describe
 from mindcv.weights.read import read
@@ -11,9 +11,9 @@ from mindcv.weights.write import write
 _CONVERTERS = {layouts.MINDCV: layouts.to_mindcv, layouts.PYTORCH: layouts.to_pytorch}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m mindcv.weights") -> int:
     """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
-    options = _parser().parse_args(arguments)
+    options = _parser(prog).parse_args(arguments)
     try:
         if options.command == "inspect":
             for heading, said in describe(options.file).items():
@@ -42,14 +42,16 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     print(f"{target}: {len(converted)} tensors under {to} names{left}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mindcv.weights", description="Look at checkpoints and convert them."
-    )
+def _parser(prog: str) -> Parser:
+    parser = Parser(prog=prog, description="Look at checkpoints and convert them.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    inspect = commands.add_parser("inspect", help="say what a checkpoint holds")
+    about = "Say what a checkpoint holds: model, classes, image, and whether it is whole."
+    inspect = commands.add_parser("inspect", help="say what a checkpoint holds", description=about)
     inspect.add_argument("file", metavar="FILE", help="a .ckpt, .safetensors or .pth file")
-    conversion = commands.add_parser("convert", help="write a checkpoint's weights under other names")
+    about = "Write a checkpoint's weights under other names, as MindSpore's .ckpt or as .safetensors."
+    conversion = commands.add_parser(
+        "convert", help="write a checkpoint's weights under other names", description=about
+    )
     conversion.add_argument("input", metavar="IN", help="a .ckpt, .safetensors or .pth file, under whichever names")
     conversion.add_argument("output", metavar="OUT", help="the file to write: .ckpt or .safetensors")
     conversion.add_argument(

@@ -1,0 +1,60 @@
+"""The `mindcv` command: what the scripts do, and what there is, under one name. `python -m mindcv` is the same."""
+
+import sys
+from importlib import import_module
+
+from mindcv import catalogue
+from mindcv.arguments import nearest
+from mindcv.command import ABOUT, USER_ERROR, command
+from mindcv.config import recipe_names
+from mindcv.terminal import bold
+from mindcv.version import __version__
+
+_OTHERS = {
+    "list": "Print the names of the models there are.",
+    "info": "Say what a model is: its size, its published weights, its recipes.",
+    "convert": "Write a checkpoint's weights under other names.",
+    "inspect": "Say what a checkpoint holds.",
+}
+_COMMANDS = {**ABOUT, **_OTHERS}
+
+_USAGE = "mindcv COMMAND …, and mindcv COMMAND --help to see what it takes"
+_ENDING = """A recipe goes by its path or, if it ships with the package, by its name, one of
+  {recipes}
+
+Exit codes: 0 all went well; 1 a failure that is no user's mistake; 2 an option, the data or a checkpoint is at fault;
+3 the loss is not finite; 130 and 143 stopped by Ctrl-C and by SIGTERM. Bars and colours are for terminals alone, and
+colours not where NO_COLOR is set."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line `argv` (None: the process's); the exit code."""
+    name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_help())
+    elif name == "--version":
+        print(f"mindcv-convit {__version__}")
+    elif name in ABOUT:
+        return command(name, ABOUT[name], words, prog=f"mindcv {name}")
+    elif name == "list":
+        return catalogue.show_list(words)
+    elif name == "info":
+        return catalogue.show_info(words)
+    elif name in ("convert", "inspect"):
+        return import_module("mindcv.weights.__main__").main([name, *words], prog="mindcv")
+    else:
+        print(f"mindcv: no command {name!r}{nearest(name, _COMMANDS)} (mindcv --help lists them)", file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def _help() -> str:
+    rows = [
+        f"  {bold(name)}{'':{12 - len(name)}}{about.split('. ')[0].rstrip('.')}" for name, about in _COMMANDS.items()
+    ]
+    ending = _ENDING.format(recipes="\n  ".join(recipe_names()))
+    return "\n".join(["ConViT on MindSpore.", "", f"{bold('usage:')} {_USAGE}", "", *rows, "", ending])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
