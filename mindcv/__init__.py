@@ -12,7 +12,7 @@ _ROOMS = {
     "data": "create_dataset create_loader create_transforms",
     "loss": "create_loss",
     "models": "create_model get_pretrained_cfg get_pretrained_cfg_value has_pretrained_cfg_key is_model "
-    "is_model_in_modules is_model_pretrained list_models list_modules model_entrypoint register_model",
+    "is_model_in_modules is_model_pretrained list_models list_modules model_entrypoint register_model summary",
     "optim": "create_optimizer",
     "scheduler": "create_scheduler",
 }

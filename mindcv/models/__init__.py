@@ -28,6 +28,7 @@ from mindcv.models.registry import (
     model_entrypoint,
     register_model,
 )
+from mindcv.models.summary import summary
 
 __all__ = [
     "GPSA",
@@ -55,4 +56,5 @@ __all__ = [
     "model_entrypoint",
     "register_model",
     "set_precision",
+    "summary",
 ]

@@ -409,6 +409,17 @@ class ConViT(Mixed):
     def construct(self, images: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(images))
 
+    def __repr__(self) -> str:
+        """What sets this model apart, in one line; `mindcv.models.summary` goes layer by layer."""
+        gpsa, heads = self.local_up_to_layer, self.blocks[0].attn.num_heads
+        size = sum(parameter.size for parameter in self.get_parameters())
+        (height, width), (rows, cols) = self.image_size, self.grid
+        return (
+            f"ConViT({gpsa} GPSA and {len(self.blocks) - gpsa} MHSA blocks, {heads} heads of width "
+            f"{self.num_features // heads}, {height}x{width} images in {rows}x{cols} patches, "
+            f"{self.num_classes} classes, {size:,} parameters)"
+        )
+
 
 def _pair(size) -> tuple[int, int]:
     """An int as (int, int); two ints as they are."""

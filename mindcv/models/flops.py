@@ -15,14 +15,19 @@ def count_flops(model: ConViT) -> int:
     count is of what is computed here: GPSA in the form that the model has, and the class token's row alone of the last
     block. With its gradients, a training step's is about three times as much for every image.
     """
+    return sum(flops_by_layer(model).values())
+
+
+def flops_by_layer(model: ConViT) -> dict[str, int]:
+    """The parts of `count_flops`, by the layer's name: "patch_embed", "blocks.0", …, and "classifier"."""
     patches = math.prod(model.grid)
-    products = patches * model.patch_embed.proj.weight.size
+    products = {"patch_embed": patches * model.patch_embed.proj.weight.size}
     for i, block in enumerate(model.blocks):
         keys = patches + (i >= model.local_up_to_layer)
-        products += _products(block, keys, queries=1 if i == len(model.blocks) - 1 else keys)
+        products[f"blocks.{i}"] = _products(block, keys, queries=1 if i == len(model.blocks) - 1 else keys)
     if isinstance(model.classifier, nn.Dense):
-        products += model.classifier.weight.size
-    return 2 * products
+        products["classifier"] = model.classifier.weight.size
+    return {layer: 2 * count for layer, count in products.items()}
 
 
 def _products(block: Block, keys: int, queries: int) -> int:

@@ -1,0 +1,65 @@
+"""A ConViT layer by layer, as a table."""
+
+import math
+import re
+
+from mindspore import nn
+
+from mindcv.models.convit import GPSA, ConViT
+from mindcv.models.flops import flops_by_layer
+
+
+def summary(model: nn.Cell) -> str:
+    """A table to print: each layer's output shape, parameters and FLOPs for one image, and the sums.
+
+    B stands for the images of a batch. FLOPs are those of `count_flops`: of products of matrices, two for a
+    multiplication with its addition.
+
+    Raises:
+        TypeError: the model is no ConViT.
+    """
+    if not isinstance(model, ConViT):
+        raise TypeError(f"got a {type(model).__name__}; summary tells of a ConViT")
+    sizes = {}
+    for parameter in model.get_parameters():
+        layer = re.match(r"blocks\.\d+|\w+", parameter.name)[0]
+        sizes[layer] = sizes.get(layer, 0) + parameter.size
+    flops = flops_by_layer(model)
+    rows = [
+        (layer, kind, shape, f"{sizes.get(layer, 0):,}", f"{flops.get(layer, 0):,}")
+        for layer, kind, shape in _layers(model)
+        if layer in sizes
+    ]
+    total = ("total", "", "", f"{sum(sizes.values()):,}", f"{sum(flops.values()):,}")
+    return _table([("layer", "", "output", "parameters", "FLOPs"), *rows, total])
+
+
+def _layers(model: ConViT) -> list[tuple[str, str, str]]:
+    """Name, kind and output's shape of each layer, on the way from images to logits."""
+    patches, dim = math.prod(model.grid), model.num_features
+    rows, cols = model.grid
+    shape = f"(B, {patches}, {dim})"
+    layers = [("patch_embed", f"{rows}x{cols} patches", shape), ("pos_embed", "learned", shape)]
+    for i, block in enumerate(model.blocks):
+        if i == model.local_up_to_layer:
+            shape = f"(B, {patches + 1}, {dim})"
+            layers.append(("cls_token", "joins", shape))
+        if i == len(model.blocks) - 1:
+            shape = f"(B, 1, {dim})"  # the class token alone, all that the classifier reads
+        kind = "GPSA" if isinstance(block.attn, GPSA) else "MHSA"
+        layers.append((f"blocks.{i}", f"{kind}, {block.attn.num_heads} heads", shape))
+    return [*layers, ("norm", "", f"(B, {dim})"), ("classifier", "", f"(B, {model.num_classes})")]
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as they need, text to the left and counts to the right, a line above the last row."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < 3 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
