@@ -13,6 +13,7 @@ from mindcv.version import __version__
 _OTHERS = {
     "list": "Print the names of the models there are.",
     "info": "Say what a model is: its size, its published weights, its recipes.",
+    "insight": "Draw where a trained model's heads look, as PNG files.",
     "convert": "Write a checkpoint's weights under other names.",
     "inspect": "Say what a checkpoint holds.",
 }
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         return catalogue.show_info(words)
     elif name in ("convert", "inspect"):
         return import_module("mindcv.weights.__main__").main([name, *words], prog="mindcv")
+    elif name == "insight":
+        return import_module("mindcv.insight.__main__").main(words, prog="mindcv insight")
     else:
         print(f"mindcv: no command {name!r}{nearest(name, _COMMANDS)} (mindcv --help lists them)", file=sys.stderr)
         return USER_ERROR

@@ -119,7 +119,7 @@ def test_help_is_complete(capsys):
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
     commands = re.findall(r"^  (\w+)  ", told, re.M)
-    assert {*ABOUT, "list", "info", "convert", "inspect"} <= {*commands}
+    assert {*ABOUT, "list", "info", "insight", "convert", "inspect"} <= {*commands}
     assert {*recipe_names()} <= {*told.split()}
     for name in commands:
         with pytest.raises(SystemExit) as end:

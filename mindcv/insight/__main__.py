@@ -1,0 +1,127 @@
+"""Draw where a trained model's heads look: python -m mindcv.insight CKPT --image FILE --out DIR."""
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from mindcv.arguments import Parser
+from mindcv.command import LOG_LEVEL, USER_ERROR
+from mindcv.config import Config, ConfigError, resolve
+
+_ABOUT = """Draw where a trained ConViT's heads look, as PNG files: attention.png, of every head from one patch over the
+image; kernels.png, by position alone, before training and after it; gates.png and non_locality.png, by layer and, where
+the run's metrics.jsonl lies beside the checkpoint, through training."""
+
+
+def main(argv: list[str] | None = None, prog: str = "python -m mindcv.insight") -> int:
+    """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
+    parser = _parser(prog)
+    words, options = parser.parse_known_args(argv)
+    os.environ.setdefault(LOG_LEVEL, "4")
+    try:
+        if find_spec("matplotlib") is None:
+            raise ConfigError("pictures need matplotlib: pip install matplotlib")
+        for path in draw(_config(words.checkpoint, options), words.image, Path(words.out), words.patch):
+            print(path)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"{prog}: {str(error).splitlines()[0]}", file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def draw(config: Config, image: str, out: Path, patch: tuple[int, int] | None = None) -> list[Path]:
+    """Write the pictures of the model that `config` names, for the file `image`, to the folder `out`.
+
+    Args:
+        patch: Row and column, from 1, of the patch whose attention is shown; the middle one by default.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError, OSError: the checkpoint or the image is at fault, or the patch is not on the grid.
+    """
+    from mindcv import insight
+    from mindcv.config import model_arguments
+    from mindcv.deploy.loading import load_model, views_of
+    from mindcv.insight import plots
+    from mindcv.models import create_model
+
+    model, _names = load_model(config)
+    rows, cols = grid = insight.looking.require_convit(model).grid
+    row, col = patch or (rows // 2 + 1, cols // 2 + 1)
+    if not (1 <= row <= rows and 1 <= col <= cols):
+        raise ValueError(f"patch: got {row} {col}, wanted a row from 1 to {rows} and a column from 1 to {cols}")
+    views = views_of(config, model)
+    view = views.view(image)
+    images = views.batch([view])
+    training = journal(Path(config.ckpt_path).with_name("metrics.jsonl"))
+    maps = insight.attention_maps(model, images)
+    figures = {
+        "attention": plots.attention_figure(view, maps, (row - 1, col - 1), grid),
+        "non_locality": plots.non_locality_figure(insight.non_locality(model, images), training.get("non_locality")),
+    }
+    if model.local_up_to_layer:
+        start = create_model(num_classes=model.num_classes, **{**model_arguments(config), "checkpoint_path": ""})
+        kernels = [insight.effective_kernel(model, layer) for layer in range(model.local_up_to_layer)]
+        figures["kernels"] = plots.kernels_figure(insight.effective_kernel(start, 0), kernels)
+        figures["gates"] = plots.gates_figure(insight.gates(model), training.get("gates"))
+    out.mkdir(parents=True, exist_ok=True)
+    files = {name: out / f"{name}.png" for name in figures}
+    for name, figure in figures.items():
+        figure.savefig(files[name], dpi=160)
+    return list(files.values())
+
+
+def journal(path: Path) -> dict[str, np.ndarray]:
+    """What a run's `metrics.jsonl` has of "gates" and "non_locality", (epochs, layers, heads); {} without the file.
+
+    Raises:
+        ValueError: it is not what a run writes.
+    """
+    kept = {"gates": [], "non_locality": []}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for record in map(json.loads, lines):
+            for name, values in kept.items():
+                if name in record:
+                    values.append(record[name])
+        return {name: np.array(values, float) for name, values in kept.items() if values}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not what a run writes: mend it, or move it away") from error
+
+
+def _config(checkpoint: str, options: list[str]) -> Config:
+    """The options of the run that wrote `checkpoint`, from the config.yaml beside it, with `options` over them."""
+    recipe = Path(checkpoint).with_name("config.yaml")
+    if recipe.exists() and not {"-c", "--config"} & {*options}:
+        options = ["--config", str(recipe), *options]
+    return resolve([*options, "--ckpt_path", checkpoint, "--mode", "1"])
+
+
+def _parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog, description=_ABOUT, usage="%(prog)s CKPT --image FILE --out DIR [--patch ROW COL] [--option …]",
+        epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's form is "
+        "that of the config.yaml that a run leaves beside its checkpoints; without one, name the recipe: -c RECIPE.",
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("checkpoint", metavar="CKPT", help="a trained model's checkpoint")
+    parser.add_argument("--image", required=True, metavar="FILE", help="the image to look at")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures")
+    parser.add_argument(
+        "--patch",
+        type=int,
+        nargs=2,
+        metavar=("ROW", "COL"),
+        help="the patch that asks, from 1 (default: in the middle)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Pictures of what `mindcv.insight` computes, as matplotlib figures. Layers and heads count from 1, as in the paper.
+
+Colours are viridis's, with orange for marks: told apart by every kind of eye, and in grey.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mindcv.insight.maps import AttentionMaps
+
+_START = 1 / (1 + np.exp(-1))  # σ(1), every gate's start
+_MARK, _GREY = "#ff9f1c", "#555555"
+_STYLE = {
+    "font.size": 9, "axes.titlesize": 9, "figure.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.color": "#e8e8e8", "axes.axisbelow": True,
+}  # fmt: skip
+_styled = matplotlib.rc_context(_STYLE)
+
+
+@_styled
+def attention_figure(
+    image: np.ndarray, maps: Sequence[AttentionMaps], patch: tuple[int, int], grid: tuple[int, int]
+) -> Figure:
+    """Where every head of every layer looks from one patch, over the image.
+
+    Args:
+        image: (H, W, 3) uint8, as the model sees it.
+        maps: Those of each layer, of this image alone (see `attention_maps`); what is shown is the mixed one.
+        patch: Row and column, from 0, of the patch that asks.
+        grid: Rows and columns of patches.
+    """
+    shown = [attention_of(patch, layer, grid) for layer in maps]
+    norm = PowerNorm(0.5, 0, max(layer.max() for layer in shown))
+    (height, width), grey = image.shape[:2], image.mean(-1)
+    figure, axes = _panels(len(shown[0]), len(shown) + 1, width / height)
+    box = (0, width, height, 0)
+    side = width / grid[1], height / grid[0]
+    for axis in axes.flat:
+        axis.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=box)
+        corner = patch[1] * side[0], patch[0] * side[1]
+        axis.add_patch(Rectangle(corner, *side, fill=False, color=_MARK, linewidth=1.8))
+    axes[0, 0].set_title("image")
+    for i, layer in enumerate(maps):
+        axes[0, i + 1].set_title(f"layer {i + 1}\n{'MHSA' if layer.position is None else 'GPSA'}")
+        for axis, weights in zip(axes[:, i + 1], shown[i], strict=True):
+            seen = axis.imshow(weights, cmap="viridis", norm=norm, alpha=0.8, extent=box)
+    _finish_panels(figure, axes, seen, "attention weight")
+    figure.suptitle(f"Where each head looks from the framed patch (row {patch[0] + 1}, column {patch[1] + 1})")
+    return figure
+
+
+def attention_of(patch: tuple[int, int], maps: AttentionMaps, grid: tuple[int, int]) -> np.ndarray:
+    """What each head of a layer pays to the patches from `patch`, (heads, rows, cols); the class token is left out."""
+    class_token = int(maps.position is None)
+    row = maps.mixed[0, :, class_token + patch[0] * grid[1] + patch[1], class_token:]
+    return row.reshape(-1, *grid)
+
+
+@_styled
+def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
+    """Where heads look by position alone: at the start, (heads, 2·rows − 1, 2·cols − 1), and in each GPSA layer."""
+    columns = [start, *kernels]
+    norm = PowerNorm(0.5, 0, max(column.max() for column in columns))
+    dy, dx = (side // 2 for side in start.shape[1:])
+    figure, axes = _panels(len(start), len(columns), (2 * dx + 1) / (2 * dy + 1))
+    for i, column in enumerate(columns):
+        axes[0, i].set_title(f"layer {i}" if i else "at the\nstart")
+        axes[-1, i].set_xticks([-dx, 0, dx])
+        axes[-1, i].set_xlabel("Δx")
+        for axis, kernel in zip(axes[:, i], column, strict=True):
+            seen = axis.imshow(kernel, cmap="viridis", norm=norm, extent=(-dx - 0.5, dx + 0.5, dy + 0.5, -dy - 0.5))
+            axis.plot(0, 0, "+", color=_MARK, markersize=7, markeredgewidth=1.4)
+    for axis in axes[:, -1]:
+        axis.yaxis.tick_right()
+        axis.yaxis.set_label_position("right")
+        axis.set_yticks([-dy, 0, dy])
+        axis.set_ylabel("Δy", rotation=0)
+    _finish_panels(figure, axes, seen, "positional attention")
+    figure.suptitle("Where each head looks by position alone, in patches from the query (+), before and after training")
+    return figure
+
+
+@_styled
+def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figure:
+    """The gates, (layers, heads), by layer and, (epochs, layers, heads), through training (the paper's figure 5)."""
+    figure, axes = _by_layer_and_epoch(gates, training, "gate σ(λ)")
+    for axis in axes:
+        axis.set_ylim(0, 1)
+        axis.axhline(_START, color=_GREY, linestyle="--", linewidth=1)
+    axes[0].annotate("start, σ(1)", (0.99, _START + 0.015), xycoords=("axes fraction", "data"), color=_GREY, ha="right")
+    figure.suptitle("The share of position in each head's attention")
+    return figure
+
+
+@_styled
+def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = None) -> Figure:
+    """How far heads look, (layers, heads), by layer and, (epochs, layers, heads), through training (figure 6)."""
+    figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches")
+    top = max(values.max() for values in (distances, training) if values is not None)
+    axes[0].set_ylim(0, 1.25 * top)  # room for the legend; the axes share it
+    figure.suptitle("How far each head looks: distance from query to key, weighted by attention")
+    return figure
+
+
+def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
+    """A grid of pictures of width / height `aspect`, and its axes, (rows, columns), a row a head."""
+    figure = Figure(figsize=(1.7 + columns * min(max(aspect, 0.5), 2), 1.2 + rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.grid(False)
+        axis.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _finish_panels(figure: Figure, axes: np.ndarray, seen: ScalarMappable, label: str) -> None:
+    for head, axis in enumerate(axes[:, 0]):
+        axis.set_ylabel(f"head {head + 1}")
+    bar = figure.colorbar(seen, ax=axes, shrink=min(1, 4 / len(axes)), aspect=25, pad=0.015, label=label)
+    bar.outline.set_visible(False)
+
+
+def _by_layer_and_epoch(values: np.ndarray, training: np.ndarray | None, label: str) -> tuple[Figure, list]:
+    """Values (layers, heads) by layer, a dot a head; beside them those of training, the heads' mean, a line a layer."""
+    layers, heads = values.shape
+    figure = Figure(figsize=(4.6 if training is None else 9.2, 3.4), layout="constrained")
+    axes = figure.subplots(1, 1 if training is None else 2, squeeze=False, sharey=True)[0]
+    x = np.arange(1, layers + 1)
+    axes[0].plot(x, values.mean(1), color=_MARK, linewidth=1.8, label="mean of the heads")
+    axes[0].plot(np.repeat(x, heads), values.ravel(), "o", color="#31688e", markersize=4, alpha=0.8, label="a head")
+    axes[0].set(xlabel="layer", ylabel=label, xticks=x, title="now, by layer")
+    axes[0].legend(frameon=False)
+    if training is not None:
+        colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.93, layers))
+        epochs = np.arange(1, len(training) + 1)
+        for layer, colour in enumerate(colours):
+            style = {"marker": "o", "markersize": 3} if len(training) < 30 else {}
+            axes[1].plot(epochs, training[:, layer].mean(-1), color=colour, linewidth=1.6, **style)
+        axes[1].set(xlabel="epoch", title="through training, mean of a layer's heads")
+        axes[1].xaxis.get_major_locator().set_params(integer=True)
+        scale = ScalarMappable(BoundaryNorm(np.arange(layers + 1) + 0.5, layers), ListedColormap(colours))
+        bar = figure.colorbar(scale, ax=axes[1], label="layer", ticks=x)
+        bar.outline.set_visible(False)
+    return figure, [*axes]

@@ -1,0 +1,92 @@
+"""The drawing command, as a user types it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mindcv
+from mindcv import weights
+from mindcv.config import resolve
+from mindcv.insight import __main__ as drawing
+
+pytest.importorskip("matplotlib")
+SMALL = ["--device_target", "CPU", "--image_resize", "16", "--patch_size", "8", "--num_classes", "3"]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """What a run leaves, and an image."""
+    folder = tmp_path_factory.mktemp("run")
+    model = mindcv.create_model("convit_tiny", num_classes=3, image_size=16, patch_size=8)
+    weights.write(folder / "best.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
+    resolve(SMALL).save(folder / "config.yaml")
+    rng = np.random.default_rng(0)
+    records = [
+        {"epoch": e, "gates": rng.random((10, 4)).tolist(), "non_locality": rng.random((12, 4)).tolist()}
+        for e in (1, 2)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [{"epoch": 0}, *records]))
+    Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(folder / "image.png")
+    return folder
+
+
+def draw(folder, out, *words):
+    words = [folder / "best.ckpt", "--image", folder / "image.png", "--out", out, *words]
+    return drawing.main([str(word) for word in words], prog="mindcv insight")
+
+
+def test_the_pictures(run_folder, tmp_path, capsys):
+    assert draw(run_folder, tmp_path / "pictures", "--patch", "2", "1") == 0
+    names = ["attention.png", "gates.png", "kernels.png", "non_locality.png"]
+    written = sorted((tmp_path / "pictures").iterdir())
+    assert [path.name for path in written] == names
+    assert sorted(capsys.readouterr().out.split()) == [str(path) for path in written], "it says where they are"
+    for path in written:
+        with Image.open(path) as picture:
+            assert min(picture.size) >= 480, path
+            assert len(picture.convert("L").getcolors()) > 20, "there is something on it"
+
+
+def test_the_runs_journal(run_folder, tmp_path):
+    seen = drawing.journal(run_folder / "metrics.jsonl")
+    assert {name: values.shape for name, values in seen.items()} == {"gates": (2, 10, 4), "non_locality": (2, 12, 4)}
+    first = json.loads((run_folder / "metrics.jsonl").read_text().splitlines()[1])
+    assert seen["gates"][0].tolist() == first["gates"]
+    assert drawing.journal(tmp_path / "metrics.jsonl") == {}
+
+
+MISTAKES = {
+    "patch": (["--patch", "3", "1"], "patch: got 3 1, wanted a row from 1 to 2 and a column from 1 to 2"),
+    "image": (["--image", "nowhere.png"], "no image nowhere.png: check the path"),
+    "no image": (["--image", "README.md"], "cannot read image README.md"),
+    "option": (["--use_emma"], "unknown option 'use_emma'; did you mean use_ema"),
+    "recipe": (["-c", "nowhere.yaml"], "config: no file 'nowhere.yaml'"),
+    "form": (["--patch_size", "4"], "patch_embed.proj.weight"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_and_nothing_is_written(case, run_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    words, message = MISTAKES[case]
+    assert draw(run_folder, tmp_path / "pictures", *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mindcv insight: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_without_matplotlib_it_says_what_to_install(run_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+    assert draw(run_folder, tmp_path) == 2
+    assert capsys.readouterr().err == "mindcv insight: pictures need matplotlib: pip install matplotlib\n"
+
+
+def test_a_journal_that_is_none_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"gates": [[0.5]]}\n{"ga')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is not what a run writes"):
+        drawing.journal(tmp_path / "metrics.jsonl")

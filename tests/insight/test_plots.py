@@ -1,0 +1,87 @@
+"""What the pictures show is what the functions give."""
+
+import numpy as np
+import pytest
+
+from mindcv import insight
+
+pytest.importorskip("matplotlib")
+from mindcv.insight import plots
+
+
+@pytest.fixture
+def training():
+    return np.random.default_rng(1).uniform(0.1, 0.9, (5, 2, 4))
+
+
+def images_of(axis):
+    return [np.asarray(image.get_array()) for image in axis.images]
+
+
+def lines_of(axis):
+    return [line.get_xydata() for line in axis.lines]
+
+
+def shape_of(figure):
+    """Pixels, (height, width), once drawn: constrained layout then warns of what does not fit."""
+    figure.canvas.draw()
+    return figure.canvas.get_width_height()[::-1]
+
+
+def labels_of(figure):
+    return [text.get_text() for text in figure.findobj(plots.matplotlib.text.Text)]
+
+
+def test_attention(pynative, odd_model, images):
+    model = odd_model()
+    maps = insight.attention_maps(model, images[:1])
+    view = np.random.default_rng(2).integers(0, 256, (24, 32, 3), np.uint8)
+    figure = plots.attention_figure(view, maps, (2, 1), model.grid)
+    *axes, bar = figure.axes
+    assert len(axes) == 4 * (1 + 3)
+    for head in range(4):
+        for layer in range(3):
+            image, seen = images_of(axes[head * 4 + 1 + layer])
+            np.testing.assert_allclose(image, view.mean(-1))
+            row = maps[layer].mixed[0, head, 2 * 2 + 1 + (layer == 2)]
+            np.testing.assert_array_equal(seen, row[layer == 2 :].reshape(3, 2))
+    [frame] = axes[5].patches
+    assert frame.get_bbox().bounds == (16, 16, 16, 8), "the patch in row 3, column 2"
+    assert {"layer 1\nGPSA", "layer 3\nMHSA", "head 4", "attention weight"} <= {*labels_of(figure)}
+    assert bar.get_ylim()[1] == max(image.max() for axis in axes for image in images_of(axis)[1:])
+    assert min(shape_of(figure)) > 300
+
+
+def test_kernels(pynative, odd_model):
+    model = odd_model()
+    kernels = [insight.effective_kernel(model, layer) for layer in range(2)]
+    figure = plots.kernels_figure(kernels[1], kernels)
+    *axes, _bar = figure.axes
+    for head in range(4):
+        for column, kernel in enumerate([kernels[1], *kernels]):
+            [seen] = axes[head * 3 + column].images
+            np.testing.assert_array_equal(seen.get_array(), kernel[head])
+            assert seen.get_extent() == [-1.5, 1.5, 2.5, -2.5]
+    assert {"at the\nstart", "layer 2", "Δx", "Δy", "head 4"} <= {*labels_of(figure)}
+    assert min(shape_of(figure)) > 300
+
+
+@pytest.mark.parametrize("draw", [plots.gates_figure, plots.non_locality_figure])
+def test_by_layer_and_through_training(draw, training):
+    figure = draw(training[-1], training)
+    now, through, bar = figure.axes
+    mean, heads, *_ = lines_of(now)
+    np.testing.assert_allclose(mean, [[1, training[-1, 0].mean()], [2, training[-1, 1].mean()]])
+    np.testing.assert_allclose(heads[:, 1], training[-1].ravel())
+    assert heads[:, 0].tolist() == [1] * 4 + [2] * 4
+    for layer in range(2):
+        np.testing.assert_allclose(lines_of(through)[layer], np.c_[1:6, training[:, layer].mean(-1)])
+    assert bar.get_ylabel() == "layer"
+    assert now.get_ylim()[1] >= training.max()
+    assert {"layer", "epoch"} <= {*labels_of(figure)}
+    assert min(shape_of(figure)) > 300
+
+
+@pytest.mark.parametrize("draw", [plots.gates_figure, plots.non_locality_figure])
+def test_without_a_run_there_is_one_plot(draw, training):
+    assert len(draw(training[-1]).axes) == 1
