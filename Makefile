@@ -22,10 +22,12 @@ venv: .venv/installed ## make the environment .venv and install the package into
 	$(BIN)/python -m pip install --disable-pip-version-check --no-input -e '.[test]'
 	@touch $@
 
-demo: venv ## train convit_tiny on real handwritten digits and validate it, on a CPU
+demo: venv ## train convit_tiny on real handwritten digits, validate it and look inside, on a CPU
 	rm -rf $(DEMO)
 	$(BIN)/python train.py --config $(RECIPE) --ckpt_save_dir $(DEMO)
 	$(BIN)/python validate.py --config $(RECIPE) --ckpt_path $(DEMO)/best.ckpt
+	$(BIN)/mindcv insight $(DEMO)/best.ckpt --out $(DEMO)/pictures >/dev/null
+	@echo "Where its heads look: $(DEMO)/pictures/attention.png, and more pictures beside it"
 
 test: venv ## the tests
 	$(BIN)/python -m pytest -m "not slow"

@@ -33,10 +33,11 @@ def main(argv: list[str] | None = None, prog: str = "python -m mindcv.insight") 
     return 0
 
 
-def draw(config: Config, image: str, out: Path, patch: tuple[int, int] | None = None) -> list[Path]:
+def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | None = None) -> list[Path]:
     """Write the pictures of the model that `config` names, for the file `image`, to the folder `out`.
 
     Args:
+        image: None for the first one that the run validates on.
         patch: Row and column, from 1, of the patch whose attention is shown; the middle one by default.
 
     Returns:
@@ -57,7 +58,7 @@ def draw(config: Config, image: str, out: Path, patch: tuple[int, int] | None = 
     if not (1 <= row <= rows and 1 <= col <= cols):
         raise ValueError(f"patch: got {row} {col}, wanted a row from 1 to {rows} and a column from 1 to {cols}")
     views = views_of(config, model)
-    view = views.view(image)
+    view = views.view(image or _first_image(config))
     images = views.batch([view])
     training = journal(Path(config.ckpt_path).with_name("metrics.jsonl"))
     maps = insight.attention_maps(model, images)
@@ -75,6 +76,16 @@ def draw(config: Config, image: str, out: Path, patch: tuple[int, int] | None = 
     for name, figure in figures.items():
         figure.savefig(files[name], dpi=160)
     return list(files.values())
+
+
+def _first_image(config: Config) -> str | np.ndarray:
+    """The first image that the run validates on: its file, or its pixels."""
+    from mindcv.data import default_val_split
+    from mindcv.data.datasets import open_source
+
+    split = config.val_split or default_val_split(config.dataset)
+    source = open_source(config.dataset, config.data_dir, split)
+    return str(source.path(0)) if source.encoded else source[0][0]
 
 
 def journal(path: Path) -> dict[str, np.ndarray]:
@@ -105,13 +116,15 @@ def _config(checkpoint: str, options: list[str]) -> Config:
 
 def _parser(prog: str) -> Parser:
     parser = Parser(
-        prog=prog, description=_ABOUT, usage="%(prog)s CKPT --image FILE --out DIR [--patch ROW COL] [--option …]",
+        prog=prog, description=_ABOUT, usage="%(prog)s CKPT [--image FILE] --out DIR [--patch ROW COL] [--option …]",
         epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's form is "
         "that of the config.yaml that a run leaves beside its checkpoints; without one, name the recipe: -c RECIPE.",
         allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("checkpoint", metavar="CKPT", help="a trained model's checkpoint")
-    parser.add_argument("--image", required=True, metavar="FILE", help="the image to look at")
+    parser.add_argument(
+        "--image", metavar="FILE", help="the image to look at (default: the first one that the run validates on)"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures")
     parser.add_argument(
         "--patch",

@@ -89,7 +89,7 @@ def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
 @_styled
 def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figure:
     """The gates, (layers, heads), by layer and, (epochs, layers, heads), through training (the paper's figure 5)."""
-    figure, axes = _by_layer_and_epoch(gates, training, "gate σ(λ)")
+    figure, axes = _by_layer_and_epoch(gates, training, "gate σ(λ)", now="in the checkpoint, by layer")
     for axis in axes:
         axis.set_ylim(0, 1)
         axis.axhline(_START, color=_GREY, linestyle="--", linewidth=1)
@@ -101,7 +101,7 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
 @_styled
 def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = None) -> Figure:
     """How far heads look, (layers, heads), by layer and, (epochs, layers, heads), through training (figure 6)."""
-    figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches")
+    figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches", now="on this image, by layer")
     top = max(values.max() for values in (distances, training) if values is not None)
     axes[0].set_ylim(0, 1.25 * top)  # room for the legend; the axes share it
     figure.suptitle("How far each head looks: distance from query to key, weighted by attention")
@@ -126,7 +126,7 @@ def _finish_panels(figure: Figure, axes: np.ndarray, seen: ScalarMappable, label
     bar.outline.set_visible(False)
 
 
-def _by_layer_and_epoch(values: np.ndarray, training: np.ndarray | None, label: str) -> tuple[Figure, list]:
+def _by_layer_and_epoch(values: np.ndarray, training: np.ndarray | None, label: str, now: str) -> tuple[Figure, list]:
     """Values (layers, heads) by layer, a dot a head; beside them those of training, the heads' mean, a line a layer."""
     layers, heads = values.shape
     figure = Figure(figsize=(4.6 if training is None else 9.2, 3.4), layout="constrained")
@@ -134,7 +134,7 @@ def _by_layer_and_epoch(values: np.ndarray, training: np.ndarray | None, label: 
     x = np.arange(1, layers + 1)
     axes[0].plot(x, values.mean(1), color=_MARK, linewidth=1.8, label="mean of the heads")
     axes[0].plot(np.repeat(x, heads), values.ravel(), "o", color="#31688e", markersize=4, alpha=0.8, label="a head")
-    axes[0].set(xlabel="layer", ylabel=label, xticks=x, title="now, by layer")
+    axes[0].set(xlabel="layer", ylabel=label, xticks=x, title=now)
     axes[0].legend(frameon=False)
     if training is not None:
         colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.93, layers))

@@ -50,6 +50,17 @@ def test_the_pictures(run_folder, tmp_path, capsys):
             assert len(picture.convert("L").getcolors()) > 20, "there is something on it"
 
 
+def test_the_default_image_is_the_first_that_the_run_validates_on(tmp_path):
+    digits = drawing._first_image(resolve(["--dataset", "digits"]))
+    with np.load(Path(mindcv.__file__).parent / "data/datasets/digits.npz") as arrays:
+        first = arrays["images"][arrays["held_out"]][0]
+    assert (digits[..., 0] == np.round(first * (255 / 16))).all()
+    for split in ("train", "val"):
+        (tmp_path / split / "a").mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / split / "a" / "x.png")
+    assert drawing._first_image(resolve(["--data_dir", str(tmp_path)])) == str(tmp_path / "val/a/x.png")
+
+
 def test_the_runs_journal(run_folder, tmp_path):
     seen = drawing.journal(run_folder / "metrics.jsonl")
     assert {name: values.shape for name, values in seen.items()} == {"gates": (2, 10, 4), "non_locality": (2, 12, 4)}
