@@ -5,6 +5,7 @@ from mindcv.data.check import checked, find_bad, leave_out
 from mindcv.data.dataset import ImageDataset, create_dataset, usable_workers
 from mindcv.data.datasets import default_val_split, is_encoded, open_source
 from mindcv.data.erasing import RandomErasing
+from mindcv.data.flips import RandomFlip
 from mindcv.data.loader import create_loader
 from mindcv.data.mixup import Mixup
 from mindcv.data.normalize import Normalize
@@ -18,6 +19,7 @@ __all__ = [
     "Mixup",
     "Normalize",
     "RandomErasing",
+    "RandomFlip",
     "UnreadableImage",
     "as_viewed",
     "checked",

@@ -4,7 +4,9 @@ import copy
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import mindspore.dataset as ds
 import numpy as np
@@ -25,14 +27,15 @@ class ImageDataset(ds.GeneratorDataset):
         sampler: which image is shown when; the pipeline's random numbers follow from its `seed` too.
     """
 
-    def __init__(self, source: Source, sampler: EpochSampler, num_parallel_workers: int):
+    def __init__(self, source: Source, sampler: EpochSampler, readers: int):
         super().__init__(
             Placed(source, sampler) if sampler.placed else source,
             ["image", "label", "place"] if sampler.placed else ["image", "label"],
             sampler=sampler,
-            num_parallel_workers=num_parallel_workers,
+            num_parallel_workers=1,
             python_multiprocessing=False,
         )
+        self.readers = readers
 
     @property
     def epoch(self) -> int:
@@ -43,13 +46,36 @@ class ImageDataset(ds.GeneratorDataset):
         """The same data set, counting epochs together with this one, with the column "place"."""
         sampler = copy.copy(self.sampler)
         sampler.placed = True
-        return ImageDataset(self.source, sampler, self.num_parallel_workers)
+        return ImageDataset(self.source, sampler, self.readers)
+
+    def prepare_multiprocessing(self) -> None:
+        """MindSpore's hook that says what yields the rows; its own threads sleep 0.1 s when a row is not there yet."""
+        super().prepare_multiprocessing()
+        self.prepared_source = functools.partial(read_ahead, self.source, self.readers)
 
     def pre_parse(self, getter_mode: bool) -> None:
         """MindSpore's hook before it builds a pipeline; a getter builds one only to look at its shapes."""
         super().pre_parse(getter_mode)
         self.sampler.peeking = getter_mode
         seed_pipeline(self.sampler.seed, self.epoch, self.sampler.shard_id)
+
+
+def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """The rows of `source` at `indices`, in that order, read by so many threads, a few rows at a time."""
+
+    def read(some: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        return [tuple(map(np.asarray, source[i])) for i in some]
+
+    pool, reading = ThreadPoolExecutor(readers), deque()
+    try:
+        for start in range(0, len(indices), 8):
+            reading.append(pool.submit(read, indices[start : start + 8]))
+            if len(reading) > 2 * readers:
+                yield from reading.popleft().result()
+        while reading:
+            yield from reading.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Around:

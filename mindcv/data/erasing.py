@@ -44,10 +44,11 @@ class RandomErasing:
         self.max_attempts = max_attempts
         self._own_rng = np.random.default_rng()
 
-    def __call__(self, images: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """(C, H, W), or (B, C, H, W), float32, changed in place and handed back."""
+    def __call__(self, images: np.ndarray, rng: np.random.Generator | None = None, views: int = 1) -> np.ndarray:
+        """(C, H, W), or (B, C, H, W), float32, changed in place and handed back; of several `views` not the first."""
         rng = rng or self._own_rng
-        for image in images[None] if images.ndim == 3 else images:
+        clean = len(images) // views if views > 1 else 0
+        for image in images[None] if images.ndim == 3 else images[clean:]:
             if rng.random() < self.prob:
                 self._erase(image, rng)
         return images

@@ -8,7 +8,6 @@ import numpy as np
 
 from mindcv.data.auto_augment import Views
 from mindcv.data.dataset import ImageDataset, usable_workers
-from mindcv.data.erasing import RandomErasing
 from mindcv.data.mixup import Mixup
 from mindcv.data.sampler import stream
 from mindcv.data.transforms import create_transforms
@@ -80,7 +79,7 @@ def create_loader(
     batchwise = [operation for operation in operations if getattr(operation, "batchwise", False)]
     single = operations[: len(operations) - len(batchwise)]
     if any(getattr(operation, "batchwise", False) for operation in single):
-        raise ValueError("Normalize and RandomErasing go last in transform: they work on whole batches")
+        raise ValueError("RandomFlip, Normalize and RandomErasing go last in transform: they work on whole batches")
     workers = usable_workers(num_parallel_workers)
     if any(_draws_for_itself(operation) for operation in single) and dataset is head and isinstance(head, ImageDataset):
         dataset = head = head.placed()
@@ -171,12 +170,8 @@ class _Finish:
         rng = stream(self.seed, epoch, self.shard_id, info.get_batch_num())
         if self.views > 1:
             images, labels = [view for views in zip(*images, strict=True) for view in views], [*labels] * self.views
-        clean = len(labels) // self.views if self.views > 1 else 0
         for operation in self.operations:
-            if isinstance(operation, RandomErasing):
-                operation(images[clean:], rng)
-            else:
-                images = operation(images, rng)
+            images = operation(images, rng, self.views)
         images, labels = np.asarray(images), np.stack(labels)
         if self.mix is None:
             return images, labels

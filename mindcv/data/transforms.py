@@ -10,6 +10,7 @@ from mindspore.dataset import vision
 from mindcv.data.auto_augment import create_policy
 from mindcv.data.datasets import is_encoded
 from mindcv.data.erasing import RandomErasing
+from mindcv.data.flips import RandomFlip
 from mindcv.data.normalize import Normalize
 
 INTERPOLATIONS = {
@@ -49,7 +50,7 @@ def create_transforms(
 ) -> list | tuple[list, list, list]:
     """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32.
 
-    Training: a random part of the image, resized; flips; colour jitter or a policy; normalised; random erasing.
+    Training: a random part of the image, resized; colour jitter or a policy; flips; normalised; random erasing.
     Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
     normalised. One set of options serves both, each mode taking what concerns it.
 
@@ -95,6 +96,8 @@ def create_transforms(
         elif any(low != high for low, high in jitter):
             view.append(vision.RandomColorAdjust(*jitter))
     finish = [Normalize(option["mean"], option["std"])]
+    if is_training and (option["hflip"] or option["vflip"]):
+        finish.insert(0, RandomFlip(option["hflip"], option["vflip"]))
     if is_training and option["re_prob"]:
         erasing = {name: option[f"re_{name}"] for name in ("prob", "scale", "ratio", "value", "max_attempts")}
         finish.append(RandomErasing(**erasing))
@@ -103,23 +106,7 @@ def create_transforms(
 
 def _training_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
     crop = vision.RandomCropDecodeResize if encoded else vision.RandomResizedCrop
-    operations = [crop(size, tuple(option["scale"]), tuple(option["ratio"]), interpolation)]
-    if option["hflip"] or option["vflip"]:
-        operations.append(_flips(option["hflip"], option["vflip"]))
-    return operations
-
-
-def _flips(hflip: float, vflip: float) -> vision.RandomSelectSubpolicy:
-    """Both flips as one operation.
-
-    MindSpore starts the random numbers of all operations alike, so two that draw equally many an image move
-    together: `RandomHorizontalFlip` and `RandomVerticalFlip` would always flip the same images. In one
-    operation they draw one after the other, and the idle entries make it draw more than any other operation
-    does.
-    """
-    flips = [(vision.HorizontalFlip(), hflip), (vision.VerticalFlip(), vflip)]
-    idle = [(vision.HorizontalFlip(), 0.0)] * 6
-    return vision.RandomSelectSubpolicy([flips + idle])
+    return [crop(size, tuple(option["scale"]), tuple(option["ratio"]), interpolation)]
 
 
 def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float, float]]:

@@ -14,6 +14,20 @@ def test_one_image_and_a_batch():
     np.testing.assert_array_equal(Normalize(mean, std)(images[1]), batch[1])
 
 
+def test_memory_is_used_again_once_nobody_holds_it():
+    normalize = Normalize([0], [1])
+    images = [np.full((2, 2, 1), level, np.uint8) for level in range(5)]
+    first = normalize(images[:2])
+    address, view = first.ctypes.data, first[1:]
+    del first
+    second = normalize(images[2:4])
+    assert second.ctypes.data != address and (view == 1).all()
+    del view
+    third = normalize(images[3:])
+    assert third.ctypes.data == address and (third[0] == 3).all() and (second[0] == 2).all()
+    assert normalize(images[:1]).shape == (1, 1, 2, 2) and (third[0] == 3).all()
+
+
 @pytest.mark.parametrize("mean, std", [([0], [0]), ([0, 0], [1]), (1, 1)])
 def test_senseless(mean, std):
     with pytest.raises(ValueError, match="mean and std"):

@@ -129,33 +129,27 @@ def test_a_policy_takes_the_place_of_the_jitter_and_follows_the_crop():
     def names(**options):
         return [type(operation).__name__ for operation in create_transforms("", 8, True, re_prob=0.1, **options)]
 
-    assert names() == [
-        "RandomCropDecodeResize",
-        "RandomSelectSubpolicy",
-        "RandomColorAdjust",
-        "Normalize",
-        "RandomErasing",
-    ]
+    assert names() == ["RandomCropDecodeResize", "RandomColorAdjust", "RandomFlip", "Normalize", "RandomErasing"]
     for text, policy in (
         ("randaug-m9", "RandAugment"),
         ("autoaug", "AutoAugment"),
         ("augmix", "AugMix"),
         ("3a", "AutoAugment"),
     ):
-        crop, flip, own, *_ = names(auto_augment=text)
-        assert (crop, flip, own) == ("RandomCropDecodeResize", "RandomSelectSubpolicy", policy)
+        crop, own, flip, *_ = names(auto_augment=text)
+        assert (crop, own, flip) == ("RandomCropDecodeResize", policy, "RandomFlip")
     assert "AutoAugment" not in [type(o).__name__ for o in create_transforms("", 8, False, "autoaug")]
 
 
 def test_a_policy_fills_with_the_mean_and_resamples_as_the_crop_does():
-    policy = create_transforms("", 8, True, "autoaug", interpolation="bicubic")[2]
+    policy = create_transforms("", 8, True, "autoaug", interpolation="bicubic")[1]
     assert policy.look == (vision.Inter.BICUBIC, (124, 116, 104))
-    assert len(create_transforms("", 8, True, "3a", color_jitter=(0.4, 0, 0.2))[2].afterwards) == 2
+    assert len(create_transforms("", 8, True, "3a", color_jitter=(0.4, 0, 0.2))[1].afterwards) == 2
 
 
 def test_separate_hands_on_three_lists():
     first, policy, last = create_transforms("", 8, True, "augmix-m3-w3", separate=True, re_prob=0.1)
-    assert [len(first), len(policy), len(last)] == [2, 1, 2]
+    assert [len(first), len(policy), len(last)] == [1, 1, 3]
     assert create_transforms("", 8, separate=True)[1] == []
 
 
@@ -183,6 +177,8 @@ def test_extreme_images_come_out_right_sized(size, shape, training):
     [
         ({"scal": (1, 1)}, TypeError, "unknown option 'scal'; did you mean 'scale'"),
         ({"auto_augment": "randaugm-9", "is_training": True}, ValueError, "did you mean randaug"),
+        ({"hflip": -0.1, "is_training": True}, ValueError, "hflip must be 0 to 1, got -0.1"),
+        ({"vflip": 1.1, "is_training": True}, ValueError, "vflip must be 0 to 1, got 1.1"),
         ({"interpolation": "cubic"}, ValueError, "interpolation must be one of nearest, bilinear, bicubic"),
         ({"crop_pct": 0}, ValueError, "crop_pct must be above 0"),
         ({"color_jitter": (1, 1), "is_training": True}, ValueError, "color_jitter"),

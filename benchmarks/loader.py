@@ -1,0 +1,185 @@
+"""Images per second of this project's input pipeline and its peers, side by side on this machine.
+
+Photo-like JPEG files of 500×375 pixels, made here, go to batches of 224×224 with random crop, flip, colour jitter or a
+policy, random erasing and mixup. Beside them is the bare MindSpore pipeline, which decodes, crops, flips, normalises
+and batches, and nothing more. Each contestant runs in a process of its own; they take turns, and who waits is frozen.
+Printed are medians over the turns, the spread between the quartiles, and the processor time an image takes.
+
+    python benchmarks/loader.py --mindcv DIR [--turns 9] [--batches 8] [--batch 128] [--json FILE]
+
+DIR is a folder with MindCV's unpacked wheel; if it is not named, MindCV is reported as absent.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).resolve().parents[1]
+POLICIES = {"jitter": None, "randaug": "randaug-m9-mstd0.5", "autoaug": "autoaug-mstd0.5"}
+RECIPE = {"color_jitter": 0.4, "re_prob": 0.25, "hflip": 0.5}
+MIXING = {"mixup": 0.2, "cutmix_prob": 1.0, "num_classes": 1000}
+FILES, COPIES = 256, 8
+CONTESTANTS = ("this project", "MindCV", "bare MindSpore")
+
+
+def make_images(root: Path) -> None:
+    """`FILES` pictures, soft shapes under finer and finer grain, each under `COPIES` names."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(FILES):
+        pixels = np.full((375, 500, 3), 128.0)
+        for columns, contrast in ((6, 60), (24, 30), (96, 15), (500, 8)):
+            grain = rng.normal(128, contrast, (columns * 3 // 4, columns, 3)).clip(0, 255).astype(np.uint8)
+            pixels += np.asarray(Image.fromarray(grain).resize((500, 375), Image.BICUBIC)) - 128.0
+        folder = root / "train" / str(number % 8)
+        folder.mkdir(parents=True, exist_ok=True)
+        first = folder / f"{number}.jpg"
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(first, quality=90)
+        for copy in range(1, COPIES):
+            os.link(first, folder / f"{number}_{copy}.jpg")
+
+
+def zoo_pipeline(root: str, batch: int, policy: str | None, workers: int):
+    """By the functions that MindCV and this project both have."""
+    from mindcv.data import create_dataset, create_loader, create_transforms
+
+    dataset = create_dataset(name="", root=root, split="train", shuffle=True, num_parallel_workers=workers)
+    transform = create_transforms("", 224, is_training=True, auto_augment=policy, **RECIPE)
+    return create_loader(
+        dataset, batch, True, is_training=True, transform=transform, num_parallel_workers=workers, **MIXING
+    )
+
+
+def bare_pipeline(root: str, batch: int, _policy: str | None, workers: int):
+    """MindSpore's own operations alone."""
+    from mindspore import dataset as ds
+    from mindspore.dataset import vision
+
+    data = ds.ImageFolderDataset(f"{root}/train", num_parallel_workers=workers, shuffle=True)
+    mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    crop = vision.RandomCropDecodeResize(224, (0.08, 1.0), (0.75, 1.333))
+    operations = [crop, vision.RandomHorizontalFlip(), vision.Normalize(mean, std), vision.HWC2CHW()]
+    return data.map(operations, "image", num_parallel_workers=workers).batch(batch, drop_remainder=True)
+
+
+def forever(loader):
+    """Batches as NumPy arrays, epoch after epoch."""
+    epochs = loader.create_tuple_iterator(num_epochs=2**31 - 1, output_numpy=True)
+    while True:
+        yield from epochs
+
+
+def contestant(name: str, options: argparse.Namespace) -> None:
+    """The life of a process: a turn for every line on standard input, its wall and processor seconds on the output."""
+    talk, sys.stdout = sys.stdout, sys.stderr
+    make = bare_pipeline if name == "bare MindSpore" else zoo_pipeline
+    batches = forever(make(options.images, options.batch, POLICIES[options.policy], options.workers))
+    for _warm in range(options.batches):
+        next(batches)
+    print("ready", file=talk, flush=True)
+    for _turn in sys.stdin:
+        next(batches)
+        wall, processor = time.perf_counter(), time.process_time()
+        for _batch in range(options.batches):
+            next(batches)
+        print(time.perf_counter() - wall, time.process_time() - processor, file=talk, flush=True)
+
+
+def start(name: str, policy: str, images: str, options: argparse.Namespace) -> subprocess.Popen | None:
+    """The process of a contestant, ready and frozen; None if it is absent."""
+    path = options.mindcv if name == "MindCV" else ROOT
+    if not path:
+        return None
+    words = [sys.executable, Path(__file__).resolve(), "--contestant", name, "--policy", policy, "--images", images]
+    words += ["--batch", options.batch, "--batches", options.batches, "--workers", options.workers]
+    environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
+    process = subprocess.Popen(
+        list(map(str, words)), env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    if not process.stdout.readline():
+        raise SystemExit(f"{name} could not run; see what it says: PYTHONPATH={path} {' '.join(map(str, words))}")
+    process.send_signal(signal.SIGSTOP)
+    return process
+
+
+def turn(process: subprocess.Popen) -> list[float]:
+    """Wall and processor seconds of one turn."""
+    process.send_signal(signal.SIGCONT)
+    print(file=process.stdin, flush=True)
+    seconds = [float(word) for word in process.stdout.readline().split()]
+    process.send_signal(signal.SIGSTOP)
+    return seconds
+
+
+def compare(policy: str, images: str, options: argparse.Namespace) -> list[dict]:
+    """A row for each contestant: images per second with quartiles, processor milliseconds an image, ratios to ours."""
+    running = {name: start(name, policy, images, options) for name in CONTESTANTS}
+    running = {name: process for name, process in running.items() if process}
+    try:
+        turns = [{name: turn(process) for name, process in running.items()} for _turn in range(options.turns)]
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+    taken, rows = options.batches * options.batch, []
+    for name in CONTESTANTS:
+        row = {"policy": policy, "name": name}
+        if name in running:
+            rates = [taken / each[name][0] for each in turns]
+            low, middle, high = quantiles(rates, n=4)
+            row |= {
+                "images_per_second": middle,
+                "quartiles": [low, high],
+                "processor_ms": median(each[name][1] for each in turns) / taken * 1e3,
+                "ours_is_times": median(each[name][0] / each[CONTESTANTS[0]][0] for each in turns),
+            }
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mindcv", metavar="DIR")
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--batches", type=int, default=8, help="that a turn takes")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--policy", choices=POLICIES, help="one alone, not all in turn")
+    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE too")
+    parser.add_argument("--contestant", help=argparse.SUPPRESS)
+    parser.add_argument("--images", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contestant:
+        return contestant(options.contestant, options)
+    print(f"JPEG 500×375 to 224×224, batch {options.batch}, {options.workers} workers, {os.cpu_count()} cores")
+    rows = []
+    with TemporaryDirectory() as folder:
+        make_images(Path(folder))
+        for policy in [options.policy] if options.policy else POLICIES:
+            for row in compare(policy, folder, options):
+                print(f"{row['policy']:8} {row['name']:14}", end=" ")
+                if "quartiles" in row:
+                    print(
+                        "{images_per_second:5.0f} images/s ({quartiles[0]:.0f} to {quartiles[1]:.0f}), "
+                        "{processor_ms:.2f} ms of processor an image; ours is {ours_is_times:.2f} times that"
+                        .format_map(row), flush=True,
+                    )  # fmt: skip
+                else:
+                    print("absent: not named")
+                rows.append(row)
+    if options.json:
+        Path(options.json).write_text(json.dumps({**vars(options), "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
