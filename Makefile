@@ -6,7 +6,7 @@ DEMO := runs/digits
 RECIPE := configs/convit/convit_tiny_digits.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint clean
+.PHONY: help venv demo test test-all lint docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: venv ## the style check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: venv ## the guide as a web site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'open site/index.html'
+
 clean: ## remove the environment and what building left; runs/ stays
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist site *.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
