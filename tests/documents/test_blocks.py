@@ -1,0 +1,106 @@
+"""Every Python block and command of the documents runs, in the order of the page, or says why it cannot run here."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindcv.config import parse
+from mindcv.data.__main__ import _parser as data_parser
+from mindcv.weights.__main__ import _parser as weights_parser
+from tests.documents.reading import DOCUMENTS, PAIRS, REASONS, ROOT, blocks, commands
+
+MODULES = {"mindcv.data": data_parser, "mindcv.weights": weights_parser}
+SCRIPTS = ("train.py", "validate.py", "infer.py", "export.py")
+
+# What keeps a command short here, wherever it does not say otherwise.
+QUICK = {"--mode": "1", "--epoch_size": "1", "--num_parallel_workers": "2"}
+ON_DIGITS = {"--num_samples": "64", "--batch_size": "32"}
+ON_IMAGES = {"--num_samples": "8", "--batch_size": "4"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_block_that_is_not_run_says_why(document):
+    assert {block.reason for block in blocks(document)} <= {*REASONS, None}
+    assert (ROOT / document).read_text().count("<!-- not run:") == sum(b.reason is not None for b in blocks(document))
+
+
+def shell_commands():
+    return [
+        (document, line)
+        for document in DOCUMENTS
+        for b in blocks(document)
+        if b.language == "shell"
+        for line in commands(b)
+    ]
+
+
+@pytest.mark.parametrize(("document", "line"), shell_commands())
+def test_every_command_is_one_there_is(document, line, monkeypatch):
+    """Its options are those of the real parsers, whether it can run here or not."""
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(line)
+    if words[0] == "msrun":
+        words = ["python", *words[next(i for i, word in enumerate(words) if word in SCRIPTS) :]]
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M)
+    elif words[0] == "python" and words[1] in SCRIPTS:
+        _check(words[1], words[2:])
+    elif words[:2] == ["python", "-m"] and words[2] in MODULES:
+        MODULES[words[2]]().parse_args(words[3:])
+    else:
+        assert words[0] in ("pip", "source", ".") or words[:2] == ["python", "-c"] or words[1:3] == ["-m", "venv"]
+
+
+def _check(script, words):
+    if "--help" in words:
+        return
+    words = " ".join(map(shlex.quote, words))
+    words = re.sub(r"--ckpt_path \S+|--config (ckpt|runs)/\S+", "", words)  # what an earlier command makes
+    assert parse(shlex.split(words), prog=script)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The project's folder as a reader has it, with images of their own."""
+    here = tmp_path / "project"
+    here.mkdir()
+    for name in (*SCRIPTS, "config.py", "configs", "notebooks"):
+        (here / name).symlink_to(ROOT / name)
+    rng = np.random.default_rng(0)
+    places = [f"my_images/{split}/{name}" for split in ("train", "val") for name in ("cat", "dog")]
+    for place in [*places, "photos"]:
+        (here / place).mkdir(parents=True)
+        for i in range(4):
+            Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(here / place / f"{i}.jpg")
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    return here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", [english for english, _ in PAIRS])
+def test_the_blocks_of_a_page_run_in_their_order(document, folder):
+    """Those of the Chinese pages are the same, says test_documents.py."""
+    for block in blocks(document):
+        if block.reason or block.language not in ("python", "shell"):
+            continue
+        lines = [_quick(line) for line in commands(block)] if block.language == "shell" else []
+        script = "\n".join(["set -e", *lines]) if lines else block.text
+        program = ["bash", "-c"] if lines else [sys.executable, "-c"]
+        done = subprocess.run([*program, script], cwd=folder, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+
+
+def _quick(line):
+    match = re.match(r"python (\w+\.py) ", line)
+    if not match or match[1] not in SCRIPTS or "--help" in line:
+        return line
+    more = QUICK | (ON_DIGITS if "digits" in line else ON_IMAGES)
+    return " ".join([line, *(f"{name} {value}" for name, value in more.items() if name not in line)])

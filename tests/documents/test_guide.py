@@ -1,0 +1,114 @@
+"""The guide: a site that builds, with every option, in two languages."""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mindcv.config import OPTIONS
+from tests.documents.reading import ROOT
+from tools import options_table
+
+LANGUAGES = ("en", "zh")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    out = tmp_path_factory.mktemp("site")
+    mkdocs = shutil.which("mkdocs", path=str(Path(sys.executable).parent)) or pytest.skip("mkdocs is not installed")
+    done = subprocess.run([mkdocs, "build", "--strict", "-d", str(out)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_site_has_every_option_with_its_default(site):
+    for page in ("options.html", "zh/options.html"):
+        html = (site / page).read_text()
+        assert re.findall(r"<tr>\s*<td><code>(\w+)</code></td>", html) == list(OPTIONS)
+    assert "<td>YAML 配方；命令行覆盖它</td>" in html
+
+
+def test_the_site_has_every_page_in_both_languages(site):
+    pages = {page.stem for page in ROOT.glob("docs/*.md") if ".zh" not in page.name}
+    for page in pages:
+        assert (site / f"{page}.html").is_file()
+        assert (site / f"zh/{page}.html").is_file()
+    assert f"{{{', '.join(sorted(pages))}}}" == f"{{{', '.join(sorted(_in_navigation()))}}}"
+
+
+def _in_navigation():
+    text = (ROOT / "mkdocs.yml").read_text()
+    return re.findall(r": (\w+)\.md$", text, re.M)
+
+
+def test_the_python_pages_show_docstrings(site):
+    html = (site / "api.html").read_text()
+    for name in re.findall(r"^::: (\S+)", (ROOT / "docs/api.md").read_text(), re.M):
+        module, _, attribute = name.rpartition(".")
+        first_line = getattr(import_module(module), attribute).__doc__.split("\n")[0].split("`")[0]
+        assert f'id="{name}"' in html
+        assert first_line[:30].replace("'", "&#39;") in html or first_line[:30] in html
+
+
+def test_every_option_has_its_chinese_text():
+    said = options_table.chinese()
+    assert list(said["options"]) == list(OPTIONS)
+    assert list(said["groups"]) == list(dict.fromkeys(option.group for option in OPTIONS.values()))
+    assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said["options"].values())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_tables_say_what_is_accepted(language):
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| `", options_table.reference(language), re.M))
+    assert rows["label_smoothing"] == "0 ≤ X < 1"
+    assert rows["scale"] == "2 × (0 < X ≤ 1) ↑"
+    assert rows["image_resize"] == "N ≥ 1 \\| 2 × (N ≥ 1)"
+    assert rows["val_split"] == "NAME \\| none"
+    assert set(re.findall(r"`(\w+)` \|$", options_table.other_names(language), re.M)) == {
+        option.name for option in OPTIONS.values() if option.known_as
+    }
+
+
+@pytest.mark.parametrize("page", ["coming_from.md", "coming_from.zh.md"])
+def test_the_names_to_come_to_are_there(page):
+    here = [
+        line.rsplit(" | ", 1)[1] for line in (ROOT / "docs" / page).read_text().splitlines() if line.count(" | ") == 1
+    ]
+    names = {name for cell in here for name in re.findall(r"`(mindcv[\w.]+)`", cell)}
+    assert len(names) > 15
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        *above, last = module.split(".")
+        if last[0].isupper():  # a method
+            owner = getattr(import_module(".".join(above)), last)
+        else:
+            owner = import_module(module)
+        assert hasattr(owner, attribute), name
+
+
+@pytest.mark.parametrize("page", ["errors.md", "errors.zh.md"])
+def test_messages_are_the_same_in_both_languages(page):
+    def rows(name):
+        cells = [
+            line.strip("| ").split(" | ")
+            for line in (ROOT / "docs" / name).read_text().splitlines()
+            if line[:2] == "| "
+        ]
+        return [row[1] for row in cells if row[0] not in ("what", "情形") and "---" not in row[0]]
+
+    assert len(rows(page)) > 60
+    assert rows(page) == rows("errors.md")
+
+
+def test_the_navigation_is_translated():
+    text = (ROOT / "mkdocs.yml").read_text()
+    titles = set(re.findall(r"^ +- ([^:\n]+):(?: \w+\.md)?$", text.split("\nnav:\n")[1].split("\n\n")[0], re.M))
+    translated = yaml.safe_load(
+        "{" + text.split("nav_translations:\n")[1].split("\n  - ")[0].strip().replace("\n", ", ") + "}"
+    )
+    assert titles == set(translated)
