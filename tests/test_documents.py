@@ -14,10 +14,10 @@ def texts(document: str, language: str) -> list[str]:
     return [block.text for block in blocks(document) if block.language == language]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", ["README.md", "README_CN.md", "docs/first_run.md", "docs/first_run.zh.md"])
 def test_the_messages_shown_are_the_messages_given(document, capsys):
     shown = re.findall(r"\$ python (\S+) (.*)\n(.*)\n", "".join(texts(document, "console")))
-    assert shown or "README" not in document or "convit" in document
+    assert shown
     for script, words, message in shown:
         with pytest.raises(SystemExit):
             parse(words.split(), prog=script)

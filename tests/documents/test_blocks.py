@@ -16,8 +16,9 @@ from mindcv.data.__main__ import _parser as data_parser
 from mindcv.weights.__main__ import _parser as weights_parser
 from tests.documents.reading import DOCUMENTS, PAIRS, REASONS, ROOT, blocks, commands
 
-MODULES = {"mindcv.data": data_parser, "mindcv.weights": weights_parser}
-SCRIPTS = ("train.py", "validate.py", "infer.py", "export.py")
+MODULES = {"mindcv.data": data_parser, "mindcv.weights": lambda: weights_parser("weights")}
+COMMANDS = ("train", "validate", "infer", "export")
+SCRIPTS = [f"{name}.py" for name in COMMANDS]
 
 # What keeps a command short here, wherever it does not say otherwise.
 QUICK = {"--mode": "1", "--epoch_size": "1", "--num_parallel_workers": "2"}
@@ -52,6 +53,10 @@ def test_every_command_is_one_there_is(document, line, monkeypatch):
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.M)
     elif words[0] == "python" and words[1] in SCRIPTS:
         _check(words[1], words[2:])
+    elif words[0] == "mindcv":
+        assert words[1] in (*COMMANDS, "list", "info", "convert", "inspect", "--help", "--version")
+        if words[1] in COMMANDS:
+            _check(words[1], words[2:])
     elif words[:2] == ["python", "-m"] and words[2] in MODULES:
         MODULES[words[2]]().parse_args(words[3:])
     else:
@@ -99,8 +104,7 @@ def test_the_blocks_of_a_page_run_in_their_order(document, folder):
 
 
 def _quick(line):
-    match = re.match(r"python (\w+\.py) ", line)
-    if not match or match[1] not in SCRIPTS or "--help" in line:
+    if not re.match(rf"(python|mindcv) ({'|'.join(COMMANDS)})\b", line) or "--help" in line:
         return line
     more = QUICK | (ON_DIGITS if "digits" in line else ON_IMAGES)
     return " ".join([line, *(f"{name} {value}" for name, value in more.items() if name not in line)])
