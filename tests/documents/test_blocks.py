@@ -13,6 +13,7 @@ from PIL import Image
 
 from mindcv.config import parse
 from mindcv.data.__main__ import _parser as data_parser
+from mindcv.insight.__main__ import _parser as insight_parser
 from mindcv.weights.__main__ import _parser as weights_parser
 from tests.documents.reading import DOCUMENTS, PAIRS, REASONS, ROOT, blocks, commands
 
@@ -54,9 +55,11 @@ def test_every_command_is_one_there_is(document, line, monkeypatch):
     elif words[0] == "python" and words[1] in SCRIPTS:
         _check(words[1], words[2:])
     elif words[0] == "mindcv":
-        assert words[1] in (*COMMANDS, "list", "info", "convert", "inspect", "--help", "--version")
+        assert words[1] in (*COMMANDS, "list", "info", "convert", "inspect", "insight", "--help", "--version")
         if words[1] in COMMANDS:
             _check(words[1], words[2:])
+        elif words[1] == "insight":
+            _check("infer", insight_parser("mindcv insight").parse_known_args(words[2:])[1])
     elif words[:2] == ["python", "-m"] and words[2] in MODULES:
         MODULES[words[2]]().parse_args(words[3:])
     else:

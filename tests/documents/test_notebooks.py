@@ -1,0 +1,83 @@
+"""The notebooks run from top to bottom."""
+
+import hashlib
+import http.server
+import re
+import threading
+from functools import partial
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import mindcv
+from mindcv import weights
+from mindcv.models import convit
+from tests.documents.reading import ROOT
+
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+_LONGEST = 14  # lines in a cell
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """A server with weights in the place of the published ones, and kernels that are told of it."""
+    files, profile = tmp_path / "files", tmp_path / "ipython/profile_default/startup"
+    files.mkdir()
+    profile.mkdir(parents=True)
+    file = convit.default_cfgs["convit_tiny"]["file"]
+    model = mindcv.create_model("convit_tiny")
+    weights.write(files / file, {p.name: p.asnumpy() for p in model.get_parameters()})
+    digest = hashlib.sha256((files / file).read_bytes()).hexdigest()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=files))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/{file}"
+    (profile / "stand_in.py").write_text(
+        "from mindcv.models import convit\n"
+        f"convit.default_cfgs['convit_tiny']['sources']['mindcv'].update(url={url!r}, sha256={digest[:8]!r})\n"
+    )
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield tmp_path / "home/weights" / file
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(path, stand_in, tmp_path):
+    notebook = nbformat.read(path, 4)
+    before = [cell.source for cell in notebook.cells]
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
+    assert [cell.source for cell in notebook.cells] == before
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    pictures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    assert pictures >= 1
+    assert not [
+        out.text for cell in code for out in cell.outputs if out.output_type == "stream" and out.name == "stderr"
+    ]
+    if "published" in path.stem:
+        assert stand_in.is_file()
+    if "gates" in path.stem:
+        [accuracy] = re.findall(r"never saw: ([\d.]+)%", str(code))
+        assert float(accuracy) > 60
+
+
+def test_there_are_three():
+    assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_light_and_easy_to_read(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert path.stat().st_size < 400_000
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+    for cell in notebook.cells:
+        assert len(cell.source.splitlines()) <= _LONGEST, cell.source
