@@ -2,7 +2,7 @@
 
 from mindcv.data.auto_augment import create_policy
 from mindcv.data.check import checked, find_bad, leave_out
-from mindcv.data.dataset import ImageDataset, create_dataset, usable_workers
+from mindcv.data.dataset import ImageDataset, affordable_batches, create_dataset, usable_workers
 from mindcv.data.datasets import default_val_split, is_encoded, open_source
 from mindcv.data.erasing import RandomErasing
 from mindcv.data.flips import RandomFlip
@@ -21,6 +21,7 @@ __all__ = [
     "RandomErasing",
     "RandomFlip",
     "UnreadableImage",
+    "affordable_batches",
     "as_viewed",
     "checked",
     "create_dataset",

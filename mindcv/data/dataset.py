@@ -24,8 +24,11 @@ class ImageDataset(ds.GeneratorDataset):
 
     Attributes:
         source: where the images come from, with `class_names`, `splits` and `encoded`.
+        prefetch_size: rows that each operation mapped on it makes ahead, images or batches; None: MindSpore's setting.
         sampler: which image is shown when; the pipeline's random numbers follow from its `seed` too.
     """
+
+    prefetch_size: int | None = None
 
     def __init__(self, source: Source, sampler: EpochSampler, readers: int):
         super().__init__(
@@ -58,6 +61,8 @@ class ImageDataset(ds.GeneratorDataset):
         super().pre_parse(getter_mode)
         self.sampler.peeking = getter_mode
         seed_pipeline(self.sampler.seed, self.epoch, self.sampler.shard_id)
+        if self.prefetch_size:
+            ds.config.set_prefetch_size(self.prefetch_size)
 
 
 def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
@@ -199,6 +204,14 @@ def usable_workers(num_parallel_workers: int | None) -> int:
     if num_parallel_workers > cores:
         _notice(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")
     return min(num_parallel_workers, cores)
+
+
+def affordable_batches(size: int, processes: int = 1) -> int:
+    """How many batches of `size` bytes each of so many processes makes ahead: 2 to 16, as many as together take a
+    sixteenth of the machine's memory.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(16, max(2, memory // (16 * processes * size)))
 
 
 @functools.cache

@@ -29,6 +29,7 @@ def create_loader(
     separate: bool | int = False,
     *,
     mixup_off_epoch: int = 0,
+    prefetch_size: int | None = None,
 ) -> ds.Dataset:
     """Batches of a data set with columns "image" and "label".
 
@@ -49,6 +50,8 @@ def create_loader(
         separate: show that many views of each image (True: 3), the first without the policy and without
             erasing, for the consistency loss; `transform` comes from `create_transforms(separate=True)`.
         mixup_off_epoch: mix in so many epochs, and no longer in those after them; 0: in all.
+        prefetch_size: batches made ahead, and images before each operation, if `dataset` comes from `create_dataset`;
+            None: as `mindspore.dataset.config` has it.
 
     Returns:
         A data set of image (B, 3, H, W) float32 and label (B,) int32, or (B, num_classes) float32 when
@@ -83,6 +86,8 @@ def create_loader(
     workers = usable_workers(num_parallel_workers)
     if any(_draws_for_itself(operation) for operation in single) and dataset is head and isinstance(head, ImageDataset):
         dataset = head = head.placed()
+    if isinstance(head, ImageDataset):
+        head.prefetch_size = prefetch_size
     dataset = _map_images(dataset, head, single, workers)
     if target_transform is not None:
         dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)

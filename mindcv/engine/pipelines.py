@@ -6,10 +6,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import mindspore.dataset as ds
+import numpy as np
 
 from mindcv.config import Config
 from mindcv.data import (
     UnreadableImage,
+    affordable_batches,
     checked,
     create_dataset,
     create_loader,
@@ -146,6 +148,7 @@ def training_loader(
         num_parallel_workers=config.num_parallel_workers,
         separate=config.aug_splits,
         mixup_off_epoch=config.mixup_off_epoch,
+        prefetch_size=_ahead(config, group, config.aug_splits or 1),
     )
     return loader.skip(place.step) if place.step else loader
 
@@ -166,6 +169,15 @@ def validation_loader(config: Config, source: Source, group: Group = ALONE) -> d
         config.batch_size,
         transform=_transforms(config, is_training=False),
         num_parallel_workers=config.num_parallel_workers,
+        prefetch_size=_ahead(config, group),
+    )
+
+
+def _ahead(config: Config, group: Group, views: int = 1) -> int:
+    """Batches that are made ahead."""
+    height, width = np.broadcast_to(config.image_resize, 2).tolist()
+    return config.prefetch_size or affordable_batches(
+        config.batch_size * views * 3 * height * width * 4, min(group.size, config.num_devices)
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data import create_dataset, epoch_order, usable_workers
+from mindcv.data import affordable_batches, create_dataset, epoch_order, usable_workers
 from mindcv.data.dataset import _notice
 
 
@@ -112,6 +112,12 @@ def test_senseless_arguments(root, arguments, said):
 def test_unknown_argument_names_itself(root):
     with pytest.raises(TypeError, match="shufle"):
         create_dataset("folder", root, shufle=True)
+
+
+def test_batches_ahead_take_a_sixteenth_of_the_memory(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 16 * 100, "SC_PAGE_SIZE": 4096}.get)  # 100 pages to take
+    assert [affordable_batches(4096 * pages) for pages in (1, 10, 25, 80)] == [16, 10, 4, 2]
+    assert affordable_batches(4096 * 10, processes=2) == 5
 
 
 def test_more_workers_than_cores_are_clamped_with_one_notice(caplog, monkeypatch):

@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,16 @@ from mindspore import Tensor
 from PIL import Image
 
 from mindcv.config import Config, ConfigError
-from mindcv.data import UnreadableImage
+from mindcv.data import Normalize, UnreadableImage
 from mindcv.engine.build import build_loss
+from mindcv.engine.group import Group
 from mindcv.engine.pipelines import (
     list_left_out,
     open_training,
     open_validation,
     training_loader,
     unreadable_images_named,
+    validation_loader,
 )
 
 
@@ -114,6 +117,32 @@ def test_repeats_and_the_end_of_mixing_reach_the_loader():
     for images, labels in unmixed:
         assert set(np.unique(labels)) == {0, 1}
         np.testing.assert_array_equal(images[::2], images[1::2])
+
+
+@pytest.mark.parametrize("prefetch, fewest, most", [(1, 2, 6), (9, 10, 14)])
+@pytest.mark.parametrize("make", [training_loader, lambda config, source, _classes: validation_loader(config, source)])
+def test_no_more_batches_are_made_ahead_than_prefetch_size_says(make, prefetch, fewest, most, monkeypatch):
+    made, normalize = [], Normalize.__call__
+    monkeypatch.setattr(Normalize, "__call__", lambda *given: made.append(1) or normalize(*given))
+    config = DIGITS.replace(prefetch_size=prefetch, batch_size=5)
+    batches = make(config, open_training(config), 10).create_tuple_iterator(num_epochs=1, output_numpy=True)
+    next(batches)
+    seen = 0
+    while len(made) != seen:  # until all queues are full
+        seen = len(made)
+        time.sleep(0.3)
+    assert fewest <= seen <= most
+
+
+def test_how_many_batches_are_made_ahead_follows_from_their_size_and_the_processes(monkeypatch):
+    asked = []
+    monkeypatch.setattr("mindcv.engine.pipelines.affordable_batches", lambda *given: asked.append(given) or 2)
+    config = DIGITS.replace(image_resize=(16, 8), auto_augment="augmix", aug_splits=3)
+    training_loader(config, open_training(config), 10)
+    training_loader(config.replace(num_devices=4), open_training(config), 10, Group(0, 8))
+    validation_loader(config, open_validation(config))
+    one = 10 * 3 * 16 * 8 * 4
+    assert asked == [(3 * one, 1), (3 * one, 4), (one, 1)]
 
 
 @pytest.mark.parametrize("options, said", [
