@@ -1,4 +1,4 @@
-"""train.py and validate.py on two workers of this machine's CPU."""
+"""train.py and `mindcv validate` on two workers of this machine's CPU."""
 
 import os
 import signal
@@ -18,8 +18,8 @@ WORDS = [
 ]  # fmt: skip
 
 
-def start(script, *words):
-    line = [sys.executable, script, *map(str, [*WORDS, *words])]
+def start(program, *words):
+    line = [sys.executable, *program.split(), *map(str, [*WORDS, *words])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -56,7 +56,7 @@ def test_validation_on_two_workers_gives_the_figures_of_one(stopped):
     [*_, checkpoint] = checkpoints_in(stopped[2], "convit_tiny").values()
     figures = []
     for devices in (2, 1):
-        run = start("validate.py", "--ckpt_path", checkpoint, "--num_devices", devices)
+        run = start("-m mindcv validate", "--ckpt_path", checkpoint, "--num_devices", devices)
         out, error = run.communicate(timeout=200)
         assert run.returncode == 0, error
         [line] = [line for line in out.splitlines() if line.startswith("Top_1_Accuracy")]
