@@ -5,7 +5,7 @@ from importlib import import_module
 
 from mindcv import catalogue
 from mindcv.arguments import nearest
-from mindcv.command import ABOUT, USER_ERROR, command
+from mindcv.command import ABOUT, INTERRUPTED, USER_ERROR, command
 from mindcv.config import recipe_names
 from mindcv.terminal import bold
 from mindcv.version import __version__
@@ -31,20 +31,28 @@ colours not where NO_COLOR is set."""
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (None: the process's); the exit code."""
     name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
-    if name in ("-h", "--help"):
-        print(_help())
-    elif name == "--version":
-        print(f"mindcv-convit {__version__}")
-    elif name in ABOUT:
+    try:
+        return _run(name, words)
+    except KeyboardInterrupt:
+        print(f"mindcv {name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(name: str, words: list[str]) -> int:
+    if name in ABOUT:
         return command(name, ABOUT[name], words, prog=f"mindcv {name}")
-    elif name == "list":
+    if name == "list":
         return catalogue.show_list(words)
-    elif name == "info":
+    if name == "info":
         return catalogue.show_info(words)
-    elif name in ("convert", "inspect"):
-        return import_module("mindcv.weights.__main__").main([name, *words], prog="mindcv")
-    elif name == "insight":
+    if name == "insight":
         return import_module("mindcv.insight.__main__").main(words, prog="mindcv insight")
+    if name in ("convert", "inspect"):
+        return import_module("mindcv.weights.__main__").main([name, *words], prog="mindcv")
+    if name == "--version":
+        print(f"mindcv-convit {__version__}")
+    elif name in ("-h", "--help"):
+        print(_help())
     else:
         print(f"mindcv: no command {name!r}{nearest(name, _COMMANDS)} (mindcv --help lists them)", file=sys.stderr)
         return USER_ERROR

@@ -115,6 +115,15 @@ def test_a_mistake_is_one_line_and_exit_code_2(case, capsys):
     assert error == line + "\n" or re.fullmatch(line + "\n", error), error
 
 
+def test_ctrl_c_is_one_line(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mindcv.catalogue.model_names", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "mindcv list: interrupted\n"
+
+
 def test_help_is_complete(capsys):
     assert main(["--help"]) == 0
     told = capsys.readouterr().out
