@@ -1,6 +1,5 @@
 """`create_dataset`: a source of images as the head of a MindSpore pipeline."""
 
-import copy
 import functools
 import logging
 import os
@@ -20,8 +19,6 @@ logger = logging.getLogger("mindcv")
 class ImageDataset(ds.GeneratorDataset):
     """Columns "image", (n,) uint8 file bytes or (H, W, 3) uint8 pixels, and "label", int32, read by threads.
 
-    A `placed` sampler adds "place", (2,) int64: the epoch, and the position in this shard's part of it.
-
     Attributes:
         source: where the images come from, with `class_names`, `splits` and `encoded`.
         prefetch_size: rows that each operation mapped on it makes ahead, images or batches; None: MindSpore's setting.
@@ -32,8 +29,8 @@ class ImageDataset(ds.GeneratorDataset):
 
     def __init__(self, source: Source, sampler: EpochSampler, readers: int):
         super().__init__(
-            Placed(source, sampler) if sampler.placed else source,
-            ["image", "label", "place"] if sampler.placed else ["image", "label"],
+            source,
+            ["image", "label"],
             sampler=sampler,
             num_parallel_workers=1,
             python_multiprocessing=False,
@@ -44,12 +41,6 @@ class ImageDataset(ds.GeneratorDataset):
     def epoch(self) -> int:
         """The epoch, from 0, that the next pass shows."""
         return self.sampler.clock.now
-
-    def placed(self) -> "ImageDataset":
-        """The same data set, counting epochs together with this one, with the column "place"."""
-        sampler = copy.copy(self.sampler)
-        sampler.placed = True
-        return ImageDataset(self.source, sampler, self.readers)
 
     def prepare_multiprocessing(self) -> None:
         """MindSpore's hook that says what yields the rows; its own threads sleep 0.1 s when a row is not there yet."""
@@ -83,8 +74,8 @@ def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tu
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Around:
-    """A source that hands on all attributes of the one it is made from."""
+class Padded:
+    """A source with one entry past its end: image 0 with label -1, which metrics leave out."""
 
     def __init__(self, source: Source):
         self._source = source
@@ -94,30 +85,11 @@ class _Around:
             raise AttributeError(name)
         return getattr(self._source, name)
 
-
-class Padded(_Around):
-    """A source with one entry past its end: image 0 with label -1, which metrics leave out."""
-
     def __len__(self) -> int:
         return len(self._source) + 1
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         return (self._source[0][0], np.int32(-1)) if i == len(self._source) else self._source[i]
-
-
-class Placed(_Around):
-    """A source that is asked by a `placed` sampler's numbers, and hands on what they say beside image and label."""
-
-    def __init__(self, source: Source, sampler: EpochSampler):
-        super().__init__(source)
-        self._where = sampler.where
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, number: int) -> tuple[np.ndarray, np.int32, np.ndarray]:
-        epoch, position, image = self._where(number)
-        return *self._source[image], np.array([epoch, position])
 
 
 def create_dataset(

@@ -1,7 +1,6 @@
 """`create_loader`: batches of images ready for a model."""
 
 from collections.abc import Callable
-from itertools import groupby
 
 import mindspore.dataset as ds
 import numpy as np
@@ -41,9 +40,9 @@ def create_loader(
         mixup, cutmix: α of each, 0 for none; both on: either with probability 1/2. See `Mixup`.
         cutmix_prob: probability that a batch is mixed at all, by either.
         num_classes: width of the soft labels that mixing gives.
-        transform: operations on "image"; those of `create_transforms` by default. What is marked `per_image`
-            (policies) draws numbers of each image's own, which follow from the seed if `dataset` comes straight from
-            `create_dataset`; what is marked `batchwise`, at the list's end, is applied to whole batches.
+        transform: operations on "image"; those of `create_transforms` by default. What is marked `batchwise`, at the
+            list's end, is applied to whole batches, with random numbers that follow from the seed, whatever the number
+            of workers, if `dataset` comes from `create_dataset`.
         target_transform: operations on "label".
         num_parallel_workers: threads for `transform`; see `usable_workers`. Random numbers differ with it.
         python_multiprocessing: put the Python work on whole batches into a process of its own.
@@ -82,13 +81,14 @@ def create_loader(
     batchwise = [operation for operation in operations if getattr(operation, "batchwise", False)]
     single = operations[: len(operations) - len(batchwise)]
     if any(getattr(operation, "batchwise", False) for operation in single):
-        raise ValueError("RandomFlip, Normalize and RandomErasing go last in transform: they work on whole batches")
+        raise ValueError(
+            "policies, RandomFlip, Normalize and RandomErasing go last in transform: they work on whole batches"
+        )
     workers = usable_workers(num_parallel_workers)
-    if any(_draws_for_itself(operation) for operation in single) and dataset is head and isinstance(head, ImageDataset):
-        dataset = head = head.placed()
     if isinstance(head, ImageDataset):
         head.prefetch_size = prefetch_size
-    dataset = _map_images(dataset, head, single, workers)
+    if single:
+        dataset = dataset.map(single, "image", num_parallel_workers=workers)
     if target_transform is not None:
         dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)
     return dataset.batch(
@@ -117,22 +117,6 @@ def _head(dataset: ds.Dataset) -> ds.Dataset:
     return dataset
 
 
-def _draws_for_itself(operation: Callable) -> bool:
-    return getattr(operation, "per_image", False)
-
-
-def _map_images(dataset: ds.Dataset, head: ds.Dataset, operations: list, workers: int) -> ds.Dataset:
-    """`operations` on single images; those that draw for each get what follows from its place, if that is known."""
-    placed = "place" in dataset.get_col_names()
-    for draws, group in groupby(operations, key=_draws_for_itself):
-        if draws and placed:
-            own = [_Own([*group], head.sampler.seed, head.sampler.shard_id)]
-            dataset = dataset.map(own, ["image", "place"], num_parallel_workers=workers)
-        else:
-            dataset = dataset.map([*group], "image", num_parallel_workers=workers)
-    return dataset.project(["image", "label"]) if placed else dataset
-
-
 def _with_views(transform: tuple[list, list, list], views: int) -> list:
     if not isinstance(transform, tuple) or len(transform) != 3:
         raise ValueError("separate views need the three lists of create_transforms(separate=True)")
@@ -142,22 +126,12 @@ def _with_views(transform: tuple[list, list, list], views: int) -> list:
     return [*first, Views(policies[0], views), *last]
 
 
-class _Own:
-    """Operations on single images, with random numbers that follow from seed, epoch, shard and position."""
-
-    def __init__(self, operations: list, seed: int, shard_id: int):
-        self.operations, self.seed, self.shard_id = operations, seed, shard_id
-
-    def __call__(self, image: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        epoch, position = place.tolist()
-        rng = stream(self.seed, epoch, self.shard_id, position, 0)
-        for operation in self.operations:
-            image = operation(image, rng)
-        return image, place
-
-
 class _Finish:
-    """What is done to whole batches, with random numbers that follow from seed, epoch, shard and batch."""
+    """What is done to whole batches, with random numbers that follow from seed, epoch, shard and batch.
+
+    Policies are among it: their C++ operations, called one by one, keep Python's lock, so that several threads do
+    them no faster than one.
+    """
 
     def __init__(self, operations: list, mix: Mixup | None, mixup_off_epoch: int, head: ds.Dataset, views: int):
         self.operations, self.mix, self.mixup_off_epoch, self.views = operations, mix, mixup_off_epoch, views
@@ -168,16 +142,14 @@ class _Finish:
                 head.sampler.clock,
             )
         else:
-            self.seed, self.shard_id, self.clock = ds.config.get_seed(), 0, None
+            self.clock, self.rng = None, np.random.default_rng(ds.config.get_seed())
 
     def __call__(self, images: list[np.ndarray], labels: list[np.ndarray], info: ds.BatchInfo):
         epoch = info.get_epoch_num() + (self.clock.began if self.clock else 0)
-        rng = stream(self.seed, epoch, self.shard_id, info.get_batch_num())
-        if self.views > 1:
-            images, labels = [view for views in zip(*images, strict=True) for view in views], [*labels] * self.views
+        rng = stream(self.seed, epoch, self.shard_id, info.get_batch_num()) if self.clock else self.rng
         for operation in self.operations:
             images = operation(images, rng, self.views)
-        images, labels = np.asarray(images), np.stack(labels)
+        images, labels = np.asarray(images), np.stack([*labels] * self.views)
         if self.mix is None:
             return images, labels
         if self.mixup_off_epoch and epoch >= self.mixup_off_epoch:

@@ -49,11 +49,7 @@ class EpochSampler(ds.Sampler):
 
     MindSpore copies its pipeline, sampler and all, for every iterator; the copies count on in one `clock`, so
     that a second iterator over the same data set goes on where the first one ended.
-
-    A `placed` sampler says with each index where in the run it stands; `where` reads it.
     """
-
-    placed = False
 
     def __init__(self, size: int, epoch: int = 0, seed: int = 0, shard_id: int = 0, **order):
         self.size, self.seed, self.shard_id = size, seed, shard_id
@@ -70,14 +66,7 @@ class EpochSampler(ds.Sampler):
                 self.running, self.clock.began = True, epoch
             self.clock.now += 1
         order = epoch_order(self.size, epoch, **self.order)
-        if self.placed:
-            order = (epoch * self.length + np.arange(self.length)) * (self.size + 1) + order
         return iter(order.tolist())
-
-    def where(self, number: int) -> tuple[int, int, int]:
-        """Epoch, position in this shard's part of it, and image, of what a `placed` sampler hands on."""
-        place, image = divmod(int(number), self.size + 1)
-        return *divmod(place, self.length), image
 
 
 class _Clock:
@@ -93,7 +82,7 @@ class _Clock:
 def stream(seed: int, *place: int) -> np.random.Generator:
     """The random numbers that belong to one place in a run.
 
-    Places are (epoch, shard), (epoch, shard, batch) and, of a single image, (epoch, shard, position, 0).
+    Places are (epoch, shard) and (epoch, shard, batch).
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 

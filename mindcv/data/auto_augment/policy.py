@@ -6,7 +6,7 @@ import numpy as np
 
 from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, Look, Operation
 
-_UNPLACED = np.random.default_rng()  # for images whose place in the run is not known
+_OWN_RNG = np.random.default_rng()  # for who brings none
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,21 @@ class Step:
 
 
 class Policy:
-    """An augmentation of single images (H, W, 3) uint8, all of whose random numbers are an image's own."""
+    """An augmentation of single images (H, W, 3) uint8, each with draws of its own."""
 
-    per_image = True
+    batchwise = True
 
     def __init__(self, look: Look):
         self.look = look
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """The augmented image, of the same shape; random numbers come from `rng`."""
-        return self.augment(image, rng or _UNPLACED)
+    def __call__(
+        self, images: np.ndarray | list[np.ndarray], rng: np.random.Generator | None = None, views: int = 1
+    ) -> np.ndarray | list[np.ndarray]:
+        """One image, or a list of B, augmented, of the same shape; random numbers come from `rng`."""
+        rng = rng or _OWN_RNG
+        if isinstance(images, np.ndarray):
+            return self.augment(images, rng)
+        return [self.augment(image, rng) for image in images]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         raise NotImplementedError
@@ -66,13 +71,15 @@ class Views:
         count: views of an image, the untouched one first.
     """
 
-    per_image = True
+    batchwise = True
 
     def __init__(self, policy: Policy, count: int):
         if count < 2:
             raise ValueError(f"aug_splits must be 2 or more views of an image, got {count}")
         self.policy, self.count = policy, count
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """(H, W, 3) to (count, H, W, 3)."""
-        return np.stack([image, *(self.policy(image, rng) for _ in range(self.count - 1))])
+    def __call__(
+        self, images: list[np.ndarray], rng: np.random.Generator | None = None, views: int = 1
+    ) -> list[np.ndarray]:
+        """B images (H, W, 3) to count·B: first all as they are, then all their second views, and so on."""
+        return [*images, *(view for _ in range(self.count - 1) for view in self.policy(images, rng))]

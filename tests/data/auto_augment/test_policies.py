@@ -156,11 +156,13 @@ def test_augmix_weights(image, monkeypatch):
     assert shares.mean() == pytest.approx(0.5, abs=0.05) and shares.std() == pytest.approx(12**-0.5, abs=0.03)
 
 
-def test_views_keep_the_image_first(image):
-    views = Views(create_policy("augmix-m9"), 3)(image, np.random.default_rng(0))
-    assert views.shape == (3, *image.shape)
+def test_views_begin_with_the_images_as_they_are(image):
+    views = Views(create_policy("augmix-m9"), 3)([image, image + 1], np.random.default_rng(0))
+    assert len(views) == 6 and len({view.tobytes() for view in views}) == 6
     np.testing.assert_array_equal(views[0], image)
-    assert not np.array_equal(views[1], views[2]) and not np.array_equal(views[1], image)
+    np.testing.assert_array_equal(views[1], image + 1)
+    for second, third in ((2, 4), (3, 5)):
+        assert views[second].shape == views[third].shape == image.shape
     with pytest.raises(ValueError, match="aug_splits must be 2 or more"):
         Views(create_policy("3a"), 1)
 
