@@ -79,14 +79,23 @@ class Run:
         over = process.poll() is not None and time.monotonic() - began
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             launcher = psutil.Process(process.pid)
-            workers = [child for child in launcher.children(recursive=True) if is_worker(child)]
+            workers = [child for msrun in launcher.children() for child in msrun.children() if is_worker(child)]
             if process.poll() is None:
                 os.kill(chance.choice([launcher, *workers]).pid, signal.SIGKILL)
-        process.wait(timeout=120)
+        self.wait(process)
         self.kills += process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         self.lost += max(0, epochs - len(self.lines()))
         self.torn += sum(not is_whole(path) for path in self.folder.glob("*.ckpt"))
         return min(span, over or span)
+
+    def wait(self, process: subprocess.Popen) -> None:
+        """Until what was killed has ended. The limit is a busy machine's: a kill that hits nothing lets it train on."""
+        try:
+            process.wait(timeout=600)
+        except subprocess.TimeoutExpired:
+            still = [child.cmdline() for child in psutil.Process(process.pid).children(recursive=True)]
+            process.kill()
+            raise AssertionError(f"hangs, with {still}: {(self.folder / 'test.log').read_text()[-3000:]}") from None
 
     def newest(self):
         return max((p.stat().st_mtime for p in self.folder.glob("convit_tiny-*.ckpt")), default=None)
