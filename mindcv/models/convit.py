@@ -26,6 +26,7 @@ from mindcv.models.layers import (
     PatchEmbed,
     Softmax,
     StochasticDepth,
+    spread,
 )
 from mindcv.models.registry import register_model
 
@@ -174,7 +175,7 @@ class GPSA(SelfAttention):
 
     def mix(self, content: Tensor, position: Tensor) -> Tensor:
         """(1 − σ(λ)) · content + σ(λ) · position, of maps or of what they gathered, (…, h, N, any)."""
-        gate = self.gate().astype(content.dtype)
+        gate = spread(self.gate().astype(content.dtype), content)
         return (1 - gate) * content + gate * position
 
     def axis_attention(self) -> tuple[Tensor, Tensor]:
@@ -238,9 +239,9 @@ class Block(Mixed):
             x, branch = x[:, :1], self.attn(tokens, randomness, True)
         else:
             branch = self.attn(tokens, randomness)
-        x = x + (branch * self.cast(scales[0], self.other) if scales else branch)
+        x = x + (branch * spread(self.cast(scales[0], self.other), branch) if scales else branch)
         branch = self.mlp(self.norm2(x), randomness)
-        return x + (branch * self.cast(scales[1], self.other) if scales else branch)
+        return x + (branch * spread(self.cast(scales[1], self.other), branch) if scales else branch)
 
 
 class ConViT(Mixed):
@@ -369,7 +370,7 @@ class ConViT(Mixed):
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) to the patches' tokens (B, N, C) as the first block gets them."""
         x = self.patch_embed(images)
-        return x + self.cast(self.pos_embed, self.other) if self.use_pos_embed else x
+        return x + spread(self.cast(self.pos_embed, self.other), x) if self.use_pos_embed else x
 
     def join_class_token(self, x: Tensor) -> Tensor:
         """(B, N, C) to (B, 1 + N, C), the class token first."""

@@ -8,6 +8,7 @@ from mindcv.models.layers.patch_embed import PatchEmbed
 from mindcv.models.layers.precision import Mixed
 from mindcv.models.layers.random import Dropout, StochasticDepth
 from mindcv.models.layers.softmax import Softmax
+from mindcv.models.layers.spread import spread
 
 __all__ = [
     "Dense",
@@ -19,4 +20,5 @@ __all__ = [
     "PatchEmbed",
     "Softmax",
     "StochasticDepth",
+    "spread",
 ]

@@ -6,14 +6,15 @@ from mindspore import Tensor, nn, ops
 class Softmax(nn.Cell):
     """exp(x) / Σ exp(x) over the last axis.
 
-    The gradient is out·(dout − Σ dout·out); the sum is taken as a product with ones, which is threaded where the
-    CPU's reduction is not.
+    The gradient is out·(dout − Σ dout·out); the sum is taken, and spread over its row, as a product with ones: the
+    CPU's reduction is not threaded, and its broadcasting keeps a table of 16 bytes for every element.
     """
 
     def construct(self, x: Tensor) -> Tensor:
         return ops.softmax(x, -1)
 
     def bprop(self, x, out, dout):
-        flat = (dout * out).reshape(-1, out.shape[-1])
-        total = ops.matmul(flat, ops.ones((out.shape[-1], 1), out.dtype))
-        return (out * (dout - total.reshape(out.shape[:-1] + (1,))),)
+        length = out.shape[-1]
+        total = ops.matmul((dout * out).reshape(-1, length), ops.ones((length, 1), out.dtype))
+        total = ops.matmul(total, ops.ones((1, length), out.dtype))
+        return (out * (dout - total.reshape(out.shape)),)
