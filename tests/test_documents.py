@@ -1,5 +1,6 @@
 """What the documents print is what the program does, in both languages."""
 
+import json
 import re
 from pathlib import Path
 
@@ -81,3 +82,13 @@ def test_one_version_everywhere():
     assert f"\nversion: {mindcv.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     latest = re.search(r"^## (\S+?),", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert latest[1] == mindcv.__version__
+
+
+@pytest.mark.parametrize("document", ["README.md", "README_CN.md"])
+def test_the_table_of_sample_efficiency_is_that_of_the_runs(document):
+    record = json.loads((ROOT / "benchmarks/results/sample_efficiency.json").read_text())
+    text = (ROOT / document).read_text()
+    for ratio in {row["ratio"] for row in record["rows"]}:
+        convit, plain = (row for row in record["rows"] if row["ratio"] == ratio)
+        cells = [f"{row['mean']:.2f} ± {row['deviation']:.2f}" for row in (convit, plain)]
+        assert f"| {convit['images']:,} ({ratio:.0%}) | {cells[0]} | {cells[1]} |" in text
