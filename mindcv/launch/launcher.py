@@ -92,13 +92,15 @@ class _Workers:
         self.first_rank = config.node_rank * config.num_devices
         self.ranks: dict[int, int] = {}  # by process
         program = [sys.argv[0]] if prog.endswith(".py") else ["-m", *prog.split()]
+        workers = config.num_devices * config.num_nodes
         command = [
             sys.executable, "-m", "mindspore.parallel.cluster.run",
-            f"--worker_num={config.num_devices * config.num_nodes}",
+            f"--worker_num={workers}",
             f"--local_worker_num={config.num_devices}",
             f"--master_addr={config.master_addr}", f"--master_port={port}",
             f"--node_rank={config.node_rank}", f"--log_dir={logs}",
             f"--cluster_time_out={_JOINING}", "--join=True",
+            f"--tail_worker_log={workers}",  # nobody's: its `tail -f` would outlive an msrun that is killed
             "python3", *program, *argv,
         ]  # fmt: skip
         environment = {

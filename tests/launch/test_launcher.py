@@ -35,6 +35,8 @@ def assert_all_gone(folder):
     while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert [line for line in lines if f"{folder}/logs" in line] == []
 
 
 def test_the_first_workers_output_is_shown_and_all_is_kept(tmp_path):
