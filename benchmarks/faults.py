@@ -1,9 +1,10 @@
-"""What a run loses when it is killed: SIGKILL at random moments, one worker and two, on a CPU.
+"""What a run loses when it is killed, SIGKILL at random moments, one worker and two, and what saving costs; on a CPU.
 
     python benchmarks/faults.py [--kills 70 30] [--out faults.json]
 
 Trains convit_tiny on 96 digits of 16 pixels for three epochs of three steps, a checkpoint a step, kills it (of several
-workers any one, or their launcher), resumes, and holds each end to the uninterrupted run's, bit for bit.
+workers any one, or their launcher), resumes, and holds each end to the uninterrupted run's, bit for bit. Then trains by
+the digits recipe and times the checkpoints, one an epoch.
 """
 
 import argparse
@@ -16,6 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from mindcv.command import command
+from mindcv.engine.callbacks import Saving
+from tests.faults.bad_input import RECIPE
 from tests.faults.run import Run, assert_same_end, killed_until_done
 
 
@@ -40,6 +44,31 @@ def kill(workers: int, kills: int, folder: Path) -> dict:
     }
 
 
+def cost_of_saving(folder: Path, epochs: int = 3) -> dict:
+    """Seconds of a checkpoint of convit_tiny with its optimizer, and of an epoch of the digits recipe."""
+    save, spent = Saving.save, []
+
+    def timed(saving):
+        began = time.monotonic()
+        save(saving)
+        spent.append(time.monotonic() - began)
+
+    Saving.save = timed
+    try:
+        words = ["-c", RECIPE, "--epoch_size", str(epochs), "--val_while_train", "False"]
+        if code := command("train", "", [*words, "--ckpt_save_dir", str(folder)]):
+            sys.exit(code)
+    finally:
+        Saving.save = save
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    epoch, checkpoint = statistics.median(json.loads(line)["seconds"] for line in lines), statistics.median(spent)
+    return {
+        "seconds an epoch of digits": round(epoch, 1),
+        "seconds a checkpoint": round(checkpoint, 3),
+        "share of training time (%)": round(100 * checkpoint / (epoch + checkpoint), 2),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, nargs=2, default=(70, 30), metavar=("ALONE", "TOGETHER"))
@@ -52,6 +81,8 @@ def main():
                 continue
             table.append(kill(workers, kills, Path(folder) / str(workers)))
             print(json.dumps(table[-1]), flush=True)
+        table.append(cost_of_saving(Path(folder) / "saving"))
+        print(json.dumps(table[-1]), flush=True)
     if words.out:
         words.out.write_text(json.dumps(table, indent=2) + "\n")
 

@@ -128,8 +128,8 @@ def _varints(packed: memoryview) -> list[int]:
     return numbers
 
 
-def serialise(arrays: Mapping[str, np.ndarray], digest: str) -> Iterator[bytes]:
-    """The bytes of a checkpoint, piece by piece.
+def serialise(arrays: Mapping[str, np.ndarray], digest: str) -> Iterator[bytes | memoryview]:
+    """The bytes of a checkpoint, piece by piece; those of the arrays, which are contiguous, are not copied.
 
     Raises:
         ValueError: an array's type has no name in this format.
@@ -139,16 +139,23 @@ def serialise(arrays: Mapping[str, np.ndarray], digest: str) -> Iterator[bytes]:
         if array.dtype.kind == "U":
             kind, content = "str", str(array).encode("utf-32-le")
         elif array.dtype in _NAMES:
-            kind, content = _NAMES[array.dtype], array.tobytes()
+            kind, content = _NAMES[array.dtype], array.reshape(-1).view(np.uint8).data
         else:
             raise ValueError(f"{name} has the type {array.dtype}, which a .ckpt cannot hold")
         dims = b"".join(_encoded(1 << 3 | _VARINT) + _encoded(side) for side in array.shape or (0,))
-        tensor = dims + _field(2, kind.encode()) + _field(3, content)
-        yield _field(1, _field(1, name.encode()) + _field(2, tensor))
+        head = dims + _field(2, kind.encode()) + _opening(3, len(content))
+        head = _field(1, name.encode()) + _opening(2, len(head) + len(content)) + head
+        yield _opening(1, len(head) + len(content)) + head
+        yield content
 
 
 def _field(number: int, content: bytes) -> bytes:
-    return _encoded(number << 3 | _BYTES) + _encoded(len(content)) + content
+    return _opening(number, len(content)) + content
+
+
+def _opening(number: int, length: int) -> bytes:
+    """What comes before the `length` bytes of a field."""
+    return _encoded(number << 3 | _BYTES) + _encoded(length)
 
 
 def _encoded(number: int) -> bytes:
