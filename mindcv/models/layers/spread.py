@@ -2,11 +2,18 @@
 
 from mindspore import Tensor, ops
 
+from mindcv.models.layers.device import has_fused_kernels
+
+
+@ops.constexpr
+def _broadcasts_well() -> bool:
+    return has_fused_kernels()
+
 
 def spread(x: Tensor, like: Tensor) -> Tensor:
-    """`x` repeated to the shape of `like`, to be added to it or multiplied with it.
+    """`x` repeated to the shape of `like` on a CPU, to be added to it or multiplied with it; elsewhere `x` itself.
 
     MindSpore's CPU kernels would broadcast by a table of 16 bytes for every element, which they keep as long as the
     graph lives: four times the memory of the result, and three to ten times the time of this.
     """
-    return ops.broadcast_to(x, like.shape)
+    return x if _broadcasts_well() else ops.broadcast_to(x, like.shape)
