@@ -1,0 +1,31 @@
+"""The computed table of the model card is what the script computes, and the script counts what it says."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ascend import HEAD, activation_bytes, row
+from mindcv.models import ConViT
+
+CARD = Path(__file__).parents[1] / "configs/convit/README.md"
+
+
+@pytest.mark.parametrize("name", ["convit_tiny", pytest.param("convit_base_plus", marks=pytest.mark.slow)])
+def test_the_card_has_the_row(name):
+    lines = CARD.read_text().splitlines()
+    table = lines[lines.index(HEAD.splitlines()[0]) :]
+    assert row(name) in table
+
+
+def test_activations_of_a_small_model_by_hand():
+    """Two heads of width 16 on 4 patches: a GPSA block, and an MHSA block that asks for its class token alone."""
+    model = ConViT(image_size=16, patch_size=8, num_heads=2, embed_dim=16, depth=2, local_up_to_layer=1, num_classes=2)
+    tokens, hidden = 4 * 32, 4 * 128
+    local = 2 * tokens * (4 + 2) + 4 * tokens * 2 + 2 * hidden * 2
+    keys, query = 5 * 32, 32
+    last = (keys + query) * (4 + 2) + (2 * keys + 2 * query) * 2 + 2 * 128 * 2
+    maps = 2 * 4 * 4 * (4 + 2) + 2 * 1 * 5 * (4 + 2)
+    assert activation_bytes(model, 3, "plain") == 3 * (local + last + maps) + 2 * 4 * 4 * 4
+    assert activation_bytes(model, 3, "separable") == 3 * (local + last + maps + 3 * tokens * 2)
+    statistics = 2 * 2 * (4 + 1) * 8 * 4
+    assert activation_bytes(model, 3, "flash") == 3 * (local + last + statistics + 3 * tokens * 2)
