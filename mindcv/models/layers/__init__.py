@@ -1,5 +1,6 @@
 """The layers that ConViT is built from, one small file each."""
 
+from mindcv.models.layers.broadcasting import spread
 from mindcv.models.layers.dense import Dense
 from mindcv.models.layers.flash_attention import FlashAttention
 from mindcv.models.layers.layer_norm import LayerNorm
@@ -8,7 +9,6 @@ from mindcv.models.layers.patch_embed import PatchEmbed
 from mindcv.models.layers.precision import Mixed
 from mindcv.models.layers.random import Dropout, StochasticDepth
 from mindcv.models.layers.softmax import Softmax
-from mindcv.models.layers.spread import spread
 
 __all__ = [
     "Dense",
