@@ -109,5 +109,5 @@ def test_the_blocks_of_a_page_run_in_their_order(document, folder):
 def _quick(line):
     if not re.match(rf"(python|mindcv) ({'|'.join(COMMANDS)})\b", line) or "--help" in line:
         return line
-    more = QUICK | (ON_DIGITS if "digits" in line else ON_IMAGES)
+    more = QUICK | (ON_DIGITS if re.search(r"(--config|-c) \S*digits", line) else ON_IMAGES)
     return " ".join([line, *(f"{name} {value}" for name, value in more.items() if name not in line)])

