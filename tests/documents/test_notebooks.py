@@ -51,8 +51,12 @@ def stand_in(tmp_path, monkeypatch):
     server.server_close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def marked(path):
+    """Training is for the long forms."""
+    return pytest.param(path, marks=[pytest.mark.slow] * ("train" in path.stem), id=path.stem)
+
+
+@pytest.mark.parametrize("path", map(marked, NOTEBOOKS))
 def test_a_notebook_runs(path, stand_in, tmp_path):
     notebook = nbformat.read(path, 4)
     before = [cell.source for cell in notebook.cells]
@@ -65,7 +69,7 @@ def test_a_notebook_runs(path, stand_in, tmp_path):
     assert not [text for text in said if "WARNING" in text or "ERROR" in text]
     if "published" in path.stem:
         assert stand_in.is_file()
-    if "gates" in path.stem:
+    if "train" in path.stem:
         [accuracy] = re.findall(r"never saw: ([\d.]+)%", str(code))
         assert float(accuracy) > 60
 
