@@ -71,7 +71,7 @@ def test_a_notebook_runs(path, stand_in, tmp_path):
         assert stand_in.is_file()
     if "train" in path.stem:
         [accuracy] = re.findall(r"never saw: ([\d.]+)%", str(code))
-        assert float(accuracy) > 60
+        assert float(accuracy) > 30  # by chance 10
 
 
 def test_there_are_three():
