@@ -1,6 +1,7 @@
 """The device that a run uses."""
 
 import re
+import resource
 
 import mindspore as ms
 
@@ -33,3 +34,10 @@ def run_pynative_in_turn() -> None:
     of convit_tiny at 64 pixels took 6 s instead of 0.5 s on 2 cores.
     """
     ms.set_context(pynative_synchronize=True)
+
+
+def peak_memory() -> int:
+    """The most memory in use so far, in bytes: the device's, or on a CPU the process's resident set."""
+    if ms.get_context("device_target") == "CPU":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return ms.runtime.max_memory_allocated()

@@ -45,14 +45,21 @@ def peak_rate(config: Config, images_an_update: int) -> float:
     return config.lr * images_an_update / config.lr_base_batch if config.lr_scale == "linear" else config.lr
 
 
-def build_schedule(config: Config, updates_per_epoch: int, peak: float) -> list[float]:
-    """The learning rate of every update of the run, `peak` at most.
+def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
+    """The learning rate of every update of the run, `peak` at most, where an epoch has `steps` batches.
 
     A cosine that is longer than the run is cut where the run ends, and said so.
 
     Raises:
-        ConfigError: the rate is to decay to one above its peak.
+        ConfigError: the rate is to decay to one above its peak, or an epoch has no update.
     """
+    accumulation = config.gradient_accumulation_steps
+    updates = steps // accumulation
+    if not updates:
+        raise ConfigError(
+            f"gradient_accumulation_steps is {accumulation}, but an epoch has {steps} batches: lower it or the "
+            "batch_size"
+        )
     if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > peak:
         raise ConfigError(f"min_lr {config.min_lr} is above the scaled learning rate {peak:.3g}: lower it")
     planned = config.warmup_epochs
@@ -64,7 +71,7 @@ def build_schedule(config: Config, updates_per_epoch: int, peak: float) -> list[
             planned, config.epoch_size,
         )  # fmt: skip
     rates = create_scheduler(
-        updates_per_epoch,
+        updates,
         scheduler=config.scheduler,
         lr=peak,
         min_lr=config.min_lr,
@@ -78,7 +85,9 @@ def build_schedule(config: Config, updates_per_epoch: int, peak: float) -> list[
         cycle_decay=config.cycle_decay,
         lr_epoch_stair=config.lr_epoch_stair,
     )
-    return rates[: updates_per_epoch * config.epoch_size]
+    rates = rates[: updates * config.epoch_size]
+    # What is left of an epoch's batches counts into the next one's first update.
+    return [rates[n * accumulation * updates // steps] for n in range(steps * config.epoch_size // accumulation)]
 
 
 def build_loss(config: Config) -> nn.Cell:

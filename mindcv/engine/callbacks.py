@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import mindspore as ms
@@ -34,6 +34,7 @@ class Progress(Callback):
         interval: Steps between two looks.
         place: Where the run is; it may be in the middle of an epoch.
         visible: Whether this worker shows a bar.
+        board: Called with the record of every look; None for nobody.
 
     Raises:
         FloatingPointError: more losses in a row than are tolerated were not finite.
@@ -49,6 +50,7 @@ class Progress(Callback):
         interval: int,
         place: Place,
         visible: bool = True,
+        board: Callable[[dict], None] | None = None,
     ):
         super().__init__()
         self.step = step
@@ -59,6 +61,7 @@ class Progress(Callback):
         self.interval = interval
         self.epoch, self.done = place
         self.visible = visible
+        self.board = board
         self.record: dict = {}
         self._began = self._timed_from = time.perf_counter()
         self._timed_since = self.done
@@ -109,16 +112,22 @@ class Progress(Callback):
             self._bar.set_postfix_str(f"loss {seen.mean_loss:.4f}, lr {rate:.2e}, {speed or 0:.1f} images/s{failed}")
         self.record = {
             "epoch": self.epoch, "step": (self.epoch - 1) * self.steps + self.done, "loss": seen.mean_loss, "lr": rate,
-            "images_per_second": speed, "seconds": now - self._began, "skipped": seen.failed,
+            "grad_norm": seen.mean_norm, "images_per_second": speed, "seconds": now - self._began,
+            "skipped": seen.failed,
         }  # fmt: skip
         if self.step.loss_scale.drops:
             scale, _, overflows = self.step.loss_scale.state.asnumpy().tolist()
             self.record |= {"loss_scale": scale, "overflows": int(overflows)}
+        self.show(self.record)
+
+    def show(self, record: dict) -> None:
+        """Let the board have a record, if there is one."""
+        if self.board is not None:
+            self.board(record)
 
     def _update(self, step: int) -> int:
         """The update that `step` of this epoch belongs to, as an index of `rates`."""
-        accumulation = self.step.accumulation
-        return min((self.epoch - 1) * (self.steps // accumulation) + (step - 1) // accumulation, len(self.rates) - 1)
+        return min(((self.epoch - 1) * self.steps + step - 1) // self.step.accumulation, len(self.rates) - 1)
 
     def on_train_epoch_end(self, run_context):
         self.close()
@@ -135,13 +144,14 @@ class Progress(Callback):
 
 
 class Saving(Callback):
-    """Checkpoints inside an epoch, and the end of the run that a signal asks for. After `Progress` in the list.
+    """Checkpoints inside an epoch, and the end there that a signal or `--steps` asks for. After `Progress` in the list.
 
     Args:
         progress: Where the run is.
         state: What a checkpoint holds.
         keeper: Writes them; None on workers that do not write.
         interval: Steps between two checkpoints inside an epoch; 0 for none.
+        last: The run's last step.
         wish: Whether a signal asked to stop.
         wait: Returns when every worker has called it.
         looks_always: Whether the workers ask the device after every step if one of them wishes to stop, and not only
@@ -154,6 +164,7 @@ class Saving(Callback):
         state: RunState,
         keeper: Keeper | None,
         interval: int,
+        last: Place,
         wish: StopWish,
         wait: Callable[[], None],
         looks_always: bool,
@@ -163,6 +174,7 @@ class Saving(Callback):
         self.state = state
         self.keeper = keeper
         self.interval = interval
+        self.last = last
         self.wish = wish
         self.wait = wait
         self.looks_always = looks_always
@@ -172,10 +184,13 @@ class Saving(Callback):
         done = self.progress.done
         if done == self.progress.steps:
             return  # the epoch's end is next, and saves
-        if self.interval and done % self.interval == 0:
+        ends = self.progress.place == self.last
+        if ends or (self.interval and done % self.interval == 0):
             self.save()
         if self.asked_to_stop():
             self.stop()
+        if ends:
+            run_context.request_stop()
 
     def asked_to_stop(self) -> bool:
         """Whether all workers are to stop here; all of them get the same answer."""
@@ -227,6 +242,7 @@ class EpochEnd(Callback):
         progress: Where the epoch's figures are.
         saving: Writes the checkpoints.
         evaluate: Called when validation is due; gives its scores. None for no validation.
+        figures: Each gives more of the record, on the worker that writes.
         val_interval, save_interval: Epochs between two validations, and between two checkpoints; the last epoch has
             both.
         journal: The file that gets one JSON object an epoch.
@@ -237,6 +253,7 @@ class EpochEnd(Callback):
         progress: Progress,
         saving: Saving,
         evaluate: Callable[[], dict[str, float]] | None,
+        figures: Iterable[Callable[[], dict]],
         val_interval: int,
         save_interval: int,
         journal: Path,
@@ -245,13 +262,15 @@ class EpochEnd(Callback):
         self.progress = progress
         self.saving = saving
         self.evaluate = evaluate
+        self.figures = tuple(figures)
         self.val_interval = val_interval
         self.save_interval = save_interval
         self.journal = journal
 
     def on_train_epoch_end(self, run_context):
-        last = self.progress.epoch == self.progress.epochs
-        saves = last or self.progress.epoch % self.save_interval == 0
+        if self.progress.done < self.progress.steps:
+            return  # the run ends here, and the epoch does not
+        saves = self.is_last() or self.progress.epoch % self.save_interval == 0
         if saves:
             self.saving.save()
         if self.saving.asked_to_stop():
@@ -259,11 +278,14 @@ class EpochEnd(Callback):
         self.finish(saves)
         run_context.original_args().train_network.set_train()
 
+    def is_last(self) -> bool:
+        return self.progress.epoch == self.saving.last.epoch
+
     def finish(self, saved: bool) -> None:
         """All that comes after the epoch's last step and, if it was `saved`, its checkpoint."""
         progress, keeper = self.progress, self.saving.keeper
         record = {**progress.record, "top_1": None, "top_5": None}
-        if self.evaluate and (progress.epoch == progress.epochs or progress.epoch % self.val_interval == 0):
+        if self.evaluate and (self.is_last() or progress.epoch % self.val_interval == 0):
             scores = self.evaluate()
             for prefix in ("", "ema_") if "ema_loss" in scores else ("",):
                 record |= {
@@ -273,6 +295,9 @@ class EpochEnd(Callback):
                 }
         if keeper is None:
             return
+        for figures in self.figures:
+            record |= figures()
+        progress.show(record)
         score, best = record["top_1"], False
         if score is not None:
             if saved:

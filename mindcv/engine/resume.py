@@ -101,10 +101,13 @@ class RunState:
         return Place(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
 
 
-def resume(config: Config, state: RunState, keeper: Keeper, journal: Path) -> Place:
+def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: Place) -> Place:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
     `metrics.jsonl` is cut back to it.
+
+    Args:
+        end: The last step of the run.
 
     Returns:
         The place to go on from. All steps of an epoch made, and not the next epoch begun, means that the epoch's
@@ -124,7 +127,9 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path) -> Pl
     records = _records(journal, place.epoch if whole else place.epoch - 1)
     elsewhere = path.parent.resolve() != keeper.folder.resolve()  # that run's journal is not here
     ended = whole and (elsewhere or (bool(records) and records[-1]["epoch"] == place.epoch))
-    if place.epoch > config.epoch_size or (ended and place.epoch == config.epoch_size):
+    if place > end or (place == end and (ended or not whole)):
+        if config.steps is not None:
+            raise ConfigError(f"resume: {path} has the {config.steps} updates of steps already; nothing is left")
         raise ConfigError(
             f"resume: {path} has all {place.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
         )

@@ -8,6 +8,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindcv.engine.averages import Averages
 from mindcv.engine.loss_scale import LossScale
+from mindcv.models.layers.device import has_fused_kernels
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Watched:
         failed: Failed calls in all.
         gave_up_at: The call, from 1, at which more had failed in a row than are tolerated; 0: none.
         stop: How many workers wish to stop.
+        norm_sum: Of the updates' gradients, each norm before clipping, where it is finite.
+        norms: How many these are.
     """
 
     loss_sum: float
@@ -31,10 +34,17 @@ class Watched:
     failed: int
     gave_up_at: int
     stop: int
+    norm_sum: float
+    norms: int
 
     @property
     def mean_loss(self) -> float:
         return self.loss_sum / self.good if self.good else float("nan")
+
+    @property
+    def mean_norm(self) -> float | None:
+        """The mean of the gradients' global norms; None before the first."""
+        return self.norm_sum / self.norms if self.norms else None
 
 
 class TrainStep(nn.Cell):
@@ -83,9 +93,9 @@ class TrainStep(nn.Cell):
         self.skip_nonfinite = skip_nonfinite
         self.averages = averages
         self.scales = self.loss_scale.dynamic or self.loss_scale.start * accumulation != 1 or clip_norm is not None
-        self.looks_at_norm = clip_norm is not None or skip_nonfinite > 0 or self.loss_scale.drops
         self.leaves_out = skip_nonfinite > 0 or self.loss_scale.drops
         self.hyper_map = ops.HyperMap()
+        self.sum_of_squares = _sum_of_squares if has_fused_kernels() else _sum_of_squares_as_product
         self.notes = Parameter(Tensor(_NO_NOTES), name="notes", requires_grad=False)
         self.wish = Parameter(Tensor(0.0, ms.float32), name="wish", requires_grad=False)
         self.gradients_of = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters)
@@ -109,8 +119,8 @@ class TrainStep(nn.Cell):
 
     def watched(self) -> Watched:
         """What was noted since the epoch began. The host waits for the device here."""
-        loss_sum, good, last_loss, *counts = self.notes.asnumpy().tolist()
-        return Watched(loss_sum, int(good), last_loss, *(int(count) for count in counts))
+        loss_sum, good, last_loss, *counts, norm_sum, norms = self.notes.asnumpy().tolist()
+        return Watched(loss_sum, int(good), last_loss, *(int(count) for count in counts), norm_sum, int(norms))
 
     def forget(self) -> None:
         """Begin an epoch's notes."""
@@ -126,26 +136,28 @@ class TrainStep(nn.Cell):
         if self.workers > 1:
             loss, stop = ops.unstack(self.sum_over_workers(ops.stack([loss / self.workers, stop])))
         if self.accumulation == 1:
-            updated = self.update(gradients)
+            updated, norm = self.update(gradients)
         else:
-            updated = ops.isfinite(loss)
+            updated, norm = ops.isfinite(loss), ops.zeros_like(loss)
             self.hyper_map(ops.assign_add, self.sums, gradients)
             ops.assign_add(self.calls, 1)
             if self.calls % self.accumulation == 0:
-                updated = self.update(self.sums)
+                updated, norm = self.update(self.sums)
                 self.hyper_map(_clear, self.sums)
-        self.note(loss, ops.logical_and(ops.isfinite(loss), updated), stop)
+        self.note(loss, ops.logical_and(ops.isfinite(loss), updated), stop, norm)
         return loss
 
-    def update(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """Let the optimizer make its step; False for a failure: the gradients were not finite, and it made none."""
-        finite = fine = Tensor(True)
+    def update(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Let the optimizer make its step.
+
+        Returns:
+            False for a failure: the gradients were not finite, and it made none. The gradients' norm before clipping.
+        """
         if self.workers > 1:
             gradients = self.mean_over_workers(gradients)
         factor = 1 / (self.loss_scale.factor() * self.accumulation)
-        if self.looks_at_norm:
-            norm = factor * ops.sqrt(ops.addn(self.hyper_map(_sum_of_squares, gradients)))
-            finite = fine = ops.isfinite(norm)
+        norm = factor * ops.sqrt(ops.addn(self.hyper_map(self.sum_of_squares, gradients)))
+        finite = fine = ops.isfinite(norm)
         if self.clip_norm is not None:
             factor = factor * ops.minimum(1.0, self.clip_norm / (norm + 1e-6))
         if self.scales:
@@ -158,16 +170,17 @@ class TrainStep(nn.Cell):
                 self.averages()
         if self.loss_scale.drops:
             fine = self.loss_scale.follow(finite)
-        return fine
+        return fine, norm
 
-    def note(self, loss: Tensor, good: Tensor, stop: Tensor):
-        """Bring the notes up to date, in the order of `Watched`."""
-        loss_sum, goods, last_loss, in_a_row, failed, gave_up_at = ops.unstack(self.notes[:6])
+    def note(self, loss: Tensor, good: Tensor, stop: Tensor, norm: Tensor):
+        """Bring the notes up to date, in the order of `Watched`; a `norm` of 0 stands for none."""
+        loss_sum, goods, last_loss, in_a_row, failed, gave_up_at, _stop, norm_sum, norms = ops.unstack(self.notes * 1)
         one = good.astype(ms.float32)
         in_a_row = (in_a_row + 1) * (1 - one)
         failed = failed + 1 - one
         goods = goods + one
         gives_up = ops.logical_and(in_a_row > self.skip_nonfinite, gave_up_at == 0)
+        counts = ops.logical_and(ops.isfinite(norm), norm > 0)
         notes = [
             loss_sum + ops.where(good, loss, ops.zeros_like(loss)),
             goods,
@@ -176,11 +189,13 @@ class TrainStep(nn.Cell):
             failed,
             ops.where(gives_up, goods + failed, gave_up_at),
             stop,
+            norm_sum + ops.where(counts, norm, ops.zeros_like(norm)),
+            norms + counts.astype(ms.float32),
         ]
         ops.assign(self.notes, ops.stack(notes))
 
 
-_NO_NOTES = np.array([0, 0, np.nan, 0, 0, 0, 0], np.float32)
+_NO_NOTES = np.array([0, 0, np.nan, 0, 0, 0, 0, 0, 0], np.float32)
 
 
 def _clear(parameter: Parameter) -> Tensor:
@@ -189,6 +204,11 @@ def _clear(parameter: Parameter) -> Tensor:
 
 def _sum_of_squares(x: Tensor) -> Tensor:
     return (x * x).sum()
+
+
+def _sum_of_squares_as_product(x: Tensor) -> Tensor:
+    row = x.reshape(1, -1)
+    return ops.matmul(row, row.swapaxes(0, 1)).reshape(())
 
 
 def _limited(limit: float, x: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def is_due(config: Config, script: str) -> bool:
 
     A recipe's `distribute` is about training; `validate.py` starts workers only when its command line says so.
     """
-    if not config.distribute or any(name in os.environ for name in _OTHERS):
+    if not config.distribute or config.dry_run or any(name in os.environ for name in _OTHERS):
         return False
     if script != "train" and (script != "validate" or config.origin("distribute") != "command line"):
         return False

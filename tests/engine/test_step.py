@@ -58,6 +58,25 @@ def test_clipping_limits_the_global_norm(clip_norm, small_model, batch):
     assert norms[1] == pytest.approx(min(norms[0], clip_norm), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_norm": 0.01}, {"loss_scale": 64.0, "clip_value": 0.01}, {"accumulation": 2}], ids=str
+)
+def test_the_norm_of_the_gradients_before_clipping_is_noted(options, small_model, batch):
+    """A plain step of SGD moves the weights by the gradient times the rate."""
+    model = small_model()
+    before = {p.name: p.asnumpy().astype(np.float64) for p in model.get_parameters()}
+    free, _ = weights_after(model, [batch])
+    norm = np.sqrt(sum(((free[name] - value) ** 2).sum() for name, value in before.items())) / 0.1
+    step = step_of(small_model(), **options)
+    images, labels = batch
+    halves = [(images[:4], labels[:4]), (images[4:], labels[4:])]
+    for call in halves if "accumulation" in options else [batch]:
+        assert step.watched().mean_norm is None
+        step(*call)
+    assert step.watched().mean_norm == pytest.approx(norm, rel=1e-5)
+    assert step.watched().norms == 1
+
+
 def test_clipping_by_value_limits_each_number_after_the_scale_is_taken_out(small_model, batch):
     before = {p.name: p.asnumpy().copy() for p in small_model().get_parameters()}
     free, _ = weights_after(small_model(), [batch])
@@ -87,6 +106,7 @@ def test_the_first_loss_that_is_not_finite_is_noted(small_model, batch, poison):
     assert np.isfinite(seen.last_loss)
     step.forget()
     assert step.watched().gave_up_at == 0
+    assert step.watched().mean_norm is None
 
 
 def test_steps_that_are_not_finite_are_skipped(small_model, batch, poison):

@@ -17,6 +17,7 @@ import psutil
 from mindcv import weights
 
 ROOT = Path(__file__).parents[2]
+TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # what no two runs share of a record
 EPOCHS, STEPS = 3, 3
 LAST = f"convit_tiny-{EPOCHS}_{STEPS}.ckpt"
 OPTIONS = [
@@ -110,7 +111,7 @@ class Run:
                 record = json.loads(line)
             except ValueError:
                 break
-            found.append({key: record[key] for key in record if key not in ("seconds", "images_per_second")})
+            found.append({key: record[key] for key in record if key not in TIMED})
         return found
 
     @property

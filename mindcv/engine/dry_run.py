@@ -1,0 +1,101 @@
+"""What a run would cost: all is built and some steps are timed, and nothing is written."""
+
+import time
+from collections.abc import Iterator
+
+import mindspore as ms
+from mindspore import Tensor, ops
+
+from mindcv.engine.figures import memory
+from mindcv.engine.pipelines import unreadable_images_named
+from mindcv.engine.run import Run
+from mindcv.models import count_flops
+
+TIMED_STEPS = 5
+
+
+def dry_run(run: Run) -> None:
+    """Print a run's parameters, arithmetic, memory, steps and hours on standard output, in a line each.
+
+    Arithmetic and steps are computed; speed and memory are measured on this device alone, which exchanges no gradients
+    with others.
+    """
+    with unreadable_images_named():
+        costs = _measure(run)
+    for title, text in _lines(run, *costs):
+        print(f"{title:<11} {text}", flush=True)
+
+
+def _measure(run: Run) -> tuple[float, float, float]:
+    """Seconds of the first step, of one of the next, and of the latter's that were spent waiting for images."""
+    run.step.set_train()
+    batches = _endless(run)
+    began = time.perf_counter()
+    _first_step(run, next(batches)).asnumpy()
+    first = time.perf_counter() - began
+    waited, began = 0.0, time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
+        loss = _first_step(run, batch)
+    loss.asnumpy()
+    return first, (time.perf_counter() - began) / TIMED_STEPS, waited / TIMED_STEPS
+
+
+def _first_step(run: Run, batch: list[Tensor]) -> Tensor:
+    """A step at the first learning rate: a run may have fewer updates, and so rates, than are timed."""
+    ops.assign(run.step.optimizer.global_step, Tensor([0], ms.int32))
+    return run.step(*batch)
+
+
+def _endless(run: Run) -> Iterator[list[Tensor]]:
+    loader = run.loader()
+    while True:
+        yield from loader.create_tuple_iterator(num_epochs=1)
+
+
+def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tuple[str, str]]:
+    config, step = run.config, run.step
+    trained = step.optimizer.parameters
+    sizes = {
+        "weights": _bytes(run.model.get_parameters()),
+        "gradients": _bytes(trained) * (1 + (step.accumulation > 1)),
+        "optimizer": _bytes(step.optimizer.state_parameters().values()),
+    }
+    if step.averages is not None:
+        sizes["averages"] = _bytes(step.averages.averages)
+    flops = count_flops(run.model)
+    step_flops = 3 * flops * config.batch_size
+    steps = (run.end.epoch - 1) * run.steps + run.end.step
+    hours, minutes = divmod(round(steps * seconds / 60), 60)
+    parameters = sum(p.size for p in run.model.get_parameters())
+    frozen = parameters - sum(p.size for p in trained)
+    left_out = f", {run.left_out}" if run.left_out else ""
+    images = config.num_samples or len(run.training)
+    held = ", ".join(f"{name} {size / 1e6:,.0f} MB" for name, size in sizes.items())
+    peak = memory()["peak_memory"] / 1e6
+    devices = f"{run.workers} device{'s' * (run.workers > 1)}"
+    yield "model", f"{config.model}, {parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+    yield (
+        "arithmetic",
+        f"{flops / 1e9:.2f} GFLOPs an image, {step_flops / 1e9:,.0f} a step of {config.batch_size} images with its "
+        "gradients, a multiplication with its addition counted as 2",
+    )
+    yield "memory", f"{held}; at the peak {peak:,.0f} MB, with all that a step holds"
+    yield "data", f"{images:,} images in {run.num_classes:,} classes, {run.steps:,} steps an epoch{left_out}"
+    yield (
+        "run",
+        f"{run.end.epoch:,} epochs, {steps:,} steps of {run.images_a_step:,} images on {devices}, "
+        f"{steps // step.accumulation:,} updates",
+    )
+    yield (
+        "speed",
+        f"{config.batch_size / seconds:.1f} images/s on one device, {seconds:.3f} s a step, {waited / seconds:.1%} of "
+        f"it waiting for images; the first step with its compilation {first:.1f} s",
+    )
+    yield "time", f"{hours} h {minutes} min for the training steps, without validation and checkpoints"
+
+
+def _bytes(parameters) -> int:
+    return sum(parameter.size * ms.dtype_to_nptype(parameter.dtype)().itemsize for parameter in parameters)

@@ -1,0 +1,140 @@
+"""What a run costs, an early end, and what a run tells of itself while it goes on."""
+
+import json
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindcv import weights
+from mindcv.command import USER_ERROR, command
+
+ROOT = Path(__file__).parents[2]
+WORDS = [
+    "-c", str(ROOT / "configs/convit/convit_tiny_digits.yaml"), "--mode", "1", "--image_resize", "16",
+    "--num_samples", "96", "--epoch_size", "2", "--num_parallel_workers", "2", "--val_while_train", "False",
+]  # fmt: skip
+
+
+def train(out, *more):
+    return command("train", "Train.", [*WORDS, "--ckpt_save_dir", str(out), *map(str, more)])
+
+
+def records_in(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def same_weights(one, other):
+    one, other = weights.read(one), weights.read(other)
+    return all((value == other[name]).all() for name, value in one.items())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two epochs of three steps, with moving averages and event files."""
+    out = tmp_path_factory.mktemp("trained")
+    assert train(out, "--ema", "--tensorboard", "--log_interval", "2") == 0
+    return out
+
+
+def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, capsys):
+    more = ["--dry_run", "--freeze", "stem", "--ema", "--distribute", "True", "--num_devices", "3", "--steps", "1"]
+    assert train(tmp_path / "run", *more, "--batch_size", "16") == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == ["model", "arithmetic", "memory", "data", "run", "speed", "time"]
+    parameters = int(re.search(r"([\d,]+) parameters", lines["model"])[1].replace(",", ""))
+    frozen = int(re.search(r"([\d,]+) of them frozen", lines["model"])[1].replace(",", ""))
+    assert parameters > 5_000_000 > frozen == 3 * 8 * 8 * 192 + 192 + 4 * 192 + 192
+    assert (
+        f"weights {4 * parameters / 1e6:.0f} MB, gradients {4 * (parameters - frozen) / 1e6:.0f} MB" in lines["memory"]
+    )
+    assert f"averages {4 * parameters / 1e6:.0f} MB" in lines["memory"]
+    assert int(re.search(r"at the peak ([\d,]+) MB", lines["memory"])[1].replace(",", "")) > 16 * parameters / 1e6
+    assert "96 images in 10 classes, 2 steps an epoch" in lines["data"]
+    assert lines["run"] == "1 epochs, 1 steps of 48 images on 3 devices, 1 updates"
+    speed, seconds = map(
+        float, re.search(r"([\d.]+) images/s on one device, ([\d.]+) s a step", lines["speed"]).groups()
+    )
+    assert speed == pytest.approx(16 / seconds, rel=0.05)
+    assert "0 h 0 min" in lines["time"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_steps_end_a_run_early_and_it_can_go_on(trained, tmp_path, capsys):
+    assert train(tmp_path, "--ema", "--steps", "2") == 0
+    assert [path.name for path in tmp_path.glob("*.ckpt")] == ["convit_tiny-1_2.ckpt"]
+    assert not (tmp_path / "metrics.jsonl").exists()
+    assert train(tmp_path, "--ema", "--steps", "2", "--resume") == USER_ERROR
+    assert "has the 2 updates of steps already; nothing is left" in capsys.readouterr().err
+    assert train(tmp_path, "--ema", "--steps", "3", "--resume") == 0
+    assert [record["step"] for record in records_in(tmp_path)] == [3]
+    assert train(tmp_path, "--ema", "--resume") == 0
+    assert same_weights(tmp_path / "convit_tiny-2_3.ckpt", trained / "convit_tiny-2_3.ckpt")
+
+
+def test_steps_are_updates(tmp_path):
+    assert train(tmp_path, "--steps", "2", "--gradient_accumulation_steps", "2") == 0
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["convit_tiny-1_3.ckpt", "convit_tiny-2_1.ckpt"]
+
+
+def test_the_figures_of_an_epoch(trained):
+    arrays = weights.read(trained / "convit_tiny-2_3.ckpt")
+    parameters = weights.weights_of(arrays)
+    averages = {name: arrays[f"ema.{name}"] for name in parameters}
+    for record in records_in(trained):
+        assert record["grad_norm"] > 0
+        assert 0 < record["data_wait"] < record["seconds"]
+        assert record["peak_memory"] > 1e8
+        assert np.shape(record["gates"]) == (10, 4)
+        assert np.shape(record["non_locality"]) == (12, 4)
+        assert 0.5 < np.mean(record["gates"]) < 0.9
+    norm = np.sqrt(sum(np.square(value, dtype=np.float64).sum() for value in parameters.values()))
+    gap = np.sqrt(sum(np.square(parameters[n] - averages[n], dtype=np.float64).sum() for n in parameters)) / norm
+    assert record["param_norm"] == pytest.approx(norm, rel=1e-6)
+    assert record["ema_gap"] == pytest.approx(gap, rel=1e-4)
+    gate = 1 / (1 + np.exp(-parameters["blocks.3.attn.gating_param"].astype(np.float64)))
+    assert record["gates"][3] == pytest.approx(gate, abs=1e-5)
+
+
+def test_gates_are_not_logged_when_not_wanted(tmp_path):
+    assert train(tmp_path, "--log_gates", "False", "--epoch_size", "1") == 0
+    [record] = records_in(tmp_path)
+    assert "gates" not in record and "non_locality" not in record and "ema_gap" not in record
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def scalars_in(folder):
+    """What the event files hold, {name: {step: value}}, read with none of the writer's code but its message."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    curves = {}
+    for path in folder.iterdir():
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            [length] = struct.unpack_from("<Q", data, at)
+            event = Event.FromString(data[at + 12 : at + 12 + length])
+            at += 16 + length
+            for value in event.summary.value:
+                curves.setdefault(value.tag, {})[event.step] = value.simple_value
+    return curves
+
+
+def test_event_files_show_what_the_journal_says_and_the_looks_between(trained):
+    curves = scalars_in(trained / "tensorboard")
+    assert set(curves["loss"]) == {2, 3, 5, 6}, "every second step of an epoch, and its last"
+    for record in records_in(trained):
+        for name in ("loss", "lr", "grad_norm", "param_norm", "ema_gap", "data_wait", "peak_memory"):
+            assert curves[name][record["step"]] == pytest.approx(record[name], rel=1e-5), name
+        for layer in (0, 11):
+            mean = np.mean(record["non_locality"][layer])
+            assert curves[f"non_locality/layer_{layer}"][record["step"]] == pytest.approx(mean, rel=1e-5)
+    assert "gates/layer_9" in curves and "gates/layer_10" not in curves
+
+
+def test_without_the_writer_a_line_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
+    assert train(tmp_path / "run", "--tensorboard") == USER_ERROR
+    assert "pip install tensorboardX" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
