@@ -73,7 +73,31 @@ def test_a_recipe_states_the_model_cards_facts(model):
 
 def test_no_recipe_is_left_untested():
     names = {path.stem for path in RECIPES.glob("*.yaml")}
-    assert names == {f"{model}_ascend" for model in CARD} | {"convit_tiny_digits", "convit_tiny_finetune"}
+    papers = {f"convit_{size}_paper" for size in ("tiny", "small", "base")}
+    own = {"convit_tiny_digits", "convit_tiny_finetune", "convit_base_384"}
+    assert names == {f"{model}_ascend" for model in CARD} | papers | own
+
+
+@pytest.mark.parametrize(("size", "top_1"), [("tiny", 73.1), ("small", 81.3), ("base", 82.4)])
+def test_the_papers_recipes(size, top_1):
+    path = RECIPES / f"convit_{size}_paper.yaml"
+    config = resolve(["-c", str(path)])
+    expected = {
+        "model": f"convit_{size}", "opt": "adamw", "lr": 5e-4, "lr_scale": "linear", "lr_base_batch": 512,
+        "weight_decay": 0.05, "epoch_size": 300, "warmup_epochs": 5, "decay_epochs": 295, "mixup": 0.8, "cutmix": 1.0,
+        "auto_augment": "rand-m9-mstd0.5-inc1", "label_smoothing": 0.1, "re_prob": 0.25, "re_value": "random",
+        "drop_path_rate": 0.1, "aug_repeats": 3, "image_resize": 224,
+    }  # fmt: skip
+    assert {name: getattr(config, name) for name in expected} == expected
+    assert config.batch_size * config.num_devices == 512
+    assert f"{top_1} % top-1" in path.read_text().split("\n\n")[0]
+
+
+def test_the_recipe_for_384_pixels_starts_from_published_weights():
+    config = resolve(["-c", str(RECIPES / "convit_base_384.yaml")])
+    assert (config.model, config.pretrained, config.image_resize, config.crop_pct) == ("convit_base", "mindcv", 384, 1)
+    assert (config.act, config.norm_eps) == (None, None), "those of the weights"
+    assert (config.lr, config.scheduler, config.warmup_epochs) == (5e-6, "constant", 0)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)

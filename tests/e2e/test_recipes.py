@@ -1,0 +1,55 @@
+"""A step of every recipe: its whole run is built, on a small folder, small images, one worker and the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindcv.command import command
+from mindcv.config import resolve
+from mindcv.models import create_model
+from mindcv.weights import write
+
+RECIPES = sorted((Path(__file__).parents[2] / "configs/convit").glob("*.yaml"))
+LIGHT = {"convit_tiny_ascend", "convit_tiny_paper", "convit_tiny_digits", "convit_tiny_finetune"}
+HERE = ["--device_target", "CPU", "--mode", "1", "--distribute", "False", "--batch_size", "2", "--steps", "1",
+        "--num_parallel_workers", "1", "--log_gates", "False"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Six images to train on and two to validate on, of two classes."""
+    root = tmp_path_factory.mktemp("imagenet")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 1)):
+        for name in ("n01440764", "n01443537"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{i}.JPEG")
+    return root
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in LIGHT else pytest.mark.slow)
+        for path in RECIPES
+    ],
+)  # fmt: skip
+def test_a_step(recipe, folder, tmp_path):
+    config = resolve(["-c", str(recipe)])
+    words = ["-c", str(recipe), *HERE, "--ckpt_save_dir", str(tmp_path / "run")]
+    if config.dataset == "imagenet":
+        side = 4 * config.patch_size
+        words += ["--data_dir", str(folder), "--image_resize", str(side)]
+    if config.lr_scale:
+        words += ["--lr_base_batch", "2"]
+    if config.pretrained:  # a file that is already here, in place of the download, and for 224 pixels as that is
+        model = create_model(config.model, image_size=224)
+        write(tmp_path / "published.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
+        words += ["--ckpt_path", str(tmp_path / "published.ckpt")]
+    assert command("train", "Train.", words) == 0
+    [checkpoint] = (tmp_path / "run").glob(f"{config.model}-1_1.ckpt")
+    assert checkpoint.stat().st_size > 10e6
