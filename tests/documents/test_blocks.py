@@ -60,6 +60,8 @@ def test_every_command_is_one_there_is(document, line, monkeypatch):
             _check(words[1], words[2:])
         elif words[1] == "insight":
             _check("infer", insight_parser("mindcv insight").parse_known_args(words[2:])[1])
+    elif words[:3] == ["python", "-m", "mindcv.engine.report"]:
+        assert not [word for word in words[3:] if word.startswith("-") and word != "--out"]
     elif words[:2] == ["python", "-m"] and words[2] in MODULES:
         MODULES[words[2]]().parse_args(words[3:])
     else:
