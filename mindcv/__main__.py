@@ -1,11 +1,12 @@
 """The `mindcv` command: what the scripts do, and what there is, under one name. `python -m mindcv` is the same."""
 
+import os
 import sys
 from importlib import import_module
 
 from mindcv import catalogue
 from mindcv.arguments import nearest
-from mindcv.command import ABOUT, INTERRUPTED, USER_ERROR, command
+from mindcv.command import ABOUT, INTERRUPTED, LOG_LEVEL, USER_ERROR, command
 from mindcv.config import recipe_names
 from mindcv.terminal import bold
 from mindcv.version import __version__
@@ -46,6 +47,7 @@ def _run(name: str, words: list[str]) -> int:
     if name == "info":
         return catalogue.show_info(words)
     if name == "insight":
+        os.environ.setdefault(LOG_LEVEL, "4")
         return import_module("mindcv.insight.__main__").main(words, prog="mindcv insight")
     if name in ("convert", "inspect"):
         return import_module("mindcv.weights.__main__").main([name, *words], prog="mindcv")

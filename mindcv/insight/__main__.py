@@ -1,7 +1,6 @@
 """Draw where a trained model's heads look: python -m mindcv.insight CKPT --image FILE --out DIR."""
 
 import json
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mindcv.arguments import Parser
-from mindcv.command import LOG_LEVEL, USER_ERROR
+from mindcv.command import USER_ERROR
 from mindcv.config import Config, ConfigError, resolve
 
 _ABOUT = """Draw where a trained ConViT's heads look, as PNG files: attention.png, of every head from one patch over the
@@ -21,7 +20,6 @@ def main(argv: list[str] | None = None, prog: str = "python -m mindcv.insight") 
     """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
     parser = _parser(prog)
     words, options = parser.parse_known_args(argv)
-    os.environ.setdefault(LOG_LEVEL, "4")
     try:
         if find_spec("matplotlib") is None:
             raise ConfigError("pictures need matplotlib: pip install matplotlib")

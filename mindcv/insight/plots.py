@@ -82,7 +82,7 @@ def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
         axis.set_yticks([-dy, 0, dy])
         axis.set_ylabel("Δy", rotation=0)
     _finish_panels(figure, axes, seen, "positional attention")
-    figure.suptitle("Where each head looks by position alone, in patches from the query (+), before and after training")
+    figure.suptitle("Where each head looks by position alone,\nbefore training and after it (+: the query)")
     return figure
 
 
@@ -93,7 +93,9 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
     for axis in axes:
         axis.set_ylim(0, 1)
         axis.axhline(_START, color=_GREY, linestyle="--", linewidth=1)
-    axes[0].annotate("start, σ(1)", (0.99, _START + 0.015), xycoords=("axes fraction", "data"), color=_GREY, ha="right")
+    axes[0].annotate(
+        "start, σ(1)", (0.99, _START - 0.02), xycoords=("axes fraction", "data"), color=_GREY, ha="right", va="top"
+    )
     figure.suptitle("The share of position in each head's attention")
     return figure
 
@@ -104,7 +106,7 @@ def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = Non
     figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches", now="on this image, by layer")
     top = max(values.max() for values in (distances, training) if values is not None)
     axes[0].set_ylim(0, 1.25 * top)  # room for the legend; the axes share it
-    figure.suptitle("How far each head looks: distance from query to key, weighted by attention")
+    figure.suptitle("How far each head looks from its query")
     return figure
 
 

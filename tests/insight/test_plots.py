@@ -23,8 +23,11 @@ def lines_of(axis):
 
 
 def shape_of(figure):
-    """Pixels, (height, width), once drawn: constrained layout then warns of what does not fit."""
+    """Pixels, (height, width), once drawn; the title has room in them."""
     figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert title.x0 >= 0
+    assert title.x1 <= figure.bbox.width
     return figure.canvas.get_width_height()[::-1]
 
 
@@ -84,4 +87,6 @@ def test_by_layer_and_through_training(draw, training):
 
 @pytest.mark.parametrize("draw", [plots.gates_figure, plots.non_locality_figure])
 def test_without_a_run_there_is_one_plot(draw, training):
-    assert len(draw(training[-1]).axes) == 1
+    figure = draw(training[-1])
+    assert len(figure.axes) == 1
+    assert min(shape_of(figure)) > 300
