@@ -7,35 +7,37 @@ from mindspore import nn, ops
 
 from mindcv.models.layers.device import has_fused_kernels
 
-# logit(Φ(x)) / x as a polynomial in x², highest power first: least squares on 0 < x < 5.6, weighted by its effect
-# on x·Φ(x), which it leaves within 6.6e-8. Past 5.6 float32 knows Φ only as 0 or 1.
+# logit(Φ(x)) / x as a polynomial in x², highest power first: fitted on 0 < x < 6.5 by its effect on x·Φ(x), which it
+# leaves within 7.6e-8. Beyond, it only grows, and float32 knows Φ as 0 or 1.
 _LOGIT_OF_PHI = (
-    3.6278763969818406e-09,
-    -2.675673500861527e-07,
-    7.948156470537698e-06,
-    -0.00011054687837457808,
-    -6.605307478650496e-05,
-    0.07266829785612307,
-    1.5957685368833239,
+    3.7389485945686955e-09,
+    -2.727082029496205e-07,
+    8.035017672459174e-06,
+    -0.00011121980166673996,
+    -6.360049631357638e-05,
+    0.07266448864776731,
+    1.5957703247353276,
 )
-_END_OF_FIT = 5.6**2
 
 
-class NormalCDF(nn.Cell):
-    """Φ(x), the normal distribution function, elementwise, as σ(x·P(x²)).
+class ExactGELU(nn.Cell):
+    """x·Φ(x) and Φ(x) elementwise, with Φ the normal distribution function, computed as σ(x·P(x²)).
 
-    Its derivative is the normal density, cheaper than differentiating the polynomial.
+    Only the first of the two carries a gradient, dout·(Φ(x) + x·Φ'(x)) with Φ' the normal density: cheaper than
+    differentiating the polynomial.
     """
 
-    def construct(self, x: ms.Tensor) -> ms.Tensor:
-        t = ops.minimum(x * x, _END_OF_FIT)
+    def construct(self, x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        t = x * x
         p = _LOGIT_OF_PHI[0]
         for coefficient in _LOGIT_OF_PHI[1:]:
             p = p * t + coefficient
-        return ops.sigmoid(x * p)
+        cdf = ops.sigmoid(x * p)
+        return x * cdf, cdf
 
     def bprop(self, x, out, dout):
-        return (dout * (ops.exp(-0.5 * (x * x)) * (1 / math.sqrt(2 * math.pi))),)
+        density = ops.exp(-0.5 * (x * x)) * (1 / math.sqrt(2 * math.pi))
+        return (dout[0] * (out[1] + x * density),)
 
 
 class GELU(nn.Cell):
@@ -45,7 +47,7 @@ class GELU(nn.Cell):
         super().__init__()
         self.approximate = approximate
         self.fused = has_fused_kernels()
-        self.cdf = NormalCDF()
+        self.exact = ExactGELU()
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.fused:
@@ -57,7 +59,7 @@ class GELU(nn.Cell):
     def composed(self, x: ms.Tensor) -> ms.Tensor:
         if self.approximate:
             return x * ops.sigmoid(x * (x * x * (0.044715 * math.sqrt(8 / math.pi)) + math.sqrt(8 / math.pi)))
-        return x * self.cdf(x)
+        return self.exact(x)[0]
 
 
 _ACTIVATIONS = {"gelu": False, "gelu_tanh": True}
