@@ -69,6 +69,7 @@ class SelfAttention(Mixed):
         self.k = Dense(dim, dim, has_bias=qkv_bias)
         self.v = Dense(dim, dim, has_bias=qkv_bias)
         self.softmax = Softmax()
+        self.times_transposed = ops.BatchMatMul(transpose_b=True)
         self.flash = FlashAttention(dim // num_heads) if attn_impl == "flash" else None
         self.attn_drop = Dropout(attn_drop_rate, streams[0])
         self.proj = Dense(dim, dim)
@@ -86,7 +87,7 @@ class SelfAttention(Mixed):
         """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N) (equation 2)."""
         q = self.split_heads(self.q(queries)) * self.scale
         k = self.split_heads(self.k(x))
-        return self.softmax(self.cast(self.multiply(q, k.swapaxes(-1, -2)), self.exact))
+        return self.softmax(self.cast(self.multiply(q, k, self.times_transposed), self.exact))
 
     def drops_attention(self) -> bool:
         """Whether some of the maps' elements are dropped, which takes maps."""
@@ -98,9 +99,9 @@ class SelfAttention(Mixed):
             return self.flash(self.split_heads(self.q(queries)), self.split_heads(self.k(x)), v)
         return self.multiply(self.attn_drop(self.content_attention(queries, x), randomness), v)
 
-    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
-        """The matrix product of the last two axes."""
-        product = self.cast(ops.matmul(self.cast(a, self.operands), self.cast(b, self.operands)), self.operands)
+    def multiply(self, a: Tensor, b: Tensor, product=ops.matmul) -> Tensor:
+        """The matrix product of the last two axes, or another `product`."""
+        product = self.cast(product(self.cast(a, self.operands), self.cast(b, self.operands)), self.operands)
         return self.cast(product, self.outcome)
 
     def output(self, x: Tensor, randomness: Tensor) -> Tensor:
@@ -174,7 +175,7 @@ class GPSA(SelfAttention):
         return ops.sigmoid(self.gating_param).reshape(-1, 1, 1)
 
     def mix(self, content: Tensor, position: Tensor) -> Tensor:
-        """(1 − σ(λ)) · content + σ(λ) · position, of maps or of what they gathered, (…, h, N, any)."""
+        """(1 − σ(λ)) · content + σ(λ) · position, of maps (…, h, N, N)."""
         gate = spread(self.gate().astype(content.dtype), content)
         return (1 - gate) * content + gate * position
 
@@ -202,9 +203,10 @@ class GPSA(SelfAttention):
         """The maps of equation 7, (B, h, N, N)."""
         return self.mix(self.content_attention(x, x), self.positional_attention())
 
-    def apply_position(self, v: Tensor) -> Tensor:
-        """(A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
+    def apply_position(self, v: Tensor, share: Tensor) -> Tensor:
+        """share · (A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
         along_y, along_x = self.axis_attention()
+        along_y = along_y * share.astype(along_y.dtype)
         rows, cols = self.grid
         over_rows = self.multiply(along_y, v.reshape(v.shape[0], self.num_heads, rows, -1))
         over_cols = self.multiply(along_x.expand_dims(1), over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
@@ -213,7 +215,9 @@ class GPSA(SelfAttention):
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
         v = self.split_heads(self.v(x))
         if self.separable and not self.drops_attention():
-            mixed = self.mix(self.gather(x, x, v, randomness), self.apply_position(v))
+            gate = self.gate()
+            content = self.gather(x, x, v, randomness)
+            mixed = spread((1 - gate).astype(content.dtype), content) * content + self.apply_position(v, gate)
         else:
             mixed = self.multiply(self.attn_drop(self.mixed_attention(x), randomness), v)
         return self.output(mixed, randomness)
