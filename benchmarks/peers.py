@@ -1,0 +1,232 @@
+"""The contestants of speed.py, each in a process of its own: one step for every line on standard input.
+
+The first line printed is the seconds to the first step, compilation included; then a line for each step, its seconds;
+and, when the input ends, the process's peak resident memory in MiB.
+"""
+
+import enum
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+
+
+def this_project(model: str, image: int, batch: int, train: bool):
+    """A forward pass, or a training step with AdamW, in graph mode."""
+    import mindcv
+    from mindcv.engine.step import TrainStep
+
+    network = mindcv.create_model(model, image_size=image)
+    images, labels = _mindspore_batch(image, batch)
+    if not train:
+        return lambda: network(images).asnumpy()
+    step = TrainStep(network, mindcv.loss.create_loss("CE"), mindcv.create_optimizer(network, "adamw", lr=1e-4))
+    step.set_train()
+    return lambda: step(images, labels).asnumpy()
+
+
+def mindcv_itself(model: str, image: int, batch: int, train: bool):
+    """The same with MindCV, whose package comes first in this process's path."""
+    import mindspore as ms
+
+    import mindcv
+
+    network = mindcv.create_model(model)
+    images, labels = _mindspore_batch(image, batch)
+    if not train:
+        network.set_train(False)
+        return lambda: network(images).asnumpy()
+    loss = mindcv.loss.create_loss("CE")
+    optimizer = mindcv.optim.create_optimizer(network.trainable_params(), "adamw", lr=1e-4)
+    step = ms.nn.TrainOneStepCell(ms.nn.WithLossCell(network, loss), optimizer)
+    step.set_train()
+    return lambda: step(images, labels).asnumpy()
+
+
+def bare_products(model: str, image: int, batch: int, train: bool):
+    """Only the model's products of matrices, with both gradients of each in training: what no arrangement can beat.
+
+    Every product has operands of its own, so that none is left out as a repetition.
+    """
+    import mindspore as ms
+    import numpy as np
+    from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+
+    import mindcv
+
+    network = mindcv.create_model(model, image_size=image)
+    shapes = _products(network, batch)
+    draw = np.random.default_rng(0).standard_normal
+    tensors = [Parameter(Tensor(draw(shape), ms.float32), name=f"p{i}") for i, shape in enumerate(sum(shapes, ()))]
+    pairs = [tuple(tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
+
+    class Forward(nn.Cell):
+        def construct(self):
+            return tuple(_product(a, b) for a, b in pairs)
+
+    forward = Forward()
+    outcomes = tuple(Tensor(draw((*a[:-1], b[-2] if len(b) == 2 else b[-1])), ms.float32) for a, b in shapes)
+    gradient = ops.GradOperation(get_by_list=True, sens_param=True)
+
+    class Training(nn.Cell):
+        def __init__(self):
+            super().__init__(auto_prefix=False)
+            self.forward, self.weights = forward, ParameterTuple(tensors)
+
+        def construct(self, outcomes):
+            return forward(), gradient(forward, self.weights)(outcomes)
+
+    def wait(results):
+        results[-1].asnumpy()
+
+    if not train:
+        return lambda: wait(forward())
+    training = Training()
+    return lambda: wait(training(outcomes)[1])
+
+
+def _product(a, b):
+    from mindspore import ops
+
+    return ops.MatMul(transpose_b=True)(a, b) if a.ndim == 2 else ops.BatchMatMul()(a, b)
+
+
+def _products(network, batch: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The shapes of both factors of every product of a ConViT; weights (out, in), as they are stored."""
+    (rows, cols), dim = network.grid, network.num_features
+    patches, heads, width = rows * cols, network.blocks[0].attn.num_heads, dim // network.blocks[0].attn.num_heads
+    hidden = network.blocks[0].mlp.fc1.weight.shape[0]
+    pixels = network.patch_embed.proj.weight.size // dim
+    found = [((batch * patches, pixels), (dim, pixels))]
+    last = len(network.blocks) - 1
+    for i in range(last + 1):
+        keys = patches + (i >= network.local_up_to_layer)
+        asking = 1 if i == last else keys
+        found += [((batch * asking, dim), (dim, dim))] * 2 + [((batch * keys, dim), (dim, dim))] * 2
+        found.append(((batch * heads, asking, width), (batch * heads, width, keys)))
+        found.append(((batch * heads, asking, keys), (batch * heads, keys, width)))
+        if i < network.local_up_to_layer:
+            found.append(((batch * heads, rows, rows), (batch * heads, rows, cols * width)))
+            found.append(((batch * heads * rows, cols, cols), (batch * heads * rows, cols, width)))
+        found += [((batch * asking, dim), (hidden, dim)), ((batch * asking, hidden), (dim, hidden))]
+    return found + [((batch, dim), (network.num_classes, dim))]
+
+
+def _mindspore_batch(image: int, batch: int):
+    import mindspore as ms
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    images = ms.Tensor(rng.standard_normal((batch, 3, image, image)), ms.float32)
+    return images, ms.Tensor(rng.integers(0, 1000, batch), ms.int32)
+
+
+def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool = False):
+    """The same with timm on PyTorch."""
+    sys.meta_path.insert(0, _Torchvision())
+    import timm
+    import torch
+
+    network = timm.create_model(model, img_size=image)
+    images, labels = torch.randn(batch, 3, image, image), torch.randint(0, 1000, (batch,))
+    run = torch.compile(network) if compiled else network
+    if not train:
+        network.eval()
+        return torch.no_grad()(lambda: run(images))
+    optimizer = torch.optim.AdamW(network.train().parameters(), lr=1e-4)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(run(images), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def timm_compiled(*shape):
+    return timm_eager(*shape, compiled=True)
+
+
+class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Stands in for torchvision, which timm imports and these models do not use."""
+
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "torchvision":
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        module = types.ModuleType(spec.name)
+        module.__getattr__ = self.attribute
+        return module
+
+    def exec_module(self, module):
+        pass
+
+    @staticmethod
+    def attribute(name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name == "InterpolationMode":
+            return enum.Enum(
+                name, {m.upper(): m for m in ["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]}
+            )
+        return type(name, (), {})
+
+
+def onnx_runtime(model: str, image: int, batch: int, train: bool):
+    """ONNX Runtime on a model that this project exported; it does not train."""
+    import numpy as np
+    import onnxruntime
+
+    import mindcv
+    from mindcv.deploy import export_model
+
+    if train:
+        raise SystemExit("ONNX Runtime does not train")
+    preparation = {"mean": (0, 0, 0), "std": (1, 1, 1), "crop_pct": 0.875, "interpolation": "bicubic"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_model(mindcv.create_model(model, image_size=image), path, dynamic_batch=True, **preparation)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).standard_normal((batch, 3, image, image)).astype(np.float32)
+    name = session.get_inputs()[0].name
+    return lambda: session.run(None, {name: images})
+
+
+CONTESTANTS = {
+    "this project": this_project,
+    "MindCV": mindcv_itself,
+    "timm eager": timm_eager,
+    "timm compiled": timm_compiled,
+    "ONNX Runtime": onnx_runtime,
+    "bare products": bare_products,
+}
+
+
+def main(name: str, shape: list) -> None:
+    talk, sys.stdout = sys.stdout, sys.stderr
+    if "timm" not in name:
+        import mindspore as ms
+
+        ms.set_context(mode=ms.GRAPH_MODE)
+    started = time.perf_counter()
+    step = CONTESTANTS[name](*shape)
+    step()
+    print(time.perf_counter() - started, file=talk, flush=True)
+    step()
+    for _turn in sys.stdin:
+        started = time.perf_counter()
+        step()
+        print(time.perf_counter() - started, file=talk, flush=True)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=talk, flush=True)
+    os._exit(0)  # MindSpore's own end can take seconds
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))
