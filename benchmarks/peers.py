@@ -173,9 +173,8 @@ class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if name.startswith("__"):
             raise AttributeError(name)
         if name == "InterpolationMode":
-            return enum.Enum(
-                name, {m.upper(): m for m in ["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]}
-            )
+            names = ["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+            return enum.Enum(name, {each.upper(): each for each in names})
         return type(name, (), {})
 
 

@@ -68,12 +68,13 @@ class HalfDense(nn.Cell):
 def halved(model: nn.Cell) -> nn.Cell:
     """A copy of `model` with `HalfDense` layers.
 
-    GPSA's `pos_proj` stays: it is never called, its weights alone are read.
+    GPSA's `pos_proj` stays: it is never called, its weights alone are read. The patch embedding, whose weight has four
+    axes, stays as well.
     """
     copy = deepcopy(model)
     for parent_name, parent in list(copy.cells_and_names()):
         for name, child in parent.name_cells().items():
-            if isinstance(child, nn.Dense) and name != "pos_proj":
+            if isinstance(child, nn.Dense) and child.weight.ndim == 2 and name != "pos_proj":
                 setattr(parent, name, HalfDense(child))
                 half = getattr(parent, name)
                 for own in ("weight", "bias")[: 1 + half.has_bias]:

@@ -87,7 +87,7 @@ class SelfAttention(Mixed):
         """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N) (equation 2)."""
         q = self.split_heads(self.q(queries)) * self.scale
         k = self.split_heads(self.k(x))
-        return self.softmax(self.cast(self.multiply(q, k, self.times_transposed), self.exact))
+        return self.softmax(self.cast(self.multiply(q, k, transposed=True), self.exact))
 
     def drops_attention(self) -> bool:
         """Whether some of the maps' elements are dropped, which takes maps."""
@@ -99,10 +99,11 @@ class SelfAttention(Mixed):
             return self.flash(self.split_heads(self.q(queries)), self.split_heads(self.k(x)), v)
         return self.multiply(self.attn_drop(self.content_attention(queries, x), randomness), v)
 
-    def multiply(self, a: Tensor, b: Tensor, product=ops.matmul) -> Tensor:
-        """The matrix product of the last two axes, or another `product`."""
-        product = self.cast(product(self.cast(a, self.operands), self.cast(b, self.operands)), self.operands)
-        return self.cast(product, self.outcome)
+    def multiply(self, a: Tensor, b: Tensor, transposed: bool = False) -> Tensor:
+        """The matrix product of the last two axes, with those of `b` exchanged if `transposed`."""
+        a, b = self.cast(a, self.operands), self.cast(b, self.operands)
+        product = self.times_transposed(a, b) if transposed else ops.matmul(a, b)
+        return self.cast(self.cast(product, self.operands), self.outcome)
 
     def output(self, x: Tensor, randomness: Tensor) -> Tensor:
         """What the heads gathered, (B, h, M, d), as tokens (B, M, C)."""
