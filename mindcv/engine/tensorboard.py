@@ -36,3 +36,7 @@ class Board:
             elif value is not None and name != "step":
                 self.writer.add_scalar(name, value, record["step"])
         self.writer.flush()
+
+    def close(self) -> None:
+        """Wait until all is written: the writer has a thread of its own, which a flush does not wait for."""
+        self.writer.close()

@@ -1,7 +1,7 @@
 """A training run, from a configuration to checkpoints."""
 
 import logging
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journa
         figures.append(observer(run))
     epoch_end = EpochEnd(progress, saving, evaluate, figures, config.val_interval, config.ckpt_save_interval, journal)
     step.set_train()
-    with unreadable_images_named(), wish.listening():
+    with unreadable_images_named(), wish.listening(), closing(board) if board else nullcontext():
         if place.step == run.steps:  # stopped between the epoch's last step and its line
             progress.look()
             epoch_end.finish(saved=keeper is not None and keeper.kept[-1][1] == keeper.path_of(place))
