@@ -6,7 +6,7 @@ DEMO := runs/digits
 RECIPE := configs/convit/convit_tiny_digits.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint docs clean
+.PHONY: help venv demo test test-all bench lint docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test-all: venv ## the tests and their long forms
 lint: venv ## the style check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bench: venv ## speed beside peers, those that are named: make bench MINDCV=DIR TIMM=PYTHON
+	$(BIN)/python benchmarks/speed.py $(if $(MINDCV),--mindcv $(MINDCV)) $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/speed.json
 
 docs: venv ## the guide as a web site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

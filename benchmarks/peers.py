@@ -66,9 +66,14 @@ def bare_products(model: str, image: int, batch: int, train: bool):
     tensors = [Parameter(Tensor(draw(shape), ms.float32), name=f"p{i}") for i, shape in enumerate(sum(shapes, ()))]
     pairs = [tuple(tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
 
+    dense, batched = ops.MatMul(transpose_b=True), ops.BatchMatMul()
+
     class Forward(nn.Cell):
         def construct(self):
-            return tuple(_product(a, b) for a, b in pairs)
+            results = ()
+            for a, b in pairs:
+                results += (dense(a, b) if a.ndim == 2 else batched(a, b),)
+            return results
 
     forward = Forward()
     outcomes = tuple(Tensor(draw((*a[:-1], b[-2] if len(b) == 2 else b[-1])), ms.float32) for a, b in shapes)
@@ -89,12 +94,6 @@ def bare_products(model: str, image: int, batch: int, train: bool):
         return lambda: wait(forward())
     training = Training()
     return lambda: wait(training(outcomes)[1])
-
-
-def _product(a, b):
-    from mindspore import ops
-
-    return ops.MatMul(transpose_b=True)(a, b) if a.ndim == 2 else ops.BatchMatMul()(a, b)
 
 
 def _products(network, batch: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -6,8 +6,8 @@ the same turn, and the peak resident memory of the process. "bare products" are 
 
     python benchmarks/speed.py [CASE …] --mindcv DIR --timm PYTHON [--turns 9] [--json FILE]
 
-DIR is a folder with MindCV's unpacked wheel, and PYTHON the interpreter of an environment with torch and timm; a peer
-that is not named is reported as absent. Without CASE all are run; `--json` keeps the rows of earlier runs of others.
+DIR is a folder with MindCV's unpacked wheel, and PYTHON the interpreter of an environment with torch, timm and
+Pillow; a peer that is not named is reported as absent. Without CASE all are run; rows of other cases in FILE are kept.
 """
 
 import argparse
