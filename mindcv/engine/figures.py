@@ -7,7 +7,7 @@ from mindspore import Parameter
 from mindspore.train import Callback
 
 from mindcv import device
-from mindcv.engine.pipelines import unreadable_images_named, validation_loader
+from mindcv.engine.pipelines import validation_loader
 from mindcv.engine.run import Run
 from mindcv.engine.step import TrainStep
 from mindcv.insight import Observer
@@ -57,8 +57,7 @@ def memory() -> dict:
 def observer(run: Run) -> Observer:
     """Gates and non-locality, through the same few images again and again: validation's if there is any."""
     loader = validation_loader(run.config, run.validation or run.training)
-    with unreadable_images_named():
-        [images, _labels] = next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
+    [images, _labels] = next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
     return Observer(run.model, images[:OBSERVED])
 
 

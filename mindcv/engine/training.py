@@ -63,7 +63,8 @@ def train(config: Config) -> None:
         group.share(state.parameters().values())
         _draw_apart(run.model, group)
         _announce(run)
-        _loop(run, state, keeper, place, journal)
+        with unreadable_images_named():
+            _loop(run, state, keeper, place, journal)
 
 
 def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journal: Path) -> None:
@@ -97,7 +98,7 @@ def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journa
         figures.append(observer(run))
     epoch_end = EpochEnd(progress, saving, evaluate, figures, config.val_interval, config.ckpt_save_interval, journal)
     step.set_train()
-    with unreadable_images_named(), wish.listening(), closing(board) if board else nullcontext():
+    with wish.listening(), closing(board) if board else nullcontext():
         if place.step == run.steps:  # stopped between the epoch's last step and its line
             progress.look()
             epoch_end.finish(saved=keeper is not None and keeper.kept[-1][1] == keeper.path_of(place))
