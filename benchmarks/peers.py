@@ -52,48 +52,46 @@ def mindcv_itself(model: str, image: int, batch: int, train: bool):
 def bare_products(model: str, image: int, batch: int, train: bool):
     """Only the model's products of matrices, with both gradients of each in training: what no arrangement can beat.
 
-    Every product has operands of its own, so that none is left out as a repetition.
+    Every product has operands of its own, so that none is left out as a repetition, and its result is let go at once.
     """
     import mindspore as ms
     import numpy as np
-    from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
+    from mindspore import Parameter, Tensor, nn, ops
 
     import mindcv
 
-    network = mindcv.create_model(model, image_size=image)
-    shapes = _products(network, batch)
     draw = np.random.default_rng(0).standard_normal
-    tensors = [Parameter(Tensor(draw(shape), ms.float32), name=f"p{i}") for i, shape in enumerate(sum(shapes, ()))]
-    pairs = [tuple(tensors[i : i + 2]) for i in range(0, len(tensors), 2)]
 
-    dense, batched = ops.MatMul(transpose_b=True), ops.BatchMatMul()
+    def tensor(shape: tuple[int, ...], name: str) -> Parameter:
+        return Parameter(Tensor(draw(shape), ms.float32), name=name)
 
-    class Forward(nn.Cell):
+    kinds = {
+        (axes, *turned): kind(*turned)
+        for axes, kind in ((2, ops.MatMul), (3, ops.BatchMatMul))
+        for turned in ((False, False), (False, True), (True, False))
+    }
+    work = []
+    for i, (left, right) in enumerate(_products(mindcv.create_model(model, image_size=image), batch)):
+        a, b = tensor(left, f"a{i}"), tensor(right, f"b{i}")
+        axes = len(right)
+        weights = axes == 2
+        work.append((kinds[axes, False, weights], a, b))
+        if train:
+            gradient = tensor((*left[:-1], right[-2] if weights else right[-1]), f"gradient{i}")
+            if i:  # the patches need none
+                work.append((kinds[axes, False, not weights], gradient, b))
+            factors = (gradient, a) if weights else (a, gradient)
+            work.append((kinds[axes, True, False], *factors))
+
+    class Products(nn.Cell):
         def construct(self):
             results = ()
-            for a, b in pairs:
-                results += (dense(a, b) if a.ndim == 2 else batched(a, b),)
-            return results
+            for product, a, b in work:
+                results += (product(a, b),)
+            return ops.depend(work[0][1][:1], results)
 
-    forward = Forward()
-    outcomes = tuple(Tensor(draw((*a[:-1], b[-2] if len(b) == 2 else b[-1])), ms.float32) for a, b in shapes)
-    gradient = ops.GradOperation(get_by_list=True, sens_param=True)
-
-    class Training(nn.Cell):
-        def __init__(self):
-            super().__init__(auto_prefix=False)
-            self.forward, self.weights = forward, ParameterTuple(tensors)
-
-        def construct(self, outcomes):
-            return forward(), gradient(forward, self.weights)(outcomes)
-
-    def wait(results):
-        results[-1].asnumpy()
-
-    if not train:
-        return lambda: wait(forward())
-    training = Training()
-    return lambda: wait(training(outcomes)[1])
+    products = Products()
+    return lambda: products().asnumpy()
 
 
 def _products(network, batch: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -1,8 +1,9 @@
 """Images per second, first step and memory of this project and its peers, side by side on this machine, in float32.
 
-Each contestant runs in a process of its own (peers.py), and all take turns, one step each, so that whatever else the
-machine does falls on all alike. Printed are medians, the quartiles, the median of the ratios to this project within
-the same turn, and the peak resident memory of the process. "bare products" are the model's products of matrices alone.
+Each contestant runs in a process of its own (peers.py), and all take turns of half a second or one step, so that
+whatever else the machine does falls on all alike, and that waking up counts little. Printed are medians, the quartiles,
+the median of the ratios to this project within the same turn, and the peak resident memory of the process. "bare
+products" are the model's products of matrices alone.
 
     python benchmarks/speed.py [CASE …] --mindcv DIR --timm PYTHON [--turns 9] [--json FILE]
 
@@ -17,13 +18,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 OURS = "this project"
 ALL = (OURS, "MindCV", "timm eager", "timm compiled", "ONNX Runtime", "bare products")
+TURN = 0.5  # seconds
 TIMM_HAS = ("convit_tiny", "convit_small", "convit_base")
 
 
@@ -74,6 +76,15 @@ def start(name: str, case: Case, options: argparse.Namespace) -> subprocess.Pope
     )
 
 
+def turn(process: subprocess.Popen) -> float:
+    """Seconds of a step, the mean of a turn."""
+    steps = []
+    while sum(steps) < TURN:
+        print(file=process.stdin, flush=True)
+        steps.append(float(process.stdout.readline()))
+    return mean(steps)
+
+
 def compare(case: Case, options: argparse.Namespace) -> list[dict]:
     """A row for each contestant: images per second, quartiles, ratio, seconds to the first step, peak memory in MiB."""
     running, rows = {}, []
@@ -86,8 +97,7 @@ def compare(case: Case, options: argparse.Namespace) -> list[dict]:
             rows.append({"name": name, "absent": "it could not run" if process else "not named"})
     for _turn in range(options.turns):
         for process, _, seconds in running.values():
-            print(file=process.stdin, flush=True)
-            seconds.append(float(process.stdout.readline()))
+            seconds.append(turn(process))
     ours = running[OURS][2]
     for name, (process, first, seconds) in running.items():
         process.stdin.close()
