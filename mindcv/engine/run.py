@@ -18,6 +18,7 @@ from mindcv.engine.build import (
     build_schedule,
     compute_in,
     peak_rate,
+    recompute_blocks,
 )
 from mindcv.engine.checkpoints import BEGINNING, Place
 from mindcv.engine.group import Group, join
@@ -117,6 +118,8 @@ def build_run(config: Config) -> Run:
     peak = peak_rate(config, config.batch_size * workers * config.gradient_accumulation_steps)
     rates = build_schedule(config, steps, peak)
     compute_in(config, model, config.amp_level)
+    if config.recompute:
+        recompute_blocks(model)
     step = TrainStep(
         model,
         build_loss(config),

@@ -1,0 +1,51 @@
+import mindspore as ms
+import numpy as np
+import pytest
+
+from mindcv.config import resolve
+from mindcv.engine.build import recompute_blocks
+from mindcv.engine.run import build_run
+from mindcv.engine.step import TrainStep
+from mindcv.loss import create_loss
+from mindcv.optim import create_optimizer
+
+DRAWS = {"drop_path_rate": 0.3, "drop_rate": 0.1}
+DIGITS = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
+
+
+@pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
+def both_modes(request):
+    ms.set_context(mode=request.param)
+
+
+def test_gradients_are_equal_to_the_bit(small_model, batch, both_modes):
+    """Dropout and stochastic depth draw the same in the second computation."""
+    found = []
+    for again in (False, True):
+        np.random.seed(0)
+        model = small_model(**DRAWS)
+        if again:
+            recompute_blocks(model)
+        step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1)).set_train()
+        found.append([float(step(*batch).asnumpy()) for _ in range(2)] + [p.asnumpy() for p in model.get_parameters()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_each_block_is_computed_twice(small_model, batch, monkeypatch):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model, calls = small_model(), []
+    for block in model.blocks:
+        block.norm1.register_forward_pre_hook(lambda cell, inputs: calls.append(cell))
+    step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1)).set_train()
+    step(*batch)
+    kept = len(calls)
+    recompute_blocks(model)
+    step(*batch)
+    assert (kept, len(calls) - kept) == (2, 4)
+
+
+@pytest.mark.parametrize("option", [False, True])
+def test_the_option_marks_the_blocks_of_a_run(option):
+    run = build_run(resolve([*DIGITS, "--recompute", str(option)]))
+    assert [block._has_config_recompute for block in run.step.model.blocks] == [option] * 12
