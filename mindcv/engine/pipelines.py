@@ -21,6 +21,7 @@ from mindcv.data import (
     unreadable,
 )
 from mindcv.data.datasets import Source, open_source
+from mindcv.data.datasets.classes import some
 from mindcv.data.datasets.subset import class_balanced
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.engine.checkpoints import BEGINNING, Place
@@ -48,6 +49,8 @@ def open_training(config: Config, waits: bool = False) -> Source:
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
     """The images to validate on, labelled by `class_names`, or else by the training split's where it is there.
 
+    Classes without an image are named in the log.
+
     Raises:
         ValueError, FileNotFoundError, TimeoutError: as `open_training`, or it has a class that is not in the list.
     """
@@ -58,6 +61,10 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
     source = open_source(
         config.dataset, config.data_dir, split, config.dataset_download, class_names, config.val_list or None
     )
+    unseen = np.setdiff1d(np.arange(len(source.class_names)), source.labels)
+    if unseen.size:
+        names = some([source.class_names[i] for i in unseen])
+        _log.warning("no image of %s in %s: the scores are of the other classes; add some there", names, split)
     return _readable(config, source, waits)
 
 

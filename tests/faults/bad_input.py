@@ -40,9 +40,10 @@ class Bench:
         """A folder of images: `each` of every class, in train and val."""
         for split, names in (("train", classes), ("val", val)):
             for name in names:
+                folder = self.folder / "images" / split / name
+                folder.mkdir(parents=True, exist_ok=True)
                 for i in range(each):
-                    path = self.folder / "images" / split / name / f"{i}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path = folder / f"{i}.png"
                     pixels = np.random.default_rng(i).integers(0, 255, (20, 20, 3)).astype(np.uint8)
                     Image.fromarray(pixels).save(path)
         return self.folder / "images"
@@ -178,6 +179,11 @@ def _(bench):
     folder = bench.images()
     (folder / "train" / "eel").mkdir()
     return train_on(folder)
+
+
+@row("class folders without one image")
+def _(bench):
+    return train_on(bench.images(each=0))
 
 
 @row("more classes than num_classes")

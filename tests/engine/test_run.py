@@ -1,0 +1,73 @@
+"""Options of a run that are handed on to what they are for."""
+
+import mindspore as ms
+import pytest
+from PIL import Image
+
+from mindcv.config import resolve
+from mindcv.engine import pipelines
+from mindcv.engine.pipelines import open_training, open_validation, validation_loader
+from mindcv.engine.run import build_run
+
+DIGITS = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
+
+
+def config(words=""):
+    return resolve([*DIGITS, *words.split()])
+
+
+@pytest.mark.parametrize(
+    "without, more, look, given",
+    [
+        ("--clip_value 0.5", "--clip_grad True", lambda step: step.clip_norm, 0.5),
+        ("--clip_grad True --clip_value 0.5", "--clip_mode value", lambda step: step.clip_value, 0.5),
+        ("--opt momentum --eps 1e-10", "--use_nesterov True", lambda step: step.optimizer.nesterov, True),
+        ("--ema True", "--ema_decay 0.9", lambda step: step.averages.decay, 0.9),
+    ],
+)
+def test_a_step_is_made_as_the_options_say(without, more, look, given):
+    assert look(build_run(config(without)).step) != given
+    assert look(build_run(config(f"{without} {more}")).step) == given
+
+
+def labels_of(words):
+    batches = validation_loader(config(words), open_validation(config(words))).create_tuple_iterator(num_epochs=1)
+    return ms.ops.cat([labels for _, labels in batches]).asnumpy().tolist()
+
+
+def test_validation_images_are_shuffled_if_asked_for():
+    inorder, shuffled = labels_of("--batch_size 40"), labels_of("--batch_size 40 --eval_shuffle True")
+    assert shuffled != inorder
+    assert sorted(shuffled) == sorted(inorder)
+
+
+def images(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 3)).save(root / path)
+
+
+def test_a_class_that_validation_lacks_is_named(tmp_path, caplog):
+    words = f"--dataset imagenet --data_dir {tmp_path} --val_split val"
+    images(tmp_path, "train/cat/a.png", "train/dog/a.png", "train/eel/a.png", "val/cat/a.png", "val/eel/a.png")
+    assert open_validation(config(words)).labels.tolist() == [0, 2]
+    assert caplog.messages == ["no image of dog in val: the scores are of the other classes; add some there"]
+    images(tmp_path, "val/dog/a.png")
+    caplog.clear()
+    open_validation(config(words))
+    assert caplog.messages == []
+
+
+def test_validation_takes_its_classes_from_the_list(tmp_path):
+    images(tmp_path, "train/cat/a.png", "train/dog/a.png", "val/1.png", "val/2.png")
+    (tmp_path / "list.txt").write_text("1.png 1\n2.png 0\n")
+    words = f"--dataset imagenet --data_dir {tmp_path} --val_list {tmp_path}/list.txt --val_split val"
+    assert open_validation(config(words)).labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("wished", [True, False])
+def test_a_dataset_is_downloaded_if_asked_for(wished, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pipelines, "open_source", lambda *arguments: asked.append(arguments[3]))
+    open_training(config(f"--dataset mnist --dataset_download {wished}"))
+    assert asked == [wished]
