@@ -138,3 +138,19 @@ def test_without_the_writer_a_line_says_what_to_install(tmp_path, monkeypatch, c
     assert train(tmp_path / "run", "--tensorboard") == USER_ERROR
     assert "pip install tensorboardX" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "interval, kept, epochs", [(1, 10, [1, 2, 3, 4]), (2, 10, [2, 4]), (1, 2, [3, 4]), (3, 10, [3, 4])]
+)
+def test_checkpoints_that_are_left(interval, kept, epochs, tmp_path):
+    words = ["--epoch_size", "4", "--num_samples", "32", "--log_gates", "False"]
+    assert train(tmp_path, *words, "--ckpt_save_interval", interval, "--keep_checkpoint_max", kept) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [f"convit_tiny-{n}_1.ckpt" for n in epochs]
+
+
+def test_an_error_is_raised_under_debug(tmp_path):
+    words = ["--config", WORDS[1], "--data_dir", str(tmp_path), "--dataset", "imagenet"]
+    assert command("train", "Train.", words) == USER_ERROR
+    with pytest.raises(FileNotFoundError):
+        command("train", "Train.", [*words, "--debug"])

@@ -13,11 +13,6 @@ DRAWS = {"drop_path_rate": 0.3, "drop_rate": 0.1}
 DIGITS = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
 
 
-@pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
-def both_modes(request):
-    ms.set_context(mode=request.param)
-
-
 def test_gradients_are_equal_to_the_bit(small_model, batch, both_modes):
     """Dropout and stochastic depth draw the same in the second computation."""
     found = []
