@@ -226,8 +226,8 @@ _ROWS = [
         Option("gradient_accumulation_steps", _count, 1,
                "batches whose gradients are averaged in one step"),
         Option("recompute", _flag, False,
-               "compute each block again for its gradients, not keep what they need: less memory, on an Ascend, and a "
-               "third more time", ("grad_checkpointing",)),
+               "compute each block again for its gradients, not keep what they need: less memory, more time",
+               ("grad_checkpointing",)),
         Option("clip_grad", _flag, False,
                "limit the gradients"),
         Option("clip_mode", Choice("norm", "value"), "norm",

@@ -1,16 +1,12 @@
 import mindspore as ms
 import numpy as np
-import pytest
 
-from mindcv.config import resolve
 from mindcv.engine.build import recompute_blocks
-from mindcv.engine.run import build_run
 from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
 from mindcv.optim import create_optimizer
 
 DRAWS = {"drop_path_rate": 0.3, "drop_rate": 0.1}
-DIGITS = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
 
 
 def test_gradients_are_equal_to_the_bit(small_model, batch, both_modes):
@@ -27,7 +23,7 @@ def test_gradients_are_equal_to_the_bit(small_model, batch, both_modes):
         np.testing.assert_array_equal(one, other)
 
 
-def test_each_block_is_computed_twice(small_model, batch, monkeypatch):
+def test_each_block_is_computed_twice(small_model, batch):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model, calls = small_model(), []
     for block in model.blocks:
@@ -38,9 +34,3 @@ def test_each_block_is_computed_twice(small_model, batch, monkeypatch):
     recompute_blocks(model)
     step(*batch)
     assert (kept, len(calls) - kept) == (2, 4)
-
-
-@pytest.mark.parametrize("option", [False, True])
-def test_the_option_marks_the_blocks_of_a_run(option):
-    run = build_run(resolve([*DIGITS, "--recompute", str(option)]))
-    assert [block._has_config_recompute for block in run.step.model.blocks] == [option] * 12

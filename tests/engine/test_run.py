@@ -30,6 +30,12 @@ def test_a_step_is_made_as_the_options_say(without, more, look, given):
     assert look(build_run(config(f"{without} {more}")).step) == given
 
 
+@pytest.mark.parametrize("option", [False, True])
+def test_blocks_are_computed_again_if_asked_for(option):
+    run = build_run(config(f"--recompute {option}"))
+    assert [block._has_config_recompute for block in run.step.model.blocks] == [option] * 12
+
+
 def labels_of(words):
     batches = validation_loader(config(words), open_validation(config(words))).create_tuple_iterator(num_epochs=1)
     return ms.ops.cat([labels for _, labels in batches]).asnumpy().tolist()
