@@ -56,12 +56,24 @@ def images(root, *paths):
 def test_a_class_that_validation_lacks_is_named(tmp_path, caplog):
     words = f"--dataset imagenet --data_dir {tmp_path} --val_split val"
     images(tmp_path, "train/cat/a.png", "train/dog/a.png", "train/eel/a.png", "val/cat/a.png", "val/eel/a.png")
-    assert open_validation(config(words)).labels.tolist() == [0, 2]
-    assert caplog.messages == ["no image of dog in val: the scores are of the other classes; add some there"]
+    with pytest.raises(ValueError, match="no image of dog in val: add some, or pass --val_partial True to score"):
+        open_validation(config(words))
+    assert open_validation(config(f"{words} --val_partial True")).labels.tolist() == [0, 2]
+    assert caplog.messages == ["no image of dog in val: the scores are of the other classes"]
     images(tmp_path, "val/dog/a.png")
-    caplog.clear()
-    open_validation(config(words))
-    assert caplog.messages == []
+    assert open_validation(config(words)).labels.tolist() == [0, 1, 2]
+
+
+def test_classes_are_not_counted_by_a_part_of_them(tmp_path):
+    """Without names, the number of a class is its place among all; two of three folders do not tell it."""
+    words = f"--dataset imagenet --data_dir {tmp_path} --val_split val"
+    images(tmp_path, "val/cat/a.png", "val/eel/a.png")
+    with pytest.raises(ValueError, match="val has 2 of 3 classes, and nothing says which: put the training images'"):
+        open_validation(config(f"{words} --num_classes 3"))
+    assert open_validation(config(f"{words} --num_classes 2")).labels.tolist() == [0, 1]
+    names = ["cat", "dog", "eel"]
+    some = open_validation(config(f"{words} --num_classes 3 --val_partial True"), class_names=names)
+    assert some.labels.tolist() == [0, 2]
 
 
 def test_validation_takes_its_classes_from_the_list(tmp_path):

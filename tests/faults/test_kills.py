@@ -15,8 +15,8 @@ from tests.faults.run import Run, assert_same_end, is_whole, killed_until_done
 @pytest.mark.parametrize(
     ("workers", "kills"),
     [
-        (1, 8),
-        (2, 2),
+        (1, 9),
+        (2, 1),
         pytest.param(1, 70, marks=pytest.mark.slow),
         pytest.param(2, 30, marks=pytest.mark.slow),
     ],
