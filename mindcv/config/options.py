@@ -93,6 +93,8 @@ _ROWS = [
         Option("val_list", _file, "",
                "classes of the validation images where they lie in one folder: ImageNet's val.txt, "
                "LOC_val_solution.csv or a list of class names"),
+        Option("val_partial", _flag, False,
+               "validate although val_split has no image of some classes"),
         Option("dataset_download", _flag, False,
                "download the dataset if it is not in data_dir", ("download",)),
         Option("batch_size", _count, 128,

@@ -49,22 +49,30 @@ def open_training(config: Config, waits: bool = False) -> Source:
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
     """The images to validate on, labelled by `class_names`, or else by the training split's where it is there.
 
-    Classes without an image are named in the log.
-
     Raises:
-        ValueError, FileNotFoundError, TimeoutError: as `open_training`, or it has a class that is not in the list.
+        ValueError, FileNotFoundError, TimeoutError: as `open_training`; or it has a class that is not in the list, or
+            none of one that is and `val_partial` is off; or there is no list to say which of `num_classes` it has.
     """
     if class_names is None:
         with suppress(ValueError, FileNotFoundError):
             class_names = _training(config).class_names
+    listed = class_names is not None
     split = config.val_split or default_val_split(config.dataset)
     source = open_source(
         config.dataset, config.data_dir, split, config.dataset_download, class_names, config.val_list or None
     )
-    unseen = np.setdiff1d(np.arange(len(source.class_names)), source.labels)
+    found = len(source.class_names)
+    if not listed and (config.num_classes or 0) > found:
+        raise ValueError(
+            f"{split} has {found} of {config.num_classes} classes, and nothing says which: put the training images' "
+            f"folder {config.train_split} beside it, or pass a checkpoint that names its classes"
+        )
+    unseen = np.setdiff1d(np.arange(found), source.labels)
     if unseen.size:
         names = some([source.class_names[i] for i in unseen])
-        _log.warning("no image of %s in %s: the scores are of the other classes; add some there", names, split)
+        if not config.val_partial:
+            raise ValueError(f"no image of {names} in {split}: add some, or pass --val_partial True to score the rest")
+        _log.warning("no image of %s in %s: the scores are of the other classes", names, split)
     return _readable(config, source, waits)
 
 

@@ -196,6 +196,20 @@ def _(bench):
     return train_on(bench.images(val=("cat", "emu")), "--num_classes", "2", "--val_while_train")
 
 
+@row("a class without images in val")
+def _(bench):
+    return train_on(bench.images(val=("cat",)), "--num_classes", "2", "--val_while_train")
+
+
+@row("fewer classes in val than num_classes, and no names")
+def _(bench):
+    folder = bench.images(classes=(), val=("cat",))
+    arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
+    weights.write(bench.folder / "nameless.ckpt", {n: a for n, a in arrays.items() if not n.endswith("class_names")})
+    words = ["--ckpt_path", str(bench.folder / "nameless.ckpt"), "--data_dir", str(folder), "--num_classes", "2"]
+    return "validate", ["-c", IMAGENET, *ALONE, *QUICK, *words]
+
+
 def unreadable(what: str, data):
     @row(what)
     def _(bench):
