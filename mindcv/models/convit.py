@@ -26,6 +26,8 @@ from mindcv.models.layers import (
     PatchEmbed,
     Softmax,
     StochasticDepth,
+    join_heads,
+    split_heads,
     spread,
 )
 from mindcv.models.registry import register_model
@@ -69,24 +71,16 @@ class SelfAttention(Mixed):
         self.k = Dense(dim, dim, has_bias=qkv_bias)
         self.v = Dense(dim, dim, has_bias=qkv_bias)
         self.softmax = Softmax()
-        self.times_transposed = ops.BatchMatMul(transpose_b=True)
+        self.times, self.times_transposed = ops.BatchMatMul(), ops.BatchMatMul(transpose_b=True)
         self.flash = FlashAttention(dim // num_heads) if attn_impl == "flash" else None
         self.attn_drop = Dropout(attn_drop_rate, streams[0])
         self.proj = Dense(dim, dim)
         self.proj_drop = Dropout(drop_rate, streams[1])
 
-    def split_heads(self, x: Tensor) -> Tensor:
-        """(B, N, C) to (B, h, N, d)."""
-        return x.reshape(x.shape[0], x.shape[1], self.num_heads, -1).swapaxes(1, 2)
-
-    def join_heads(self, x: Tensor) -> Tensor:
-        """(B, h, N, d) to (B, N, C)."""
-        return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
-
     def content_attention(self, queries: Tensor, x: Tensor) -> Tensor:
         """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N) (equation 2)."""
-        q = self.split_heads(self.q(queries)) * self.scale
-        k = self.split_heads(self.k(x))
+        q = split_heads(self.q(queries), self.num_heads) * self.scale
+        k = split_heads(self.k(x), self.num_heads)
         return self.softmax(self.cast(self.multiply(q, k, transposed=True), self.exact))
 
     def drops_attention(self) -> bool:
@@ -96,18 +90,22 @@ class SelfAttention(Mixed):
     def gather(self, queries: Tensor, x: Tensor, v: Tensor, randomness: Tensor) -> Tensor:
         """softmax(q·kᵀ/√d) v for `queries` (B, M, C) to all tokens `x` (B, N, C), values (B, h, N, d): (B, h, M, d)."""
         if self.flash is not None and not self.drops_attention():
-            return self.flash(self.split_heads(self.q(queries)), self.split_heads(self.k(x)), v)
+            return self.flash(split_heads(self.q(queries), self.num_heads), split_heads(self.k(x), self.num_heads), v)
         return self.multiply(self.attn_drop(self.content_attention(queries, x), randomness), v)
 
     def multiply(self, a: Tensor, b: Tensor, transposed: bool = False) -> Tensor:
-        """The matrix product of the last two axes, with those of `b` exchanged if `transposed`."""
+        """The matrix product of the last two axes, with those of `b` exchanged if `transposed`.
+
+        Not by `ops.matmul`: its gradient makes transposed copies of both factors, whole maps, already in the forward
+        pass.
+        """
         a, b = self.cast(a, self.operands), self.cast(b, self.operands)
-        product = self.times_transposed(a, b) if transposed else ops.matmul(a, b)
+        product = self.times_transposed(a, b) if transposed else self.times(a, b)
         return self.cast(self.cast(product, self.operands), self.outcome)
 
     def output(self, x: Tensor, randomness: Tensor) -> Tensor:
         """What the heads gathered, (B, h, M, d), as tokens (B, M, C)."""
-        return self.proj_drop(self.proj(self.join_heads(x)), randomness)
+        return self.proj_drop(self.proj(join_heads(x)), randomness)
 
 
 class MHSA(SelfAttention):
@@ -118,7 +116,7 @@ class MHSA(SelfAttention):
 
     def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
         queries = x[:, :1] if class_only else x
-        return self.output(self.gather(queries, x, self.split_heads(self.v(x)), randomness), randomness)
+        return self.output(self.gather(queries, x, split_heads(self.v(x), self.num_heads), randomness), randomness)
 
 
 class GPSA(SelfAttention):
@@ -209,12 +207,14 @@ class GPSA(SelfAttention):
         along_y, along_x = self.axis_attention()
         along_y = along_y * share.astype(along_y.dtype)
         rows, cols = self.grid
-        over_rows = self.multiply(along_y, v.reshape(v.shape[0], self.num_heads, rows, -1))
-        over_cols = self.multiply(along_x.expand_dims(1), over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
+        along_y = ops.broadcast_to(along_y, v.shape[:2] + (rows, rows))
+        along_x = ops.broadcast_to(along_x.expand_dims(1), v.shape[:2] + (rows, cols, cols))
+        over_rows = self.multiply(along_y, v.reshape(v.shape[:2] + (rows, -1)))
+        over_cols = self.multiply(along_x, over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
         return over_cols.reshape(v.shape)
 
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
-        v = self.split_heads(self.v(x))
+        v = split_heads(self.v(x), self.num_heads)
         if self.separable and not self.drops_attention():
             gate = self.gate()
             content = self.gather(x, x, v, randomness)

@@ -3,6 +3,7 @@
 from mindcv.models.layers.broadcasting import spread
 from mindcv.models.layers.dense import Dense
 from mindcv.models.layers.flash_attention import FlashAttention
+from mindcv.models.layers.heads import join_heads, split_heads
 from mindcv.models.layers.layer_norm import LayerNorm
 from mindcv.models.layers.mlp import Mlp
 from mindcv.models.layers.patch_embed import PatchEmbed
@@ -20,5 +21,7 @@ __all__ = [
     "PatchEmbed",
     "Softmax",
     "StochasticDepth",
+    "join_heads",
+    "split_heads",
     "spread",
 ]

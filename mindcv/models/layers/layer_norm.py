@@ -24,6 +24,7 @@ class LayerNorm(Mixed):
         self.beta = Parameter(initializer("zeros", (dim,)), name="beta")
         self.fused = has_fused_kernels()
         self.layer_norm = ops.LayerNorm(begin_norm_axis=-1, begin_params_axis=-1, epsilon=eps)
+        self.times = ops.MatMul()
         self.averager = ops.full((dim, 1), 1 / dim, dtype=ms.float32)
         self.spreader = ops.ones((1, dim), dtype=ms.float32)
 
@@ -40,7 +41,7 @@ class LayerNorm(Mixed):
     def composed(self, x: Tensor) -> Tensor:
         shape = x.shape
         x = x.reshape(-1, self.dim)
-        centred = x - ops.matmul(ops.matmul(x, self.averager), self.spreader)
-        variance = ops.matmul(centred * centred, self.averager)
-        factor = ops.matmul(ops.rsqrt(variance + self.eps), self.gamma.reshape(1, -1))
+        centred = x - self.times(self.times(x, self.averager), self.spreader)
+        variance = self.times(centred * centred, self.averager)
+        factor = self.times(ops.rsqrt(variance + self.eps), self.gamma.reshape(1, -1))
         return ops.bias_add(centred * factor, self.beta).reshape(shape)
