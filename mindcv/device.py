@@ -33,7 +33,7 @@ def run_pynative_in_turn() -> None:
     Its stages otherwise spin in threads of their own. On a CPU they take the cores from the operations: a training step
     of convit_tiny at 64 pixels took 6 s instead of 0.5 s on 2 cores.
     """
-    ms.set_context(pynative_synchronize=True)
+    ms.runtime.launch_blocking()
 
 
 def peak_memory() -> int:
