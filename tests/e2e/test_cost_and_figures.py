@@ -10,6 +10,7 @@ import pytest
 
 from mindcv import weights
 from mindcv.command import USER_ERROR, command
+from mindcv.engine import training
 
 ROOT = Path(__file__).parents[2]
 WORDS = [
@@ -147,6 +148,22 @@ def test_checkpoints_that_are_left(interval, kept, epochs, tmp_path):
     words = ["--epoch_size", "4", "--num_samples", "32", "--log_gates", "False"]
     assert train(tmp_path, *words, "--ckpt_save_interval", interval, "--keep_checkpoint_max", kept) == 0
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [f"convit_tiny-{n}_1.ckpt" for n in epochs]
+
+
+def test_checkpoints_inside_an_epoch(tmp_path):
+    words = ["--epoch_size", "1", "--ckpt_save_interval_steps", "2", "--log_gates", "False"]
+    assert train(tmp_path, *words) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["convit_tiny-1_2.ckpt", "convit_tiny-1_3.ckpt"]
+
+
+def test_the_best_are_kept_if_asked_for(tmp_path, monkeypatch):
+    """Validation is made to say that each epoch is worse than the one before."""
+    scores = iter([4.0, 3.0, 2.0, 1.0])
+    monkeypatch.setattr(training, "_scores", lambda *_: {"loss": 1.0, "top_1": next(scores)})
+    words = ["--epoch_size", "4", "--num_samples", "32", "--log_gates", "False"]
+    words += ["--val_while_train", "True", "--val_interval", "1"]
+    assert train(tmp_path, *words, "--ckpt_save_policy", "top_k", "--keep_checkpoint_max", "2") == 0
+    assert {path.name for path in tmp_path.glob("convit_tiny-*")} == {"convit_tiny-1_1.ckpt", "convit_tiny-4_1.ckpt"}
 
 
 def test_an_error_is_raised_under_debug(tmp_path):

@@ -1,0 +1,210 @@
+"""Options that are handed on: what they are for comes out otherwise, and comes out the same without them."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from mindcv import weights
+from mindcv.config import Config, resolve
+from mindcv.engine import training
+from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
+from mindcv.engine.pipelines import open_training, open_validation, training_loader, validation_loader
+from mindcv.engine.run import build_run
+from mindcv.engine.validation import validate
+
+
+@pytest.fixture(autouse=True)
+def pynative():
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+
+
+def assert_acts(probe, base, change):
+    """`probe` gives a list of arrays of a Config: the same twice, and others after `change`."""
+    one, again, other = (probe(config) for config in (base, base, base.replace(**change)))
+    for first, second in zip(one, again, strict=True):
+        np.testing.assert_array_equal(first, second)
+    same = len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert not same, f"{change} changes nothing"
+
+
+def parametrize(*cases):
+    """Of cases (base, change): the options that both begin with, and those of the change."""
+    return pytest.mark.parametrize("base, change", cases, ids=lambda options: "-".join(options))
+
+
+@parametrize(
+    ({}, {"lr": 0.01}),
+    ({}, {"min_lr": 1e-4}),
+    ({}, {"epoch_size": 5}),
+    ({}, {"scheduler": "one_cycle"}),
+    ({}, {"warmup_epochs": 0}),
+    ({}, {"warmup_factor": 0.5}),
+    ({}, {"decay_epochs": 2}),
+    ({}, {"lr_epoch_stair": True}),
+    ({}, {"gradient_accumulation_steps": 2}),
+    ({}, {"lr_scale": "linear", "lr_base_batch": 512}),
+    ({"lr_scale": "linear", "lr_base_batch": 512}, {"lr_base_batch": 256}),
+    ({"scheduler": "exponential_decay"}, {"decay_rate": 0.5}),
+    ({"scheduler": "multi_step_decay"}, {"multi_step_decay_milestones": (2, 3)}),
+    ({"decay_epochs": 1}, {"num_cycles": 2}),
+    ({"decay_epochs": 1, "num_cycles": 2}, {"cycle_decay": 0.5}),
+)
+def test_learning_rates(base, change):
+    def rates(config):
+        return build_schedule(config, 6, peak_rate(config, 64))
+
+    assert_acts(
+        rates, Config(**{"epoch_size": 4, "decay_epochs": 3, "warmup_epochs": 1, "warmup_factor": 0.1, **base}), change
+    )
+
+
+@parametrize(
+    ({}, {"opt": "lion"}),
+    ({}, {"weight_decay": 0.1}),
+    ({"weight_decay": 0.1}, {"weight_decay_filter": "auto"}),
+    ({"opt": "momentum"}, {"momentum": 0.5}),
+    ({"opt": "momentum"}, {"use_nesterov": True}),
+    ({"opt": "adamw"}, {"eps": 0.1}),
+    ({}, {"layer_decay": 0.5}),
+    ({}, {"head_lr_multiple": 5}),
+    ({}, {"freeze": ("stem",)}),
+)
+def test_updates(base, change, small_model):
+    def two_updates(config):
+        model = small_model()
+        optimizer = build_optimizer(config, model, [0.1, 0.1])
+        for size in (1.0, 0.1):
+            optimizer(tuple(ms.ops.full_like(parameter, size) for parameter in optimizer.parameters))
+        return [parameter.asnumpy() for parameter in model.get_parameters()]
+
+    assert_acts(two_updates, Config(**base), change)
+
+
+@parametrize(({}, {"loss": "BCE"}), ({}, {"label_smoothing": 0.1}), ({}, {"reduction": "sum"}), ({}, {"aux_factor": 1}))
+def test_losses(base, change):
+    draw = np.random.default_rng(0).standard_normal
+    logits, more = Tensor(draw((4, 3)), ms.float32), Tensor(draw((4, 3)), ms.float32)
+    labels = Tensor(np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
+
+    def loss(config):
+        return [build_loss(config)((logits, more) if config.aux_factor else logits, labels).asnumpy()]
+
+    assert_acts(loss, Config(**base), change)
+
+
+DIGITS = Config(dataset="digits", image_resize=16, patch_size=8, batch_size=16, num_samples=40, num_parallel_workers=1,
+                mode=1, device_target="CPU", color_jitter=None)  # fmt: skip
+
+
+@parametrize(
+    ({}, {"batch_size": 8}),
+    ({}, {"shuffle": False}),
+    ({}, {"num_samples": 20}),
+    ({}, {"sampling_ratio": 0.1, "num_samples": None}),
+    ({}, {"drop_remainder": False}),
+    ({}, {"seed": 1}),
+    ({}, {"image_resize": 24}),
+    ({}, {"scale": (0.5, 0.6)}),
+    ({}, {"ratio": (2.0, 2.1)}),
+    ({}, {"hflip": 1}),
+    ({}, {"vflip": 1}),
+    ({}, {"color_jitter": 0.8}),
+    ({}, {"interpolation": "nearest"}),
+    ({}, {"auto_augment": "randaug-m9"}),
+    ({}, {"aug_repeats": 2}),
+    ({"auto_augment": "augmix-m9"}, {"aug_splits": 2}),
+    ({}, {"re_prob": 1}),
+    ({"re_prob": 1}, {"re_scale": (0.5, 0.6)}),
+    ({"re_prob": 1}, {"re_ratio": (3.0, 3.1)}),
+    ({"re_prob": 1}, {"re_value": 200}),
+    ({"re_prob": 1, "re_scale": (0.9, 1), "re_ratio": (0.1, 10)}, {"re_max_attempts": 200}),
+    ({}, {"mixup": 0.8}),
+    ({}, {"cutmix": 1}),
+    ({"cutmix": 1}, {"cutmix_prob": 0.1}),
+    ({}, {"mean": (0, 0, 0)}),
+    ({}, {"std": (1, 1, 1)}),
+)
+def test_training_images(base, change):
+    def batches(config):
+        loader = training_loader(config, open_training(config), 10)
+        return [array for batch in loader.create_tuple_iterator(num_epochs=1, output_numpy=True) for array in batch]
+
+    assert_acts(batches, DIGITS.replace(**base), change)
+
+
+@parametrize(
+    ({}, {"batch_size": 8}),
+    ({}, {"image_resize": 24}),
+    ({}, {"crop_pct": 0.5}),
+    ({}, {"interpolation": "nearest"}),
+    ({}, {"mean": (0, 0, 0)}),
+    ({}, {"std": (1, 1, 1)}),
+    ({}, {"eval_shuffle": True}),
+    ({}, {"val_split": "train"}),
+)
+def test_validation_images(base, change):
+    def first_batch(config):
+        loader = validation_loader(config, open_validation(config))
+        return next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+    assert_acts(first_batch, DIGITS.replace(**base), change)
+
+
+@parametrize(
+    ({}, {"seed": 1}),
+    ({}, {"model": "convit_tiny_plus"}),
+    ({}, {"image_resize": 24}),
+    ({}, {"patch_size": 4}),
+    ({}, {"drop_rate": 0.5}),
+    ({}, {"attn_drop_rate": 0.5}),
+    ({}, {"drop_path_rate": 0.9}),
+    ({}, {"act": "gelu_tanh"}),
+    ({}, {"norm_eps": 0.1}),
+)
+def test_models(base, change):
+    images = {side: np.random.default_rng(0).standard_normal((2, 3, side, side)) for side in (16, 24)}
+
+    def logits_in_training(config):
+        np.random.seed(0)
+        model = build_model(config, 10).set_train()
+        return [model(Tensor(images[config.image_resize], ms.float32)).asnumpy()]
+
+    assert_acts(logits_in_training, DIGITS.replace(**base), change)
+
+
+@pytest.mark.parametrize("words, look, given", [
+    ("--amp_level O2", lambda step: step.model.blocks[0].mlp.fc1.operands, ms.float16),
+    ("--amp_level O2 --amp_dtype bfloat16", lambda step: step.model.blocks[0].mlp.fc1.operands, ms.bfloat16),
+    ("--amp_level O2 --amp_cast_list Mlp", lambda step: step.model.blocks[0].attn.q.operands, ms.float32),
+    ("--attn_impl separable", lambda step: step.model.blocks[0].attn.separable, True),
+    ("--loss_scale 8", lambda step: step.loss_scale.start, 8),
+    ("--loss_scale_type dynamic", lambda step: step.loss_scale.dynamic, True),
+    ("--drop_overflow_update True", lambda step: step.loss_scale.drops, True),
+    ("--gradient_accumulation_steps 2", lambda step: step.accumulation, 2),
+    ("--skip_nonfinite 3", lambda step: step.skip_nonfinite, 3),
+    ("--ema True", lambda step: step.averages is not None, True),
+])  # fmt: skip
+def test_steps(words, look, given):
+    start = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
+    if "cast_list" in words:
+        start += ["--amp_level", "O2"]
+    assert look(build_run(resolve(start)).step) != given
+    assert look(build_run(resolve([*start, *words.split()])).step) == given
+
+
+def test_validation_computes_as_val_amp_level_says(tmp_path):
+    def loss(config):
+        return [validate(config)["loss"]]
+
+    model = build_model(DIGITS, 10)
+    weights.write(tmp_path / "a.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
+    assert_acts(loss, DIGITS.replace(ckpt_path=str(tmp_path / "a.ckpt"), batch_size=64), {"val_amp_level": "O2"})
+
+
+@pytest.mark.parametrize("device, sinks", [("Ascend", True), ("CPU", False)])
+def test_epochs_sink_into_a_device_that_can_unless_told_not_to(device, sinks):
+    config = Config(device_target=device)
+    assert training._sinks(config) == sinks
+    assert not training._sinks(config.replace(dataset_sink_mode=False))
+    assert not training._sinks(config.replace(ckpt_save_interval_steps=5))
