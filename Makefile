@@ -29,8 +29,8 @@ demo: venv ## train convit_tiny on real handwritten digits, validate it and look
 	$(BIN)/mindcv insight $(DEMO)/best.ckpt --out $(DEMO)/pictures >/dev/null
 	@echo "Where its heads look: $(DEMO)/pictures/attention.png, and more pictures beside it"
 
-test: venv ## the tests
-	$(BIN)/python -m pytest -m "not slow"
+test: venv ## the tests, two files at a time
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-all: venv ## the tests and their long forms
 	$(BIN)/python -m pytest
