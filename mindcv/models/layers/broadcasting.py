@@ -2,12 +2,7 @@
 
 from mindspore import Tensor, ops
 
-from mindcv.models.layers.device import has_fused_kernels
-
-
-@ops.constexpr
-def _broadcasts_well() -> bool:
-    return has_fused_kernels()
+from mindcv.models.layers.device import moves_data_well
 
 
 def spread(x: Tensor, like: Tensor) -> Tensor:
@@ -16,4 +11,4 @@ def spread(x: Tensor, like: Tensor) -> Tensor:
     MindSpore's CPU kernels would broadcast by a table of 16 bytes for every element, which they keep as long as the
     graph lives: four times the memory of the result, and three to ten times the time of this.
     """
-    return x if _broadcasts_well() else ops.broadcast_to(x, like.shape)
+    return x if moves_data_well() else ops.broadcast_to(x, like.shape)

@@ -1,6 +1,7 @@
 """The one place that tells devices apart: which arithmetic a layer uses where."""
 
 import mindspore as ms
+from mindspore import ops
 from mindspore._c_expression import MSContext
 
 
@@ -11,6 +12,15 @@ def has_fused_kernels() -> bool:
     here compose the same function from threaded products.
     """
     return ms.get_context("device_target") != "CPU"
+
+
+@ops.constexpr
+def moves_data_well() -> bool:
+    """Whether the device's broadcasting and transposition are the fast ones, as known while a graph is compiled.
+
+    A CPU's keep a table of 16 bytes for every element as long as the graph lives.
+    """
+    return has_fused_kernels()
 
 
 def without_flash_attention() -> str:

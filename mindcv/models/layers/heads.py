@@ -6,23 +6,18 @@ bytes for every element as long as the graph lives.
 
 from mindspore import Tensor, ops
 
-from mindcv.models.layers.device import has_fused_kernels
-
-
-@ops.constexpr
-def _transposes_well() -> bool:
-    return has_fused_kernels()
+from mindcv.models.layers.device import moves_data_well
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, N, h·d) to (B, h, N, d)."""
-    if _transposes_well():
+    if moves_data_well():
         return x.reshape(x.shape[0], x.shape[1], num_heads, -1).swapaxes(1, 2)
     return ops.stack(ops.split(x, x.shape[-1] // num_heads, -1), 1)
 
 
 def join_heads(x: Tensor) -> Tensor:
     """(B, h, N, d) to (B, N, h·d)."""
-    if _transposes_well():
+    if moves_data_well():
         return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1)
     return ops.cat(ops.unstack(x, 1), -1)
