@@ -6,11 +6,10 @@ import pytest
 from mindspore import Tensor
 
 from mindcv import weights
-from mindcv.config import Config, resolve
+from mindcv.config import Config
 from mindcv.engine import training
 from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
 from mindcv.engine.pipelines import open_training, open_validation, training_loader, validation_loader
-from mindcv.engine.run import build_run
 from mindcv.engine.validation import validate
 
 
@@ -171,26 +170,6 @@ def test_models(base, change):
         return [model(Tensor(images[config.image_resize], ms.float32)).asnumpy()]
 
     assert_acts(logits_in_training, DIGITS.replace(**base), change)
-
-
-@pytest.mark.parametrize("words, look, given", [
-    ("--amp_level O2", lambda step: step.model.blocks[0].mlp.fc1.operands, ms.float16),
-    ("--amp_level O2 --amp_dtype bfloat16", lambda step: step.model.blocks[0].mlp.fc1.operands, ms.bfloat16),
-    ("--amp_level O2 --amp_cast_list Mlp", lambda step: step.model.blocks[0].attn.q.operands, ms.float32),
-    ("--attn_impl separable", lambda step: step.model.blocks[0].attn.separable, True),
-    ("--loss_scale 8", lambda step: step.loss_scale.start, 8),
-    ("--loss_scale_type dynamic", lambda step: step.loss_scale.dynamic, True),
-    ("--drop_overflow_update True", lambda step: step.loss_scale.drops, True),
-    ("--gradient_accumulation_steps 2", lambda step: step.accumulation, 2),
-    ("--skip_nonfinite 3", lambda step: step.skip_nonfinite, 3),
-    ("--ema True", lambda step: step.averages is not None, True),
-])  # fmt: skip
-def test_steps(words, look, given):
-    start = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
-    if "cast_list" in words:
-        start += ["--amp_level", "O2"]
-    assert look(build_run(resolve(start)).step) != given
-    assert look(build_run(resolve([*start, *words.split()])).step) == given
 
 
 def test_validation_computes_as_val_amp_level_says(tmp_path):

@@ -23,6 +23,16 @@ def config(words=""):
         ("--clip_grad True --clip_value 0.5", "--clip_mode value", lambda step: step.clip_value, 0.5),
         ("--opt momentum --eps 1e-10", "--use_nesterov True", lambda step: step.optimizer.nesterov, True),
         ("--ema True", "--ema_decay 0.9", lambda step: step.averages.decay, 0.9),
+        ("", "--ema True", lambda step: step.averages is not None, True),
+        ("", "--amp_level O2", lambda step: step.model.blocks[0].mlp.fc1.operands, ms.float16),
+        ("--amp_level O2", "--amp_dtype bfloat16", lambda step: step.model.blocks[0].mlp.fc1.operands, ms.bfloat16),
+        ("--amp_level O2", "--amp_cast_list Mlp", lambda step: step.model.blocks[0].attn.q.operands, ms.float32),
+        ("", "--attn_impl separable", lambda step: step.model.blocks[0].attn.separable, True),
+        ("", "--loss_scale 8", lambda step: step.loss_scale.start, 8),
+        ("", "--loss_scale_type dynamic", lambda step: step.loss_scale.dynamic, True),
+        ("", "--drop_overflow_update True", lambda step: step.loss_scale.drops, True),
+        ("", "--gradient_accumulation_steps 2", lambda step: step.accumulation, 2),
+        ("", "--skip_nonfinite 3", lambda step: step.skip_nonfinite, 3),
     ],
 )
 def test_a_step_is_made_as_the_options_say(without, more, look, given):
