@@ -56,13 +56,13 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
     if class_names is None:
         with suppress(ValueError, FileNotFoundError):
             class_names = _training(config).class_names
-    listed = class_names is not None
     split = config.val_split or default_val_split(config.dataset)
     source = open_source(
         config.dataset, config.data_dir, split, config.dataset_download, class_names, config.val_list or None
     )
     found = len(source.class_names)
-    if not listed and (config.num_classes or 0) > found:
+    numbers_known = class_names is not None or getattr(source, "numbered", False)
+    if not numbers_known and (config.num_classes or 0) > found:
         raise ValueError(
             f"{split} has {found} of {config.num_classes} classes, and nothing says which: put the training images' "
             f"folder {config.train_split} beside it, or pass a checkpoint that names its classes"

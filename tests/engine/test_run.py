@@ -93,6 +93,13 @@ def test_validation_takes_its_classes_from_the_list(tmp_path):
     assert open_validation(config(words)).labels.tolist() == [1, 0]
 
 
+def test_numbers_in_the_list_say_which_classes_there_are(tmp_path):
+    images(tmp_path, "val/1.png", "val/2.png")
+    (tmp_path / "list.txt").write_text("1.png 1\n2.png 0\n")
+    words = f"--dataset imagenet --data_dir {tmp_path} --val_list {tmp_path}/list.txt --val_split val --num_classes 3"
+    assert open_validation(config(words)).labels.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("wished", [True, False])
 def test_a_dataset_is_downloaded_if_asked_for(wished, monkeypatch):
     asked = []

@@ -22,7 +22,7 @@ class ListedSource(FileSource):
       the order of their names.
 
     Numbers count from 0 in the order of `class_names`, those of the training images; without them, the names in the
-    list are the classes, in alphabetical order.
+    list are the classes, in alphabetical order. `numbered` says whether the list has numbers.
 
     Raises:
         FileNotFoundError: there is no such folder or list, or no image.
@@ -37,7 +37,8 @@ class ListedSource(FileSource):
             raise FileNotFoundError(f"no images in {self.folder} itself, which val_list {listing} is a list of")
         self._files = np.array(names)
         classes = _classes_of(names, listing)
-        if all(name.isdecimal() for name in classes):
+        self.numbered = all(name.isdecimal() for name in classes)
+        if self.numbered:
             self.labels = np.array(classes, np.int32)
             if class_names is None:
                 class_names = [str(i) for i in range(self.labels.max() + 1)]
