@@ -108,19 +108,3 @@ def test_a_torn_checkpoint_is_passed_over(unbroken, tmp_path):
     assert "convit_tiny-2_3.ckpt" in error
     assert "after step 3 of epoch 1 of 3" in error
     assert_same_end(tmp_path, unbroken)
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--resume"], "no whole checkpoint"),
-        (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-3_3.ckpt"], "nothing is left"),
-        (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-2_3.ckpt", "--opt", "sgd", "--eps", "1e-10"], "no state"),
-        (["--resume", "--ckpt_path", "{unbroken}/convit_tiny-2_3.ckpt", "--batch_size", "16"], "3 steps an epoch"),
-    ],
-)
-def test_what_cannot_be_resumed(more, message, unbroken, tmp_path):
-    code, error = finish(tmp_path, *(word.format(unbroken=unbroken) for word in more))
-    assert code == 2, error
-    assert message in error.splitlines()[-1]
-    assert "Traceback" not in error

@@ -345,6 +345,12 @@ def _(bench):
     return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--epoch_size", "3")
 
 
+@row("a run to resume with another optimizer")
+def _(bench):
+    more = ["--opt", "sgd", "--eps", "1e-10", "--num_samples", "96", "--epoch_size", "3"]
+    return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
+
+
 @row("a run to resume with another batch size")
 def _(bench):
     path = bench.checkpoint()

@@ -23,7 +23,7 @@ LAST = f"convit_tiny-{EPOCHS}_{STEPS}.ckpt"
 OPTIONS = [
     "-c", "configs/convit/convit_tiny_digits.yaml", "--mode", "1", "--image_resize", "16", "--num_samples", "96",
     "--epoch_size", str(EPOCHS), "--drop_path_rate", "0.2", "--mixup", "0.2", "--re_prob", "0.5",
-    "--ckpt_save_interval_steps", "1", "--num_parallel_workers", "1",
+    "--ckpt_save_interval_steps", "1", "--keep_checkpoint_max", "3", "--num_parallel_workers", "1",
 ]  # fmt: skip
 
 
@@ -137,13 +137,13 @@ def is_whole(path: Path) -> bool:
 def killed_until_done(folder: Path, workers: int, kills: int, seed: int, span: float) -> list[Run]:
     """As many runs, one after the other, as it takes to kill `kills` times; each goes on to its end.
 
-    A run is killed four times at most, so that ends are reached too.
+    A run is killed five times at most, so that ends are reached too.
     """
     chance, runs = random.Random(seed), []
     while (left := kills - sum(run.kills for run in runs)) > 0:
         run = Run(folder / str(len(runs)), workers)
         run.folder.mkdir(parents=True)
-        while run.kills < min(left, 4) and not run.is_done:
+        while run.kills < min(left, 5) and not run.is_done:
             span = run.kill(chance, span)
         if not run.is_done:
             run.finish()

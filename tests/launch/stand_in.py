@@ -33,7 +33,7 @@ elif role == "MS_WORKER":
     if deed == "wait":
         signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
         Path(folder, "waiting").touch()
-    time.sleep(2)  # long enough for the launcher to have seen this worker
+    time.sleep(1)  # long enough for the launcher to have seen this worker
     if deed == "user":
         sys.exit("train.py: no folder /nowhere") if rank == 0 else (print("train.py: no folder /nowhere"), sys.exit(2))
     if deed == "crash" and "--resume" not in deeds:
