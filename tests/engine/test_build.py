@@ -19,3 +19,12 @@ def test_the_schedule_peaks_at_the_scaled_rate():
 def test_a_scaled_rate_below_min_lr():
     with pytest.raises(ConfigError, match="min_lr 1e-05 is above the scaled learning rate 5e-06"):
         build_schedule(Config(lr=5e-4, min_lr=1e-5), 5, 5e-6)
+
+
+def test_updates_that_do_not_divide_an_epoch_have_the_rate_of_the_epoch_that_they_begin_in():
+    config = Config(
+        lr=1, scheduler="multi_step_decay", multi_step_decay_milestones=(1, 2), decay_rate=0.1, warmup_epochs=0,
+        epoch_size=3, gradient_accumulation_steps=2,
+    )  # fmt: skip
+    first_batches = range(0, 3 * 7 - 1, 2)  # the last batch of 21 has no other to make an update with
+    assert build_schedule(config, 7, 1.0) == pytest.approx([0.1 ** (batch // 7) for batch in first_batches])

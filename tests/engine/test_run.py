@@ -35,9 +35,17 @@ def config(words=""):
         ("", "--skip_nonfinite 3", lambda step: step.skip_nonfinite, 3),
     ],
 )
-def test_a_step_is_made_as_the_options_say(without, more, look, given):
+def test_a_step_is_made_as_the_options_say(without, more, look, given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert look(build_run(config(without)).step) != given
     assert look(build_run(config(f"{without} {more}")).step) == given
+    assert not list(tmp_path.iterdir()), "mixed precision by MindSpore's rewriting would leave rewritten_network"
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_a_run_is_in_the_mode_that_was_asked_for(mode):
+    build_run(config(f"--mode {mode}"))
+    assert ms.get_context("mode") == mode
 
 
 @pytest.mark.parametrize("option", [False, True])

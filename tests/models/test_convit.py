@@ -206,6 +206,12 @@ def test_randomness_is_the_models_own(rates, both_modes):
     np.testing.assert_array_equal(model(x).asnumpy(), still)
 
 
+def test_stochastic_depth_grows_linearly_over_the_blocks():
+    model = ConViT(**SMALL, num_heads=4, embed_dim=8, drop_path_rate=0.3)
+    rates = np.linspace(0, 0.3, len(model.blocks)).repeat(2)
+    np.testing.assert_allclose(model.stochastic_depth.rates.asnumpy().ravel(), rates, rtol=1e-6)
+
+
 def test_modes_agree():
     model = ConViT(**SMALL, num_heads=4, embed_dim=8)
     x = images(2, 3, 32, 32)
