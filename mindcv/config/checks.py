@@ -13,9 +13,17 @@ def _decay_goes_down(config):
         return f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes from lr to min_lr"
 
 
-def _mean_and_std_agree(config):
+def _channels_agree(config):
+    if config.in_channels not in (1, 3):
+        return f"in_channels is {config.in_channels}; images are read in colour, which is 3, or in grey, which is 1"
     if len(config.mean) != len(config.std):
         return f"mean has {len(config.mean)} values, std has {len(config.std)}: give one of each per channel"
+    if len(config.mean) != config.in_channels:
+        one_of_each = "--mean 119 --std 58" if config.in_channels == 1 else "--mean 124 116 104 --std 58 57 57"
+        return (
+            f"in_channels is {config.in_channels}, but mean and std have {len(config.mean)} values: give one of each "
+            f"per channel, as in {one_of_each}"
+        )
 
 
 def _nodes_make_sense(config):
@@ -94,7 +102,7 @@ def _clipping_is_on(config):
 CHECKS = (
     _top_k_needs_scores,
     _decay_goes_down,
-    _mean_and_std_agree,
+    _channels_agree,
     _nodes_make_sense,
     _restarts_need_a_launcher,
     _scaled_rate_has_a_base,

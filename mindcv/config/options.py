@@ -175,7 +175,7 @@ _ROWS = [
         Option("num_classes", Maybe(_count), None,
                "number of classes; none: what the dataset has"),
         Option("in_channels", _count, 3,
-               "channels of an image", ("in_chans",)),
+               "channels of an image: 3, or 1 to see it in grey, with one mean and std", ("in_chans",)),
         Option("patch_size", _size, 16,
                "patch size in pixels: the side, or height and width"),
         Option("drop_rate", _rate, None,

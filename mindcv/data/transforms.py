@@ -48,7 +48,7 @@ def create_transforms(
     separate: bool = False,
     **kwargs,
 ) -> list | tuple[list, list, list]:
-    """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32.
+    """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32, or (1, H, W) in grey.
 
     Training: a random part of the image, resized; colour jitter or a policy; flips; normalised; random erasing.
     Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
@@ -66,7 +66,7 @@ def create_transforms(
             number or one each, a fourth for hue (0 to 0.5); 0 or None for none.
         interpolation: nearest, bilinear, bicubic, area, or pilcubic (Pillow's antialiased bicubic).
         re_prob, re_scale, re_ratio, re_value, re_max_attempts: see `RandomErasing`.
-        mean, std: per channel, in units of pixel values 0..255.
+        mean, std: per channel, in units of pixel values 0..255; one of each for images in grey.
         crop_pct: input size divided by the size resized to, in evaluation.
 
     Raises:

@@ -40,7 +40,7 @@ def predict(
         topk: Classes for each image; all if there are fewer.
         class_names: In the order of the logits. By default ImageNet's for a model of 1,000 classes, else "class 3".
         batch_size: Images the model takes at once; the last batch is filled up to the same shape.
-        mean, std: Of each channel, in units of pixel values 0..255.
+        mean, std: Of each channel, in units of pixel values 0..255; one of each for a model of grey images.
         crop_pct: Side of the centre crop over side of the resized image.
         interpolation: "nearest", "bilinear" or "bicubic". What is left out of these four is as the model's published
             weights want it, where it began with such, and else as in `create_transforms`.

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from mindcv.data import Normalize
 
@@ -12,6 +13,14 @@ def test_one_image_and_a_batch():
     assert batch.dtype == np.float32
     np.testing.assert_allclose(batch, expected, atol=2e-6)
     np.testing.assert_array_equal(Normalize(mean, std)(images[1]), batch[1])
+
+
+def test_one_mean_and_std_see_colour_in_grey():
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    grey = np.stack([np.asarray(Image.fromarray(image).convert("L"), np.float64) for image in images])
+    batch = Normalize([100], [50])(list(images))
+    assert batch.shape == (2, 1, 4, 5)
+    np.testing.assert_allclose(batch[:, 0], (grey - 100) / 50, atol=1 / 50)  # Pillow rounds to whole levels
 
 
 def test_memory_is_used_again_once_nobody_holds_it():

@@ -7,7 +7,7 @@ from mindspore import Tensor
 
 from mindcv import weights
 from mindcv.config import Config
-from mindcv.engine import training
+from mindcv.engine import build, training
 from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
 from mindcv.engine.pipelines import open_training, open_validation, training_loader, validation_loader
 from mindcv.engine.validation import validate
@@ -123,6 +123,7 @@ DIGITS = Config(dataset="digits", image_resize=16, patch_size=8, batch_size=16, 
     ({"cutmix": 1}, {"cutmix_prob": 0.1}),
     ({}, {"mean": (0, 0, 0)}),
     ({}, {"std": (1, 1, 1)}),
+    ({}, {"in_channels": 1, "mean": (119,), "std": (58,)}),
 )
 def test_training_images(base, change):
     def batches(config):
@@ -154,6 +155,7 @@ def test_validation_images(base, change):
     ({}, {"seed": 1}),
     ({}, {"model": "convit_tiny_plus"}),
     ({}, {"image_resize": 24}),
+    ({}, {"in_channels": 1, "mean": (119,), "std": (58,)}),
     ({}, {"patch_size": 4}),
     ({}, {"drop_rate": 0.5}),
     ({}, {"attn_drop_rate": 0.5}),
@@ -167,9 +169,16 @@ def test_models(base, change):
     def logits_in_training(config):
         np.random.seed(0)
         model = build_model(config, 10).set_train()
-        return [model(Tensor(images[config.image_resize], ms.float32)).asnumpy()]
+        return [model(Tensor(images[config.image_resize][:, : config.in_channels], ms.float32)).asnumpy()]
 
     assert_acts(logits_in_training, DIGITS.replace(**base), change)
+
+
+def test_published_weights_are_asked_for(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(build, "create_model", lambda **arguments: asked.update(arguments))
+    build_model(DIGITS.replace(pretrained="fb"), 10)
+    assert asked["pretrained"] == "fb"
 
 
 def test_validation_computes_as_val_amp_level_says(tmp_path):

@@ -94,6 +94,12 @@ def test_classes_are_not_counted_by_a_part_of_them(tmp_path):
     assert some.labels.tolist() == [0, 2]
 
 
+def test_images_to_train_on_come_from_train_split(tmp_path):
+    images(tmp_path, "train/cat/a.png", "other/cat/a.png", "other/dog/a.png")
+    assert len(open_training(config(f"--dataset imagenet --data_dir {tmp_path}"))) == 1
+    assert len(open_training(config(f"--dataset imagenet --data_dir {tmp_path} --train_split other"))) == 2
+
+
 def test_validation_takes_its_classes_from_the_list(tmp_path):
     images(tmp_path, "train/cat/a.png", "train/dog/a.png", "val/1.png", "val/2.png")
     (tmp_path / "list.txt").write_text("1.png 1\n2.png 0\n")
