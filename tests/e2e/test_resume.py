@@ -65,6 +65,11 @@ def assert_same_end(out, unbroken):
         assert [record[key] for key in timeless] == [wanted[key] for key in timeless]
 
 
+def test_validation_is_every_val_interval_epochs_and_at_the_end(unbroken):
+    records = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
+    assert ["val_loss" in record for record in records] == [False, True, True]
+
+
 def test_killed_between_the_last_step_and_the_validation(unbroken, tmp_path):
     """The epoch's checkpoint is there, its line is not: its end is made good."""
     shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)

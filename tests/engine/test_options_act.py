@@ -1,5 +1,7 @@
 """Options that are handed on: what they are for comes out otherwise, and comes out the same without them."""
 
+import os
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -149,6 +151,20 @@ def test_validation_images(base, change):
         return next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
 
     assert_acts(first_batch, DIGITS.replace(**base), change)
+
+
+@pytest.mark.parametrize(
+    "build_loader, source", [(training_loader, open_training), (validation_loader, open_validation)]
+)
+def test_images_are_read_by_num_parallel_workers(build_loader, source, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+
+    def workers(dataset):
+        return max([dataset.num_parallel_workers, *map(workers, dataset.children)])
+
+    for number in (1, 2):
+        config = DIGITS.replace(num_parallel_workers=number)
+        assert workers(build_loader(config, source(config), *[10] * (source is open_training))) == number
 
 
 @parametrize(
