@@ -30,7 +30,7 @@ demo: venv ## train convit_tiny on real handwritten digits, validate it and look
 	@echo "Where its heads look: $(DEMO)/pictures/attention.png, and more pictures beside it"
 
 test: venv ## the tests, two files at a time
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: venv ## the tests and their long forms
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """What the tests share."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,31 @@ from mindcv.device import run_pynative_in_turn
 from tests.golden import rule
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def pytest_configure():
+    """Of test processes that run side by side each keeps to its share of the cores.
+
+    A MindSpore process spins on all that it sees: two small runs side by side took three times as long as one.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and CORES:
+        first, step = int(worker.removeprefix("gw")) % len(CORES), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, CORES[first::step])
+
+
+@pytest.fixture(scope="module")
+def all_cores():
+    """For processes that train together, which spin while they wait for each other: all cores from here on."""
+    share = os.sched_getaffinity(0) if CORES else None
+    if CORES:
+        os.sched_setaffinity(0, CORES)
+    yield
+    if CORES:
+        os.sched_setaffinity(0, share)
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ def _about(
             "shape": ["batch" if side is None else side for side in form.shape],
             "layout": "NHWC" if form.normalize else "NCHW",
             "type": str(form.dtype),
-            "colours": "RGB",
+            "colours": "RGB" if form.channels == 3 else "grey",
             "values": f"pixels 0 to 255, {numbers}",
         },
         "prepare": {

@@ -183,6 +183,15 @@ def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
     assert json.loads((tmp_path / "convit_tiny.json").read_text())["labels"] == ["ant", "bee"]
 
 
+def test_the_script_in_half_precision_with_normalisation(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--fp16", "--with_preprocess"]) == 0
+    about = json.loads((tmp_path / "convit_tiny.json").read_text())
+    assert about["precision"] == "float16 in linear layers"
+    assert (about["input"]["type"], about["input"]["layout"], about["input"]["colours"]) == ("uint8", "NHWC", "RGB")
+    assert (tmp_path / "convit_tiny.mindir").stat().st_size < 0.6 * checkpoint.stat().st_size / 2  # it has averages too
+
+
 def test_the_scripts_errors(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = [*WORDS, "--ckpt_path", str(checkpoint)]

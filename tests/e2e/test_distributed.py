@@ -16,6 +16,7 @@ WORDS = [
     "-c", "configs/convit/convit_tiny_digits.yaml", "--mode", "1", "--image_resize", "16", "--num_samples", "96",
     "--distribute", "True", "--num_devices", "2", "--batch_size", "15",
 ]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 
 def start(program, *words):

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STEPS = 20
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 
 def together(workers, batch_size, out):

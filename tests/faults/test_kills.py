@@ -21,7 +21,9 @@ from tests.faults.run import Run, assert_same_end, is_whole, killed_until_done
         pytest.param(2, 30, marks=pytest.mark.slow),
     ],
 )
-def test_killed_training(workers, kills, tmp_path):
+def test_killed_training(workers, kills, tmp_path, request):
+    if workers > 1:
+        request.getfixturevalue("all_cores")
     unbroken = Run(tmp_path / "unbroken", workers)
     unbroken.folder.mkdir()
     began = time.monotonic()

@@ -12,6 +12,7 @@ import pytest
 from tests.faults.run import ROOT, is_worker
 
 ADDRESS = "10.77.{}.{}"
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 
 @pytest.fixture
