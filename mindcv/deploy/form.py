@@ -6,6 +6,7 @@ import numpy as np
 from mindspore import nn
 
 from mindcv.data import Normalize
+from mindcv.deploy.views import channels_of
 
 
 class Form(NamedTuple):
@@ -50,10 +51,4 @@ def form_of(model: nn.Cell, dynamic_batch: bool, fp16: bool, normalize: Normaliz
     Raises:
         ValueError: `normalize` is for another number of channels.
     """
-    channels = model.patch_embed.proj.weight.shape[1]
-    if normalize and len(normalize.mean) != channels:
-        raise ValueError(
-            f"the model takes images of {channels} channels, but mean and std have {len(normalize.mean)} values: "
-            "give one of each a channel to have images normalised"
-        )
-    return Form(channels, model.image_size, dynamic_batch, fp16, normalize)
+    return Form(channels_of(model, normalize), model.image_size, dynamic_batch, fp16, normalize)

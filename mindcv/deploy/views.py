@@ -4,9 +4,10 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from mindspore import nn
 from PIL import Image
 
-from mindcv.data import UnreadableImage, as_viewed, create_transforms, upright_rgb
+from mindcv.data import Normalize, UnreadableImage, as_viewed, create_transforms, upright_rgb
 
 # What validation does to an image, as options of `create_transforms`.
 OPTIONS = ("mean", "std", "crop_pct", "interpolation")
@@ -69,3 +70,18 @@ def _checked(pixels) -> np.ndarray:
     if pixels.shape[2] != 3:
         raise ValueError(f"got pixels of {pixels.shape[2]} channels; give 3 (RGB), or 1 (grey)")
     return np.ascontiguousarray(pixels)
+
+
+def channels_of(model: nn.Cell, normalize: Normalize | None = None) -> int:
+    """How many channels the images of `model` have.
+
+    Raises:
+        ValueError: `normalize` is for another number.
+    """
+    channels = model.patch_embed.proj.weight.shape[1]
+    if normalize and len(normalize.mean) != channels:
+        raise ValueError(
+            f"the model takes images of {channels} channels, but mean and std have {len(normalize.mean)} values: "
+            "give one of each a channel"
+        )
+    return channels

@@ -165,3 +165,8 @@ def test_in_graph_mode_the_last_batch_compiles_nothing_new(small_model, photos):
     found = predict(model, sorted(photos.iterdir()), batch_size=3)
     assert len(found) == 5
     assert len(model.compile_cache) == 1
+
+
+def test_mean_and_std_of_other_channels_are_refused(small_model, photos):
+    with pytest.raises(ValueError, match="takes images of 1 channels, but mean and std have 3 values"):
+        predict(small_model(in_channels=1), photos / "a.jpg")
