@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import nn
 
 from mindcv.data import Normalize
-from mindcv.deploy.views import channels_of
+from mindcv.deploy.views import require_fitting
 
 
 class Form(NamedTuple):
@@ -51,4 +51,7 @@ def form_of(model: nn.Cell, dynamic_batch: bool, fp16: bool, normalize: Normaliz
     Raises:
         ValueError: `normalize` is for another number of channels.
     """
-    return Form(channels_of(model, normalize), model.image_size, dynamic_batch, fp16, normalize)
+    if normalize:
+        require_fitting(model, normalize)
+    channels = model.patch_embed.proj.weight.shape[1]
+    return Form(channels, model.image_size, dynamic_batch, fp16, normalize)

@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindcv.deploy.labels import label
-from mindcv.deploy.views import OPTIONS, Views, channels_of
+from mindcv.deploy.views import OPTIONS, Views, require_fitting
 
 
 class Guess(NamedTuple):
@@ -59,7 +59,7 @@ def predict(
     if topk < 1 or batch_size < 1:
         raise ValueError(f"topk is {topk} and batch_size {batch_size}; both must be at least 1")
     views = Views(model.image_size, **options)
-    channels_of(model, views.normalize)
+    require_fitting(model, views.normalize)
     batch_size = max(1, min(batch_size, len(images)))
     guesses = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -60,6 +60,16 @@ class Views:
         return self.normalize(list(views))
 
 
+def require_fitting(model: nn.Cell, normalize: Normalize) -> None:
+    """Raise a ValueError unless `normalize` is for images of as many channels as those of `model`."""
+    channels = model.patch_embed.proj.weight.shape[1]
+    if len(normalize.mean) != channels:
+        raise ValueError(
+            f"the model takes images of {channels} channels, but mean and std have {len(normalize.mean)} values: "
+            "give one of each a channel to have images normalised"
+        )
+
+
 def _checked(pixels) -> np.ndarray:
     if not isinstance(pixels, np.ndarray):
         raise TypeError(f"got an image of type {type(pixels).__name__}; give a path, a PIL image or an array")
@@ -70,18 +80,3 @@ def _checked(pixels) -> np.ndarray:
     if pixels.shape[2] != 3:
         raise ValueError(f"got pixels of {pixels.shape[2]} channels; give 3 (RGB), or 1 (grey)")
     return np.ascontiguousarray(pixels)
-
-
-def channels_of(model: nn.Cell, normalize: Normalize | None = None) -> int:
-    """How many channels the images of `model` have.
-
-    Raises:
-        ValueError: `normalize` is for another number.
-    """
-    channels = model.patch_embed.proj.weight.shape[1]
-    if normalize and len(normalize.mean) != channels:
-        raise ValueError(
-            f"the model takes images of {channels} channels, but mean and std have {len(normalize.mean)} values: "
-            "give one of each a channel"
-        )
-    return channels
