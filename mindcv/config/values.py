@@ -1,6 +1,5 @@
 """The resolved options of a run: checked, immutable, and able to say where each came from."""
 
-import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from mindcv.config.checks import CHECKS
 from mindcv.config.kinds import Choice, Maybe, show
 from mindcv.config.options import OPTIONS
+from mindcv.files import write_whole
 
 
 class ConfigError(ValueError):
@@ -99,14 +99,7 @@ class Config:
 
     def save(self, path: str | Path) -> None:
         """Write `to_yaml` to `path`, whole or not at all. Missing folders are made."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            aside.write_text(self.to_yaml(), encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        write_whole(Path(path), self.to_yaml())
 
 
 def _as_yaml(value) -> str:

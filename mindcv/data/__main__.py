@@ -12,11 +12,12 @@ from mindcv.data.pack import pack as pack_source
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code is 0, 1 if `check` found unreadable images, or 2 after an error."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     try:
         return options.run(options)
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
 
 
@@ -42,10 +43,14 @@ def pack(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace, split: str) -> Source:
-    """A split, its labels counted by the training images' folders where they are there."""
-    train = Path(options.folder, "train")
+    """A split, its labels counted by the training images' folders where they are there.
+
+    The list is of images that lie in the split itself; a split of class folders needs none.
+    """
+    train, own = Path(options.folder, "train"), Path(options.folder, split)
     by = folders_in(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
-    return open_source(options.dataset, options.folder, split, class_names=by, listing=options.list)
+    listing = None if own.is_dir() and folders_in(own) else options.list
+    return open_source(options.dataset, options.folder, split, class_names=by, listing=listing)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,7 +89,7 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--list",
         metavar="FILE",
-        help="the classes of images that lie in the split's folder itself, as in val.txt",
+        help="the classes of images that lie in a split's folder itself, as in val.txt",
     )
 
 

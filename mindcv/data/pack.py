@@ -7,6 +7,7 @@ either. MindSpore's `MindDataset` reads them too (columns data, label, file_name
 import hashlib
 import json
 import os
+import re
 import zlib
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.mindrecord import MANIFEST, MindRecordSource, read_index, shard_name
+from mindcv.files import write_whole
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}
 _BATCH = 64  # images handed to MindSpore at a time
@@ -60,10 +62,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
 def _begin(folder: Path, manifest: dict) -> None:
     there = folder / MANIFEST
     if not there.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = there.with_suffix(".part")
-        aside.write_text(json.dumps(manifest))
-        aside.replace(there)
+        write_whole(there, json.dumps(manifest))
     elif json.loads(there.read_text()) != manifest:
         raise ValueError(
             f"{folder} holds a packing of other images, of changed ones, or into another number of files: "
@@ -75,17 +74,21 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
     """Write some images to a file aside, compare, and move it and its index to their place, the file last."""
     aside = folder / "unfinished"
     aside.mkdir(exist_ok=True)
-    writer = FileWriter(str(aside / name), shard_num=1, overwrite=True)
-    writer.set_header_size(_HEADER)
-    writer.set_page_size(_LARGEST)
-    writer.add_schema(_SCHEMA, "an image file, its class and its name")
-    writer.add_index(["label", "file_name"])
     sums = []
-    for first in range(images.start, images.stop, _BATCH):
-        rows = [_row(source, i) for i in range(first, min(first + _BATCH, images.stop))]
-        sums += [(zlib.crc32(row["data"]), row["label"]) for row in rows]
-        writer.write_raw_data(rows)
-    writer.commit()
+    try:
+        writer = FileWriter(str(aside / name), shard_num=1, overwrite=True)
+        writer.set_header_size(_HEADER)
+        writer.set_page_size(_LARGEST)
+        writer.add_schema(_SCHEMA, "an image file, its class and its name")
+        writer.add_index(["label", "file_name"])
+        for first in range(images.start, images.stop, _BATCH):
+            rows = [_row(source, i) for i in range(first, min(first + _BATCH, images.stop))]
+            sums += [(zlib.crc32(row["data"]), row["label"]) for row in rows]
+            writer.write_raw_data(rows)
+        writer.commit()
+    except RuntimeError as error:
+        reason = re.search(r"\[ERROR\] (.+)", str(error))
+        raise OSError(f"cannot write {aside / name}: {reason[1] if reason else error}") from error
     if _sums_of(aside / name) != sums:
         raise ValueError(f"{aside / name} is not what was written to it: is the disk sound?")
     for part in (f"{name}.db", name):

@@ -16,6 +16,7 @@ from mindcv.engine.checkpoints import REMEDY, Keeper, Place
 from mindcv.engine.resume import RunState
 from mindcv.engine.step import TrainStep
 from mindcv.stopping import Stopped, StopWish
+from mindcv.files import append_line
 
 _log = logging.getLogger("mindcv")
 
@@ -304,8 +305,7 @@ class EpochEnd(Callback):
                 keeper.rate(score)
             if score > keeper.best:
                 best = keeper.save_best({} if saved else self.saving.arrays(), score)
-        with self.journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self.journal, json.dumps(record))
         _log.info(self.line(record, best))
 
     def line(self, record: dict, best: bool) -> str:

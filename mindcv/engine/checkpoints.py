@@ -4,13 +4,13 @@ import json
 import math
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from mindspore import nn
 
+from mindcv.files import share
 from mindcv import weights
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.layouts import GRID, RUN
@@ -103,17 +103,6 @@ class Keeper:
         if arrays:
             weights.write(best, arrays)
         else:
-            _share(self.kept[-1][1], best)
+            share(self.kept[-1][1], best)
         self.best = score
         return True
-
-
-def _share(path: Path, name: Path) -> None:
-    """Let `name` be the file `path` too, in one step; a copy of it where the disk knows no links."""
-    aside = name.with_name(f".{name.name}.part")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copyfile(path, aside)
-    os.replace(aside, name)

@@ -28,4 +28,4 @@ def test_check_lists_the_unreadable_and_says_so_by_its_exit_code(root, capsys):
 
 def test_a_users_mistake_is_one_line(root, capsys):
     assert main(["check", str(root), "--split", "test"]) == 2
-    assert capsys.readouterr().err == f"no split 'test' in {root}; it has train, val\n"
+    assert capsys.readouterr().err == f"python -m mindcv.data: no split 'test' in {root}; it has train, val\n"

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ from mindcv.data import create_dataset, create_loader, create_transforms, find_b
 from mindcv.data.__main__ import main
 from mindcv.data.datasets import open_source
 from mindcv.data.pack import pack
+
+packing = sys.modules["mindcv.data.pack"]
+sums_of = packing._sums_of
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,30 @@ def test_other_images_are_not_mixed_in(root, tmp_path, capsys):
     with pytest.raises(ValueError, match="holds a packing of other images, of changed ones"):
         pack(open_source("folder", str(root), "train"), tmp_path / "train", 2)
     assert main(["pack", str(root), str(tmp_path), "--shards", "0"]) == 2
-    assert capsys.readouterr().err == "shards must be 1 or more, got 0\n"
+    assert capsys.readouterr().err == "python -m mindcv.data: shards must be 1 or more, got 0\n"
+
+
+def test_a_listed_split_is_packed_beside_one_of_class_folders(root, tmp_path):
+    flat = tmp_path / "images"
+    shutil.copytree(root / "train", flat / "train")
+    (flat / "val").mkdir()
+    rows = []
+    for number, path in enumerate(sorted((root / "val").rglob("*.*"))):
+        shutil.copy(path, flat / "val" / f"{number}{path.suffix}")
+        rows.append(f"{number}{path.suffix} {path.parent.name}")
+    (tmp_path / "val.txt").write_text("\n".join(rows))
+    words = [str(flat), str(tmp_path / "out"), "--split", "train", "val", "--list", str(tmp_path / "val.txt")]
+    assert main(["pack", *words, "--shards", "1"]) == 0
+    _, records = both(root, tmp_path / "out", "val")
+    assert [records.class_names[label] for label in records.labels] == [row.split()[1] for row in rows]
+    assert len(open_source("mindrecord", str(tmp_path / "out"), "train")) == 21
+
+
+def test_what_is_written_is_read_back_and_compared(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "_sums_of", lambda file: sums_of(file)[::-1])
+    with pytest.raises(ValueError, match=r"unfinished/00000.mindrecord is not what was written to it"):
+        pack(open_source("folder", str(root), "train"), tmp_path / "train", 1)
+    assert not list(tmp_path.glob("train/*.mindrecord"))
 
 
 def test_damage_is_seen(root, tmp_path):

@@ -3,8 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from mindcv.data.__main__ import main
+from mindcv.files import append_line, write_whole
 from tests.faults.run import OPTIONS, ROOT, is_whole
 
 
@@ -43,6 +47,30 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(disk):
     assert sorted(path.name for path in folder.glob("*.ckpt")) == ["convit_tiny-1_1.ckpt", "convit_tiny-1_2.ckpt"]
     assert all(is_whole(path) for path in folder.glob("*.ckpt"))
     assert not list(folder.glob(".*.part"))
+
+
+@pytest.mark.parametrize("size", ["1m", "24m"])
+def test_packing_to_a_full_disk(size, disk, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    for split in ("train", "val"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+    for i in range(20):  # 1.5 MB each
+        Image.fromarray(pixels).save(tmp_path / "train/cat" / f"{i}.png")
+    out = disk(f"size={size}")
+    assert main(["pack", str(tmp_path), str(out), "--shards", "1"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"python -m mindcv.data: cannot write {out}/train/unfinished/00000.mindrecord: ")
+    assert not list(out.glob("train/*.mindrecord")), "the file has its name, and is not whole"
+
+
+def test_what_cannot_be_written_is_named(disk):
+    folder = disk("size=64k")
+    (folder / "journal").write_text("one\n")
+    (folder / "full").write_bytes(bytes(56 << 10))
+    for write, name in ((write_whole, "options.yaml"), (append_line, "journal")):
+        with pytest.raises(OSError, match=f"^cannot write {folder}/{name}: No space left on device$"):
+            write(folder / name, "x" * 10_000)
+    assert sorted(path.name for path in folder.iterdir()) == ["full", "journal"]
 
 
 def test_a_disk_that_is_read_only(disk):
