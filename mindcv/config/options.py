@@ -34,7 +34,6 @@ _share = Number(at_least=0, at_most=1)
 _rate = Maybe(Number(at_least=0, below=1))
 _weight = Number(at_least=0)
 _positive = Number(above=0)
-_byte = Integer(at_least=0, at_most=255)
 _size = Either(_count, Many(_count, (2,)))
 _file = Text("FILE", may_be_empty=True)
 _USING = ("validate", "infer", "export")
@@ -149,8 +148,9 @@ _ROWS = [
                "share of the image's area that is erased"),
         Option("re_ratio", Many(_positive, (2,), ordered=True), (0.3, 3.3),
                "aspect ratio of the erased rectangle"),
-        Option("re_value", Either(_byte, Many(_byte, (3,)), Choice("random")), 0,
-               "what fills the erased rectangle: a grey, a colour or noise"),
+        Option("re_value", Either(Number(), Many(Number()), Choice("random")), 0.0,
+               "what fills the erased rectangle, in units of normalised pixels (0: the mean): a number, one of each "
+               "channel, or noise"),
         Option("re_max_attempts", _count, 10,
                "tries to place the erased rectangle"),
         Option("mixup", _weight, 0.0,

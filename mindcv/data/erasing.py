@@ -16,7 +16,7 @@ class RandomErasing:
         scale: range of its area, as a share of the image's.
         ratio: range of its height / width.
         value: what is written: a number, one per channel, or "random" for Gaussian noise of variance 1; in
-            units of normalised pixels.
+            units of normalised pixels, where 0 is the mean.
         max_attempts: draws before an image is left as it is.
     """
 

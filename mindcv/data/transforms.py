@@ -99,6 +99,11 @@ def create_transforms(
     if is_training and (option["hflip"] or option["vflip"]):
         finish.insert(0, RandomFlip(option["hflip"], option["vflip"]))
     if is_training and option["re_prob"]:
+        if np.ndim(option["re_value"]) and len(option["re_value"]) != len(option["mean"]):
+            raise ValueError(
+                f"re_value has {len(option['re_value'])} values, mean and std have {len(option['mean'])}: give one "
+                "number, one of each channel, or random"
+            )
         erasing = {name: option[f"re_{name}"] for name in ("prob", "scale", "ratio", "value", "max_attempts")}
         finish.append(RandomErasing(**erasing))
     return (view, policy, finish) if separate else [*view, *policy, *finish]
