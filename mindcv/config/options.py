@@ -298,6 +298,9 @@ _ROWS = [
         Option("decay_epochs", _count, 100,
                "epochs of the decay, or of one step of step_decay"),
         Option("decay_rate", _positive, 0.9,
+        Option("warmup_prefix", _flag, True,
+               "the decay begins after the warm-up; False: it begins with the run, and the warm-up takes the place of "
+               "its beginning, as by default in timm"),
                "factor of the decay; polynomial_decay: its power"),
         Option("multi_step_decay_milestones", Many(_count, ordered=True), (30, 60, 90),
                "epochs at which multi_step_decay decays"),

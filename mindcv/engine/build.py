@@ -71,9 +71,10 @@ def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
         )
     if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > peak:
         raise ConfigError(f"min_lr {config.min_lr} is above the scaled learning rate {peak:.3g}: lower it")
+    before = config.warmup_epochs if config.warmup_prefix else 0
     planned = config.warmup_epochs
     if config.scheduler.endswith("cosine_decay"):
-        planned += config.num_cycles * config.decay_epochs
+        planned = max(planned, before + config.num_cycles * config.decay_epochs)
     if planned > config.epoch_size:
         _log.info(
             "the schedule's %s epochs are cut at epoch_size %s, before the learning rate's end",
@@ -93,6 +94,7 @@ def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
         num_cycles=config.num_cycles,
         cycle_decay=config.cycle_decay,
         lr_epoch_stair=config.lr_epoch_stair,
+        warmup_prefix=config.warmup_prefix,
     )
     rates = rates[: updates * config.epoch_size]
     # What is left of an epoch's batches counts into the next one's first update.

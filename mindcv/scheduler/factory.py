@@ -44,12 +44,13 @@ def create_scheduler(
     num_cycles: int = 1,
     cycle_decay: float = 1.0,
     lr_epoch_stair: bool = False,
+    warmup_prefix: bool = True,
 ) -> list[float]:
     """The learning rate of every step, steps_per_epoch · num_epochs of them.
 
     The first `warmup_epochs` rise in a straight line from `warmup_factor` times the schedule's first rate, at
     step 0, to that rate at the step after the warm-up, where the schedule begins. With its time t in epochs
-    from there, and the epochs that remain, n = num_epochs - warmup_epochs:
+    from there, and the epochs that remain, n = num_epochs - warmup_epochs (but see `warmup_prefix`):
 
     - constant: lr.
     - cosine_decay: half a cosine from lr (t = 0) to min_lr (t = decay_epochs), `num_cycles` times, cycle c
@@ -73,6 +74,8 @@ def create_scheduler(
         warmup_factor: in [0, 1].
         num_epochs: all epochs, warm-up included.
         lr_epoch_stair: keep each epoch at the learning rate of its first step.
+        warmup_prefix: where false, the schedule begins with the run, t = 0 at its first step and n = num_epochs, and
+            the warm-up takes the place of its beginning, as by default in timm.
 
     Raises:
         ValueError: an unknown name, an argument out of range, or a warm-up and decay longer than the run.
@@ -90,15 +93,16 @@ def create_scheduler(
     if warmup_epochs > num_epochs:
         raise ValueError(f"warmup_epochs {warmup_epochs} is more than num_epochs {num_epochs}")
 
-    span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - warmup_epochs}
+    before = warmup_epochs if warmup_prefix else 0
+    span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - before}
     if name in ("cosine_decay", "cyclic", "one_cycle") and min_lr > lr:
         raise ValueError(f"{name} goes down from lr to min_lr, but min_lr {min_lr} is above lr {lr}")
     if name == "constant":
         rates = [lr] * (steps_per_epoch * span["epochs"])
     elif name == "cosine_decay":
-        if warmup_epochs + decay_epochs * num_cycles > num_epochs:
+        if before + decay_epochs * num_cycles > num_epochs:
             raise ValueError(
-                f"{warmup_epochs} warm-up and {num_cycles} x {decay_epochs} decay epochs are more than "
+                f"{before} warm-up and {num_cycles} x {decay_epochs} decay epochs are more than "
                 f"num_epochs {num_epochs}: lower decay_epochs"
             )
         rates = cosine_decay_refined_lr(
@@ -125,7 +129,8 @@ def create_scheduler(
     if warmup_epochs:
         first = rates[0] if rates else lr
         rise = {"steps_per_epoch": steps_per_epoch, "epochs": warmup_epochs}
-        rates = linear_refined_lr(warmup_factor, 1.0, warmup_epochs, lr=first, **rise) + rates
+        rise = linear_refined_lr(warmup_factor, 1.0, warmup_epochs, lr=first, **rise)
+        rates = rise + rates[(warmup_epochs - before) * steps_per_epoch :]
     if lr_epoch_stair:
         if warmup_epochs and warmup_factor == 0:
             warnings.warn("the first epoch's learning rate is 0: set warmup_factor over 0", stacklevel=2)

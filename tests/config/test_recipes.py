@@ -1,11 +1,13 @@
 """The recipes against the facts of the model card, written here a second time."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
 from mindcv.config import resolve
+from mindcv.engine.build import build_schedule
 
 RECIPES = Path(__file__).parents[2] / "configs" / "convit"
 
@@ -84,12 +86,17 @@ def test_the_papers_recipes(size, top_1):
     config = resolve(["-c", str(path)])
     expected = {
         "model": f"convit_{size}", "opt": "adamw", "lr": 5e-4, "lr_scale": "linear", "lr_base_batch": 512,
-        "weight_decay": 0.05, "epoch_size": 300, "warmup_epochs": 5, "decay_epochs": 295, "mixup": 0.8, "cutmix": 1.0,
+        "weight_decay": 0.05, "epoch_size": 300, "warmup_epochs": 5, "decay_epochs": 300, "mixup": 0.8, "cutmix": 1.0,
         "auto_augment": "rand-m9-mstd0.5-inc1", "label_smoothing": 0.1, "re_prob": 0.25, "re_value": "random",
         "drop_path_rate": 0.1, "aug_repeats": 3, "image_resize": 224,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in expected} == expected
     assert config.batch_size * config.num_devices == 512
+    rates = build_schedule(config, 4, config.lr)
+    for epoch in (0, 3, 5, 150, 299):  # timm's scheduler, which changes the rate once an epoch
+        cosine = 1e-5 + (5e-4 - 1e-5) * (1 + math.cos(math.pi * epoch / 300)) / 2
+        wanted = 1e-6 + epoch * (5e-4 - 1e-6) / 5 if epoch < 5 else cosine
+        assert rates[4 * epoch : 4 * epoch + 4] == pytest.approx([wanted] * 4, rel=1e-12)
     assert f"{top_1} % top-1" in path.read_text().split("\n\n")[0]
 
 
@@ -97,7 +104,7 @@ def test_the_recipe_for_384_pixels_starts_from_published_weights():
     config = resolve(["-c", str(RECIPES / "convit_base_384.yaml")])
     assert (config.model, config.pretrained, config.image_resize, config.crop_pct) == ("convit_base", "mindcv", 384, 1)
     assert (config.act, config.norm_eps) == (None, None), "those of the weights"
-    assert (config.lr, config.scheduler, config.warmup_epochs) == (5e-6, "constant", 0)
+    assert (config.lr, config.scheduler, config.warmup_epochs) == (5e-6, "constant", 5)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)

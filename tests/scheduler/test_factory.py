@@ -66,6 +66,17 @@ def test_stair_holds_the_first_rate_of_each_epoch(name):
     assert stair == [rate for rate in smooth[::STEPS] for _ in range(STEPS)]
 
 
+@pytest.mark.parametrize("name", CURVES)
+def test_a_warm_up_may_take_the_place_of_the_beginning(name):
+    options, _ = CURVES[name]
+    whole = schedule(name, **options, warmup_epochs=0)
+    rates = schedule(name, **options, warmup_prefix=False)
+    assert len(rates) == STEPS * EPOCHS
+    assert rates[STEPS * WARMUP :] == whole[STEPS * WARMUP :]
+    expected = [whole[0] * (FACTOR + (1 - FACTOR) * s / 8) for s in range(8)]
+    assert rates[: STEPS * WARMUP] == pytest.approx(expected, rel=1e-12)
+
+
 def test_where_the_schedules_begin_and_end():
     whole = schedule("cosine", decay_epochs=8)
     assert whole[0] == FACTOR * LR and whole[8] == LR
@@ -83,6 +94,7 @@ def test_where_the_schedules_begin_and_end():
         ("cosin_decay", {}, "unknown scheduler 'cosin_decay': did you mean 'cosine_decay'"),
         ("cosine", {"decay_epochs": 9}, "2 warm-up and 1 x 9 decay epochs are more than num_epochs 10"),
         ("cosine", {"decay_epochs": 5, "num_cycles": 2}, "2 x 5 decay epochs"),
+        ("cosine", {"decay_epochs": 11, "warmup_prefix": False}, "0 warm-up and 1 x 11 decay epochs"),
         ("cosine", {"decay_epochs": 0}, "decay_epochs must be at least 1"),
         ("cosine", {"decay_epochs": 8, "min_lr": 1}, "min_lr 1 is above lr 0.4"),
         ("constant", {"warmup_epochs": -1}, "warmup_epochs must be at least 0"),
