@@ -75,6 +75,11 @@ def _mixing_can_be_switched_off(config):
         return f"mixup_off_epoch is {config.mixup_off_epoch}, but nothing is mixed: pass --mixup 0.8, say"
 
 
+def _mixup_and_cutmix_switch(config):
+    if config.mixup_switch_prob != 0.5 and not (config.mixup and config.cutmix):
+        return f"mixup_switch_prob {config.mixup_switch_prob} chooses between mixup and cutmix: pass both above 0"
+
+
 def _half_precision_is_used(config):
     if config.amp_level == config.val_amp_level == "O0":
         if config.amp_cast_list:
@@ -110,6 +115,7 @@ CHECKS = (
     _views_differ,
     _repeats_need_a_shuffle,
     _mixing_can_be_switched_off,
+    _mixup_and_cutmix_switch,
     _half_precision_is_used,
     _flash_attention_is_in_half_precision,
     _clipping_is_on,

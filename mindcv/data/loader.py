@@ -28,6 +28,7 @@ def create_loader(
     separate: bool | int = False,
     *,
     mixup_off_epoch: int = 0,
+    mixup_switch_prob: float = 0.5,
     prefetch_size: int | None = None,
 ) -> ds.Dataset:
     """Batches of a data set with columns "image" and "label".
@@ -37,7 +38,7 @@ def create_loader(
         batch_size: images a batch.
         drop_remainder: leave out a last batch that is not full.
         is_training: chooses the default `transform`; mixing is for training alone.
-        mixup, cutmix: α of each, 0 for none; both on: either with probability 1/2. See `Mixup`.
+        mixup, cutmix: α of each, 0 for none; both on: one of them, see `mixup_switch_prob`. See `Mixup`.
         cutmix_prob: probability that a batch is mixed at all, by either.
         num_classes: width of the soft labels that mixing gives.
         transform: operations on "image"; those of `create_transforms` by default. What is marked `batchwise`, at the
@@ -49,6 +50,7 @@ def create_loader(
         separate: show that many views of each image (True: 3), the first without the policy and without
             erasing, for the consistency loss; `transform` comes from `create_transforms(separate=True)`.
         mixup_off_epoch: mix in so many epochs, and no longer in those after them; 0: in all.
+        mixup_switch_prob: probability of CutMix where both are on.
         prefetch_size: batches made ahead, and images before each operation, if `dataset` comes from `create_dataset`;
             None: as `mindspore.dataset.config` has it.
 
@@ -65,7 +67,7 @@ def create_loader(
     size = dataset.get_dataset_size()
     if drop_remainder and size < batch_size:
         raise ValueError(f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it")
-    mix = _mixing(mixup, cutmix, cutmix_prob, num_classes, is_training)
+    mix = _mixing(mixup, cutmix, cutmix_prob, mixup_switch_prob, num_classes, is_training)
     head = _head(dataset)
     views = 3 if separate is True else int(separate) or 1
     if views > 1 and mix:
@@ -101,14 +103,16 @@ def create_loader(
     )
 
 
-def _mixing(mixup: float, cutmix: float, prob: float, num_classes: int, is_training: bool) -> Mixup | None:
+def _mixing(
+    mixup: float, cutmix: float, prob: float, switch_prob: float, num_classes: int, is_training: bool
+) -> Mixup | None:
     if mixup == cutmix == 0:
         return None
     if not is_training:
         raise ValueError(f"mixup {mixup} and cutmix {cutmix} are for training: pass is_training=True, or 0 for both")
     if prob == 0:
         raise ValueError(f"mixup {mixup} and cutmix {cutmix} would never act: pass cutmix_prob above 0")
-    return Mixup(mixup, cutmix, prob=prob, label_smoothing=0.0, num_classes=num_classes)
+    return Mixup(mixup, cutmix, prob=prob, switch_prob=switch_prob, label_smoothing=0.0, num_classes=num_classes)
 
 
 def _head(dataset: ds.Dataset) -> ds.Dataset:

@@ -163,6 +163,7 @@ def training_loader(
         num_parallel_workers=config.num_parallel_workers,
         separate=config.aug_splits,
         mixup_off_epoch=config.mixup_off_epoch,
+        mixup_switch_prob=config.mixup_switch_prob,
         prefetch_size=_ahead(config, group, config.aug_splits or 1),
     )
     return loader.skip(place.step) if place.step else loader
