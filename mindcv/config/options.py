@@ -132,8 +132,8 @@ _ROWS = [
                "probability of a vertical flip"),
         Option("color_jitter", Maybe(Either(_weight, Many(_weight, (3,)))), 0.4,
                "strength of the change of colour: one for all, or of brightness, contrast, saturation"),
-        Option("interpolation", Choice("nearest", "bilinear", "bicubic"), "bilinear",
-               "how images are resized"),
+        Option("interpolation", Choice("nearest", "bilinear", "bicubic", "area", "pilcubic"), "bilinear",
+               "how images are resized; pilcubic: as Pillow does, without aliasing"),
         Option("auto_augment", Maybe(Text("POLICY")), None,
                "augmentation policy in place of color_jitter (3a has both): autoaug-mstd0.5, autoaugr, v0, 3a, "
                "randaug-m9-mstd0.5-inc1, trivialaugwide, augmix-m3-w3", ("aa",)),

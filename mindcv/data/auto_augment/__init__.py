@@ -30,7 +30,7 @@ _AUTOAUGMENT = {
 # What a string may set: the argument, the least and the largest value, and whether it is a whole number.
 _STD = ("std", 0, np.inf, False)
 _RANDAUGMENT = {
-    "m": ("magnitude", 0, 10, False),
+    "m": ("magnitude", 0, np.inf, False),
     "n": ("count", 1, 15, True),
     "p": ("prob", 0, 1, False),
     "w": ("weighted", 0, 0, True),
@@ -39,7 +39,7 @@ _RANDAUGMENT = {
     "inc": ("increasing", 0, 1, True),
 }
 _AUGMIX = {
-    "m": ("magnitude", 0, 10, False),
+    "m": ("magnitude", 0, np.inf, False),
     "w": ("width", 1, 10, True),
     "d": ("depth", 1, 10, True),
     "a": ("alpha", 1e-3, np.inf, False),
@@ -64,9 +64,9 @@ def create_policy(
 
     A name, then what is set, joined by dashes:
 
-    - `randaug` (`rand`): m magnitude (10), n operations an image (2), p probability of each (0.5), mstd spread of
-      the magnitude (0; above 100: uniform from 0), mmax its limit (10), inc1 forms that grow stronger with the
-      magnitude, w0 weighted choice of the operations;
+    - `randaug` (`rand`): m magnitude (10; more acts as 10), n operations an image (2), p probability of each (0.5),
+      mstd spread of the magnitude (0; above 100: uniform from 0), mmax its limit (10), inc1 forms that grow stronger
+      with the magnitude, w0 weighted choice of the operations;
     - `autoaug` (`original`), `autoaugr` (`originalr`, with increasing posterise), `v0`, `v0r`, `3a`: mstd;
     - `trivialaugwide`: nothing;
     - `augmix`: m magnitude (3), w chains (3), d depth (1 to 3, drawn), a α (1), mstd.
@@ -87,6 +87,8 @@ def create_policy(
         raise ValueError(f"auto_augment {text!r}: no policy {name!r}; {hint}")
     given = dict(_read(text, setting, _MAY_SET[name]) for setting in settings)
     fill = [min(255, max(0, round(level))) for level in mean]
+    if interpolation == vision.Inter.PILCUBIC:  # for resizing alone
+        interpolation = vision.Inter.BICUBIC
     look = Look(interpolation, tuple(fill if len(fill) == 3 else [round(np.mean(fill))] * 3))
     if name in _AUTOAUGMENT:
         policy, increasing = _AUTOAUGMENT[name]

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 
 from mindcv.data.auto_augment import Views, create_policy
-from mindcv.data.auto_augment.operations import OPERATIONS, Operation
+from mindcv.data.auto_augment.augmix import CHAINED
+from mindcv.data.auto_augment.operations import OPERATIONS, Operation, translate_x, translate_y
 from mindcv.data.auto_augment.policy import Step
 from mindcv.data.auto_augment.randaugment import WEIGHTS
 from mindcv.data.auto_augment.trivial import WIDE
+from mindcv.data.transforms import INTERPOLATIONS, create_transforms
 
 NAMES = ("randaug-m9-mstd0.5-inc1", "rand-m5-n3-p1-w0", "autoaug-mstd0.5", "autoaugr", "originalr", "v0", "v0r", "3a",
          "trivialaugwide", "augmix-m3-w3", "augmix-m5-w4-d2-a0.5")  # fmt: skip
@@ -93,6 +95,7 @@ def test_spread_of_the_magnitude(image, diary):
     assert uniform.min() < 1 and 17 < uniform.max() <= 18 and uniform.mean() == pytest.approx(9, abs=1)
     assert angles("randaug-m9-mstd2-p1", image, diary).max() == 30  # cut off at magnitude 10
     assert angles("randaug-m9-mstd2-mmax8-p1", image, diary).max() == 24
+    assert set(angles("randaug-m15-p1", image, diary)) == {30}
 
 
 def test_autoaugment_applies_pairs_at_their_rates(image, diary):
@@ -137,6 +140,33 @@ def test_trivial_augment_draws_one_of_its_space(image, diary):
         assert min(seen[name]) == pytest.approx(low) and max(seen[name]) == pytest.approx(high)
 
 
+def test_augmix_draws_evenly_from_its_table_at_magnitudes_up_to_its_own(image, diary):
+    notes = per_image(create_policy("augmix-m3-w1-d1"), image, diary, 4000)
+    counts = Counter(name for note in notes for name, _ in note)
+    assert counts.keys() == {
+        "AutoContrast", "Equalize", "Rotate", "PosterizeIncreasing", "SolarizeIncreasing", "ShearX", "ShearY",
+        "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing", "SharpnessIncreasing",
+    }  # fmt: skip
+    assert all(220 < count < 400 for count in counts.values())  # of 13 with the two translations: 308
+    seen = {name: [amount for note in notes for n, amount in note if n == name] for name in counts}
+    for name, most in (("Rotate", 9), ("ShearX", 0.09), ("ShearY", 0.09)):
+        assert max(seen[name]) == pytest.approx(most, rel=0.05) and max(seen[name]) <= most
+        assert min(seen[name]) == pytest.approx(-most, rel=0.05)
+        assert np.mean(np.abs(seen[name])) == pytest.approx(most / 2, rel=0.15)
+    for act in (translate_x, translate_y):
+        [operation] = [o for o in CHAINED if isinstance(o, Operation) and o.act is act]
+        assert {round(operation.amount(0.3, np.random.default_rng(i)), 9) for i in range(9)} == {0.09, -0.09}
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_policies_turn_images_under_every_interpolation(interpolation):
+    transform = create_transforms("digits", 16, True, "randaug-m9-n4-p1", interpolation=interpolation)
+    image = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    for operation in transform:
+        image = operation(image)
+    assert image.shape == (3, 16, 16) and np.isfinite(image).all()
+
+
 def test_augmix_is_a_convex_mixture(image, diary):
     policy = create_policy("augmix-m3-w3")
     fixed = create_policy("augmix-w4-d2")
@@ -174,7 +204,7 @@ def test_views_begin_with_the_images_as_they_are(image):
     ("randaug-m9-q3", "cannot read 'q3'; it may set m, n, p, w, mstd, mmax, inc, each followed by a number"),
     ("randaug-m", "cannot read 'm'"),
     ("randaug-m-9", "cannot read 'm'"),
-    ("randaug-m11", "m must be a number, 0 to 10, got 11"),
+    ("randaug-mmax11", "mmax must be a number, 0 to 10, got 11"),
     ("randaug-n1.5", "n must be a whole number, 1 to 15, got 1.5"),
     ("randaug-w1", "w must be a whole number, 0 to 0"),
     ("autoaug-m9", "cannot read 'm9'; it may set mstd"),
