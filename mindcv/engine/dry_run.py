@@ -66,7 +66,9 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
     if step.averages is not None:
         sizes["averages"] = _bytes(step.averages.averages)
     flops = count_flops(run.model)
-    step_flops = 3 * flops * config.batch_size
+    images_a_step = config.batch_size * (config.aug_splits or 1)
+    passes = 3 + config.recompute  # there and, twice as dear, back; and there again
+    step_flops = passes * flops * images_a_step
     steps = (run.end.epoch - 1) * run.steps + run.end.step
     hours, minutes = divmod(round(steps * seconds / 60), 60)
     parameters = sum(p.size for p in run.model.get_parameters())
@@ -79,8 +81,8 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
     yield "model", f"{config.model}, {parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
     yield (
         "arithmetic",
-        f"{flops / 1e9:.2f} GFLOPs an image, {step_flops / 1e9:,.0f} a step of {config.batch_size} images with its "
-        "gradients, a multiplication with its addition counted as 2",
+        f"{flops / 1e9:.2f} GFLOPs an image, {'at most ' if frozen else ''}{step_flops / 1e9:,.0f} a step of "
+        f"{images_a_step} images with its gradients, a multiplication with its addition counted as 2",
     )
     yield "memory", f"{held}; at the peak {peak:,.0f} MB, with all that a step holds"
     yield "data", f"{images:,} images in {run.num_classes:,} classes, {run.steps:,} steps an epoch{left_out}"

@@ -42,6 +42,7 @@ def trained(tmp_path_factory):
 
 def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, capsys):
     more = ["--dry_run", "--freeze", "stem", "--ema", "--distribute", "True", "--num_devices", "3", "--steps", "1"]
+    more += ["--auto_augment", "augmix-m3-w3", "--aug_splits", "3", "--recompute", "--mixup", "0", "--cutmix", "0"]
     assert train(tmp_path / "run", *more, "--batch_size", "16") == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert list(lines) == ["model", "arithmetic", "memory", "data", "run", "speed", "time"]
@@ -60,6 +61,9 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, capsys):
     )
     assert speed == pytest.approx(16 / seconds, rel=0.05)
     assert "0 h 0 min" in lines["time"]
+    flops = float(re.match(r"[\d.]+", lines["arithmetic"])[0])
+    step = int(re.search(r"at most ([\d,]+) a step of 48 images", lines["arithmetic"])[1].replace(",", ""))
+    assert step == pytest.approx(4 * 48 * flops, rel=0.05)  # views of 16 images; each block forwards twice
     assert not (tmp_path / "run").exists()
 
 
