@@ -36,14 +36,17 @@ class FileSource:
         return self.path(i).read_bytes()
 
     def fingerprint(self) -> bytes:
-        """Changes when an image is added, taken away, renamed or written again: names, sizes and times of all."""
+        """Changes when an image is added, taken away, renamed, written again or opened to other users.
+
+        Names, sizes, times, owners and permissions of all.
+        """
         folder = os.fsencode(self.folder.absolute())
         names = [self.relative(i) for i in range(len(self))]
-        facts = np.zeros((len(self), 2), np.int64)
+        facts = np.zeros((len(self), 5), np.int64)
         for name, fact in zip(names, facts, strict=True):
             with suppress(OSError):
                 file = os.stat(b"%s/%s" % (folder, name))
-                fact[:] = file.st_size, file.st_mtime_ns
+                fact[:] = file.st_size, file.st_mtime_ns, file.st_mode, file.st_uid, file.st_gid
         return b"\0".join([folder, *names, self.labels.tobytes(), facts.tobytes()])
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
