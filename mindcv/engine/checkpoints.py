@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from mindspore import nn
 
-from mindcv.files import share
 from mindcv import weights
+from mindcv.files import share
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.layouts import GRID, RUN
 
@@ -90,6 +89,10 @@ class Keeper:
     def path_of(self, place: Place) -> Path:
         """Where the checkpoint of `place` is, if it is kept."""
         return self.folder / f"{self.model_name}-{place.epoch}_{place.step}.ckpt"
+
+    def has_saved(self, place: Place) -> bool:
+        """Whether the checkpoint saved last is that of `place`."""
+        return bool(self.kept) and self.kept[-1][1] == self.path_of(place)
 
     def rate(self, score: float) -> None:
         """Give the checkpoint saved last its score in validation; higher is better."""

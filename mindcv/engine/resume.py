@@ -11,6 +11,7 @@ from mindspore import Parameter, Tensor
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.engine.checkpoints import Keeper, Place, checkpoints_in, contents
+from mindcv.engine.earlier import put_branch_aside, put_run_aside
 from mindcv.engine.step import TrainStep
 from mindcv.files import write_whole
 from mindcv.weights.layouts import OPTIMIZER, RUN
@@ -25,7 +26,7 @@ class RunState:
     """All that a step depends on beside the options: weights, optimizer, random state, and how far the run is.
 
     The order and the augmentation of an epoch's images follow from the seed and the epoch, for one number of workers
-    and of each worker's loader threads.
+    and of each worker's loader threads; where data sinks into the device, crops and colours from where it began too.
 
     Args:
         step: Holds the state.
@@ -80,7 +81,8 @@ class RunState:
         if odd:
             raise ValueError(
                 f"{path} holds no state that this run could go on from: {odd[0]} is missing or of another shape; "
-                "resume with the options of the run, or load weights alone with --ckpt_path and without --resume"
+                "resume with the options of the run, or without --ckpt_path from its newest, or load weights alone, "
+                "without --resume"
             )
         if arrays[STEPS] != self.steps:
             raise ValueError(
@@ -104,7 +106,7 @@ class RunState:
 def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: Place) -> Place:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
-    `metrics.jsonl` is cut back to it.
+    `metrics.jsonl` is cut back to it, and checkpoints of later places are put aside.
 
     Args:
         end: The last step of the run.
@@ -114,7 +116,8 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
         validation and its line are still to come.
 
     Raises:
-        ConfigError: there is nothing to resume, or nothing left to do.
+        ConfigError: there is nothing to resume, or nothing left to do; or the checkpoint is of another folder, and this
+            one has a run's.
         ValueError: the checkpoint named is not whole, or not of such a run.
     """
     saved = checkpoints_in(keeper.folder, config.model)
@@ -124,8 +127,8 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
     else:
         path, place, keeper.best = _newest_whole(saved, state)
     whole = place.step == state.steps
-    records = _records(journal, place.epoch if whole else place.epoch - 1)
-    elsewhere = path.parent.resolve() != keeper.folder.resolve()  # that run's journal is not here
+    elsewhere = path.parent.resolve() != keeper.folder.resolve()  # and so is that run's journal
+    records = [] if elsewhere else _records(journal, place.epoch if whole else place.epoch - 1)
     ended = whole and (elsewhere or (bool(records) and records[-1]["epoch"] == place.epoch))
     if place > end or (place == end and (ended or not whole)):
         if config.steps is not None:
@@ -133,6 +136,15 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
         raise ConfigError(
             f"resume: {path} has all {place.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
         )
+    if elsewhere and saved:
+        raise ConfigError(
+            f"resume: {keeper.folder} has checkpoints of its own, and {path} is not of them: go on from the newest "
+            "without --ckpt_path, or name another ckpt_save_dir"
+        )
+    if elsewhere:
+        put_run_aside(keeper.folder)
+    elif later := [file for at, file in saved.items() if at > place]:
+        put_branch_aside(keeper.folder, later)
     if journal.exists():
         write_whole(journal, "".join(json.dumps(record) + "\n" for record in records))
     scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}

@@ -14,6 +14,7 @@ from mindcv.engine.build import compute_in
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import BEGINNING, Keeper, Place
 from mindcv.engine.dry_run import dry_run
+from mindcv.engine.earlier import is_half_aside, put_run_aside
 from mindcv.engine.figures import DataWait, memory, norms, observer
 from mindcv.engine.group import Group
 from mindcv.engine.pipelines import list_left_out, unreadable_images_named, validation_loader
@@ -31,9 +32,9 @@ _log = logging.getLogger("mindcv")
 def train(config: Config) -> None:
     """Train as `config` says, into `config.ckpt_save_dir`, alone or as one of the workers that a launcher started.
 
-    The folder gets the resolved options (`config.yaml`), checkpoints and `metrics.jsonl`; that of an earlier run there
-    becomes `metrics.previous.jsonl`. With `config.resume` the run goes on exactly where a checkpoint was written. With
-    `config.dry_run` its cost is printed, and the folder left alone.
+    The folder gets the resolved options (`config.yaml`), checkpoints and `metrics.jsonl`; those of an earlier run there
+    are put aside. With `config.resume` the run goes on exactly where a checkpoint was written. With `config.dry_run`
+    its cost is printed, and the folder left alone.
 
     Raises:
         ValueError, OSError: an option, the data or a checkpoint is at fault, or another run writes to that folder.
@@ -53,7 +54,10 @@ def train(config: Config) -> None:
     with claim(folder / ".lock", patience=5) if group.writes else nullcontext():
         if group.writes:
             keeper = Keeper(folder, config.model, config.ckpt_save_policy, config.keep_checkpoint_max)
-            if config.resume or config.resume_opt:
+            resumes = config.resume or config.resume_opt
+            if not resumes or is_half_aside(folder):
+                put_run_aside(folder)
+            if resumes:
                 place = resume(config, state, keeper, journal, run.end)
             elif journal.exists():
                 journal.replace(folder / "metrics.previous.jsonl")
@@ -101,7 +105,7 @@ def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journa
     with wish.listening(), closing(board) if board else nullcontext():
         if place.step == run.steps:  # stopped between the epoch's last step and its line
             progress.look()
-            epoch_end.finish(saved=keeper is not None and keeper.kept[-1][1] == keeper.path_of(place))
+            epoch_end.finish(saved=keeper is not None and keeper.has_saved(place))
             place = Place(place.epoch + 1, 0)
             step.set_train()
         runner = ms.train.Model(step)

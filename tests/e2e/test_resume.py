@@ -111,5 +111,6 @@ def test_a_torn_checkpoint_is_passed_over(unbroken, tmp_path):
     code, error = finish(tmp_path, "--resume_opt")
     assert code == 0, error
     assert "convit_tiny-2_3.ckpt" in error
+    assert (tmp_path / "earlier-1/convit_tiny-2_3.ckpt").exists()
     assert "after step 3 of epoch 1 of 3" in error
     assert_same_end(tmp_path, unbroken)

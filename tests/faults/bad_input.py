@@ -365,6 +365,11 @@ def _(bench):
     return train("--resume", "--ckpt_path", bench.checkpoint(), "--num_samples", "96")
 
 
+@row("a run to resume in a folder that has another")
+def _(bench):
+    return train("--resume", "--ckpt_path", bench.checkpoint(), "--num_samples", "96", "--epoch_size", "3")
+
+
 @row("a second run in one folder")
 def _(bench):
     bench.keep.append(claim(bench.folder / ".lock"))

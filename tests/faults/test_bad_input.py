@@ -1,6 +1,7 @@
 """docs/errors.md, row by row: the mistake is made, and the program says what the row says."""
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ CODES = {"a learning rate that blows the loss up": command.DIVERGED}
 @pytest.fixture
 def run(monkeypatch, tmp_path, capfd):
     """A function that does what the script would: its exit code, and what it wrote to standard error."""
-    monkeypatch.setattr(command, "hear_signals", lambda: None)
+    monkeypatch.setattr(command, "hear_signals", lambda **_: None)
     monkeypatch.setenv("GLOG_v", "4")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -40,8 +41,21 @@ def run(monkeypatch, tmp_path, capfd):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "hear_signals", lambda: None)
+        patch.setattr(command, "hear_signals", lambda **_: None)
         assert command.command("train", "", train("--num_samples", "96", "--ckpt_save_dir", folder)[1]) == 0
+    return folder
+
+
+def visible(folder):
+    """The files in `folder` and below, by what stays the same when a file is moved, and not when it is overwritten."""
+    return {path.stat().st_ino for path in folder.rglob("[!.]*") if path.is_file()}
+
+
+def linked(run, folder):
+    """A twin of the folder `run`; its files are the same ones under a second name."""
+    folder.mkdir()
+    for path in run.glob("[!.]*"):
+        os.link(path, folder / path.name)
     return folder
 
 
@@ -57,6 +71,8 @@ def test_row(what, run, trained, tmp_path, monkeypatch):
     bench.folder.mkdir()
     monkeypatch.chdir(work)
     name, words = ROWS[what](bench)
+    if name == "train" and "--ckpt_save_dir" not in words:
+        words += ["--ckpt_save_dir", str(linked(trained, tmp_path / "used"))]
     there = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
     try:
         code, error = run(name, words)
@@ -69,5 +85,7 @@ def test_row(what, run, trained, tmp_path, monkeypatch):
     assert code == CODES.get(what, command.USER_ERROR)
     assert "Traceback" not in error
     assert there == {path: path.stat().st_mtime_ns for path in trained.iterdir()}
-    assert {path.name for path in work.iterdir()} <= {"ckpt"}
+    if (tmp_path / "used").exists():
+        assert visible(trained) <= visible(tmp_path / "used"), "a file of the run that was there is gone"
+    assert not list(work.iterdir())
     assert not (bench.folder / "it_ran").exists()

@@ -1,0 +1,62 @@
+"""What an earlier run left in a folder, put aside when another one begins there."""
+
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from mindcv.files import share
+
+_log = logging.getLogger("mindcv")
+
+_CHECKPOINT = re.compile(r".+-\d+_\d+\.ckpt")  # of any model
+_OTHERS = ("best.ckpt", "metrics.jsonl", "config.yaml", "bad_images.txt", "tensorboard")
+_UNFINISHED = ".earlier"  # the folder's name until all is in it
+
+
+def put_run_aside(folder: Path) -> None:
+    """Move a run in `folder`, all but its logs, to earlier-N there, and say so. Options alone are no run, and stay.
+
+    Whatever breaks this off, the next call finishes it.
+    """
+    checkpoints = [path for path in folder.iterdir() if _CHECKPOINT.fullmatch(path.name)]
+    if checkpoints or (folder / "best.ckpt").exists() or (folder / "metrics.jsonl").exists() or is_half_aside(folder):
+        unfinished = folder / _UNFINISHED
+        unfinished.mkdir(exist_ok=True)
+        for file in (*checkpoints, *(folder / name for name in _OTHERS)):
+            if file.exists():
+                file.replace(unfinished / file.name)
+        there = _next(folder)
+        unfinished.rename(there)
+        _tell(there)
+
+
+def is_half_aside(folder: Path) -> bool:
+    """Whether `put_run_aside` was broken off there."""
+    return (folder / _UNFINISHED).exists()
+
+
+def put_branch_aside(folder: Path, later: Iterable[Path]) -> None:
+    """Move the checkpoints `later`, of a run that goes on from before them, to earlier-N in `folder`, and say so.
+
+    What that run will write anew, its best weights, journal and options, is kept there too as it was.
+    """
+    there = _next(folder)
+    there.mkdir()
+    for name in ("best.ckpt", "metrics.jsonl", "config.yaml"):
+        if (folder / name).exists():
+            share(folder / name, there / name)
+    for file in later:
+        file.replace(there / file.name)
+    _tell(there)
+
+
+def _next(folder: Path) -> Path:
+    n = 1
+    while (there := folder / f"earlier-{n}").exists():
+        n += 1
+    return there
+
+
+def _tell(there: Path) -> None:
+    _log.info("an earlier run's files are in %s now: %s", there, ", ".join(sorted(p.name for p in there.iterdir())))

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from mindcv.engine.earlier import is_half_aside, put_branch_aside, put_run_aside
+
+RUN = ["best.ckpt", "config.yaml", "convit_small-2_3.ckpt", "convit_tiny-1_3.ckpt", "metrics.jsonl", "tensorboard/e"]
+
+
+def fill(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_run_is_put_aside_whole_and_its_logs_stay(tmp_path):
+    stay = ["convit_tiny.ckpt", "logs/worker_0.log", "pictures/gates.png"]
+    fill(tmp_path, *RUN, *stay)
+    put_run_aside(tmp_path)
+    assert names(tmp_path) == sorted([*stay, *(f"earlier-1/{name}" for name in RUN)])
+
+
+@pytest.mark.parametrize("alone", ["best.ckpt", "metrics.jsonl", "convit_tiny-1_3.ckpt"])
+def test_nothing_that_was_put_aside_is_overwritten(alone, tmp_path):
+    for _ in range(2):
+        fill(tmp_path, alone)
+        put_run_aside(tmp_path)
+    assert names(tmp_path) == [f"earlier-1/{alone}", f"earlier-2/{alone}"]
+
+
+def test_options_alone_are_no_run(tmp_path):
+    fill(tmp_path, "config.yaml", "bad_images.txt")
+    put_run_aside(tmp_path)
+    assert names(tmp_path) == ["bad_images.txt", "config.yaml"]
+
+
+@pytest.mark.parametrize("moves", range(len(RUN)))
+def test_what_is_broken_off_is_finished(moves, tmp_path, monkeypatch):
+    """A run of which a part alone were put aside would be resumed at an older state, or the new one with its files."""
+    fill(tmp_path, *RUN)
+    replace, left = Path.replace, [None] * moves
+
+    def killed(path, target):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return replace(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        put_run_aside(tmp_path)
+    assert is_half_aside(tmp_path)
+    put_run_aside(tmp_path)
+    assert not is_half_aside(tmp_path)
+    assert names(tmp_path) == [f"earlier-1/{name}" for name in RUN]
+
+
+def test_of_a_branch_the_later_checkpoints_go_and_what_is_written_anew_is_kept(tmp_path):
+    fill(tmp_path, *RUN)
+    put_branch_aside(tmp_path, [tmp_path / "convit_tiny-1_3.ckpt"])
+    aside = [f"earlier-1/{name}" for name in ("best.ckpt", "config.yaml", "convit_tiny-1_3.ckpt", "metrics.jsonl")]
+    assert names(tmp_path) == sorted([*aside, *(name for name in RUN if name != "convit_tiny-1_3.ckpt")])
