@@ -1,10 +1,10 @@
 """The options of a run: one table, read from YAML and the command line into one checked, immutable object.
 
-`parse` is for scripts, `resolve` and `Config` for Python; `OPTIONS` is the table. Imports nothing else of mindcv, and
-no MindSpore.
+`parse` is for scripts, `resolve` and `Config` for Python; `OPTIONS` is the table. Imports nothing else of mindcv but
+`files`, and no MindSpore.
 """
 
-from mindcv.config.arguments import model_arguments
+from mindcv.config.arguments import data_sinks, model_arguments
 from mindcv.config.checks import DECAYING_TO_MIN_LR
 from mindcv.config.options import OPTIONS, Option
 from mindcv.config.parsing import parse, read_recipe, resolve
@@ -17,6 +17,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Option",
+    "data_sinks",
     "find_recipe",
     "model_arguments",
     "parse",

@@ -1,6 +1,8 @@
-"""What the options say to the library's functions, in the words of their arguments."""
+"""What several options say together, in the words of the library's functions."""
 
 from mindcv.config.values import Config
+
+GRAPH_MODE = 0  # MindSpore's number for it
 
 _MODEL = (
     "pretrained", "in_channels", "patch_size", "drop_rate", "attn_drop_rate", "drop_path_rate", "act", "norm_eps",
@@ -17,3 +19,9 @@ def model_arguments(config: Config) -> dict:
         "ema": config.use_ema,
         **{name: getattr(config, name) for name in _MODEL},
     }
+
+
+def data_sinks(config: Config) -> bool:
+    """Whether whole epochs of data go to the device at once, and the host has nothing to do between steps."""
+    host_acts = config.ckpt_save_interval_steps > 0 or config.steps is not None
+    return config.dataset_sink_mode and not host_acts and config.device_target != "CPU" and config.mode == GRAPH_MODE

@@ -13,10 +13,11 @@ from mindspore.train import Callback
 
 from mindcv.engine.bars import bar
 from mindcv.engine.checkpoints import REMEDY, Keeper, Place
+from mindcv.engine.group import Group
 from mindcv.engine.resume import RunState
 from mindcv.engine.step import TrainStep
-from mindcv.stopping import Stopped, StopWish
 from mindcv.files import append_line
+from mindcv.stopping import Stopped, StopWish
 
 _log = logging.getLogger("mindcv")
 
@@ -83,7 +84,7 @@ class Progress(Callback):
 
     def on_train_step_end(self, run_context):
         sinks = run_context.original_args().dataset_sink_mode
-        made = self.steps if sinks else 1
+        made = self.steps - self.done if sinks else 1
         self.done += made
         self._bar.update(made)
         if not self._compiled and not sinks:
@@ -154,7 +155,7 @@ class Saving(Callback):
         interval: Steps between two checkpoints inside an epoch; 0 for none.
         last: The run's last step.
         wish: Whether a signal asked to stop.
-        wait: Returns when every worker has called it.
+        group: The workers that stop together.
         looks_always: Whether the workers ask the device after every step if one of them wishes to stop, and not only
             when they look at the progress.
     """
@@ -167,7 +168,7 @@ class Saving(Callback):
         interval: int,
         last: Place,
         wish: StopWish,
-        wait: Callable[[], None],
+        group: Group,
         looks_always: bool,
     ):
         super().__init__()
@@ -177,7 +178,7 @@ class Saving(Callback):
         self.interval = interval
         self.last = last
         self.wish = wish
-        self.wait = wait
+        self.group = group
         self.looks_always = looks_always
         self.saved: Place | None = None
 
@@ -194,14 +195,20 @@ class Saving(Callback):
             run_context.request_stop()
 
     def asked_to_stop(self) -> bool:
-        """Whether all workers are to stop here; all of them get the same answer."""
+        """Whether all workers are to stop after this step; all of them get the same answer."""
         step, progress = self.progress.step, self.progress
-        if step.workers == 1:
+        if self.group.size == 1:
             return bool(self.wish.signal)
         if self.wish.signal:
             step.wish.set_data(Tensor(1.0, ms.float32))
-        looks = self.looks_always or progress.done % progress.interval == 0 or progress.done == progress.steps
+        due = progress.done % progress.interval == 0 or self.saved == progress.place
+        looks = self.looks_always or due
         return looks and step.watched().stop > 0
+
+    def stop_if_one_wishes(self) -> None:
+        """Between epochs, where the workers wait for each other and need no step to agree: end the run if one is to."""
+        if self.group.any(bool(self.wish.signal)):
+            self.stop()
 
     def save(self) -> None:
         """Write a checkpoint of this place, if this worker is the one that writes."""
@@ -219,7 +226,7 @@ class Saving(Callback):
         place = self.progress.place
         if self.saved != place:
             self.save()
-        self.wait()
+        self.group.wait()
         self.progress.close()
         raise Stopped(
             f"stopped after step {place.step} of epoch {place.epoch}, and saved: go on with --resume", self.wish
@@ -227,7 +234,7 @@ class Saving(Callback):
 
     def stop_if_alone(self) -> None:
         """End the run in the middle of a validation, unless other workers would wait for this one."""
-        if self.progress.step.workers == 1:
+        if self.group.size == 1:
             if self.progress.step.averages:
                 self.progress.step.averages.put_back()
             self.stop()
@@ -271,12 +278,15 @@ class EpochEnd(Callback):
     def on_train_epoch_end(self, run_context):
         if self.progress.done < self.progress.steps:
             return  # the run ends here, and the epoch does not
-        saves = self.is_last() or self.progress.epoch % self.save_interval == 0
+        inside = self.saving.interval
+        due = self.progress.epoch % self.save_interval == 0 or (inside and self.progress.steps % inside == 0)
+        saves = bool(self.is_last() or due)
         if saves:
             self.saving.save()
-        if self.saving.asked_to_stop():
-            self.saving.stop()
+        self.saving.stop_if_one_wishes()
         self.finish(saves)
+        if not self.is_last():
+            self.saving.stop_if_one_wishes()
         run_context.original_args().train_network.set_train()
 
     def is_last(self) -> bool:

@@ -42,10 +42,15 @@ class Group:
             return numbers
         return ops.Broadcast(0)((Tensor(np.array(numbers, np.float32)),))[0].asnumpy().tolist()
 
+    def any(self, says_so: bool) -> bool:
+        """Whether one of the workers, or more, says so; all have to come here, and get the same answer."""
+        if self.size == 1:
+            return says_so
+        return bool(ops.AllReduce()(Tensor([float(says_so)], ms.float32)).asnumpy()[0] > 0)
+
     def wait(self) -> None:
         """Go on when every worker has come here."""
-        if self.size > 1:
-            ops.AllReduce()(Tensor(np.ones(1, np.float32))).asnumpy()
+        self.any(False)
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:

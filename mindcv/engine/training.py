@@ -8,7 +8,7 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import Tensor
 
-from mindcv.config import Config
+from mindcv.config import Config, data_sinks
 from mindcv.data import usable_workers
 from mindcv.engine.build import compute_in
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
@@ -59,8 +59,6 @@ def train(config: Config) -> None:
                 put_run_aside(folder)
             if resumes:
                 place = resume(config, state, keeper, journal, run.end)
-            elif journal.exists():
-                journal.replace(folder / "metrics.previous.jsonl")
             config.save(folder / "config.yaml")
             list_left_out(folder, run.training, run.validation)
         place = Place(*map(int, group.shared(place)))
@@ -90,7 +88,7 @@ def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journa
         board,
     )
     looks_always = config.device_target == "CPU"
-    saving = Saving(progress, state, keeper, config.ckpt_save_interval_steps, run.end, wish, group.wait, looks_always)
+    saving = Saving(progress, state, keeper, config.ckpt_save_interval_steps, run.end, wish, group, looks_always)
     evaluate = None
     if run.validation:
         loader = validation_loader(config, run.validation, group)
@@ -112,7 +110,7 @@ def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journa
         for epochs in _calls(run, place):
             runner.train(
                 epochs.stop - 1, run.loader(place), callbacks=[progress, saving, epoch_end, waiting],
-                dataset_sink_mode=_sinks(config), initial_epoch=epochs.start - 1,
+                dataset_sink_mode=data_sinks(config), initial_epoch=epochs.start - 1,
             )  # fmt: skip
             place = Place(epochs.stop, 0)
 
@@ -131,12 +129,6 @@ def _scores(config: Config, evaluator: Evaluator, step: TrainStep) -> dict[str, 
     return scores
 
 
-def _sinks(config: Config) -> bool:
-    """Whether whole epochs of data go to the device at once, and the host has nothing to do between steps."""
-    host_acts = config.ckpt_save_interval_steps > 0 or config.steps is not None
-    return config.dataset_sink_mode and not host_acts and config.device_target != "CPU" and config.mode == ms.GRAPH_MODE
-
-
 def _calls(run: Run, place: Place) -> list[range]:
     """The epochs, from 1, of each call of MindSpore's loop, from `place` on.
 
@@ -145,7 +137,7 @@ def _calls(run: Run, place: Place) -> list[range]:
     call does all that are whole.
     """
     epochs = range(place.epoch, run.end.epoch + 1)
-    if not _sinks(run.config):
+    if not data_sinks(run.config):
         return [epochs[i : i + 1] for i in range(len(epochs))]
     return [epochs[:1], epochs[1:]] if place.step and len(epochs) > 1 else [epochs][: len(epochs)]
 

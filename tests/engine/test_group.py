@@ -41,6 +41,7 @@ def alone(tmp_path_factory):
 def test_workers_are_one_large_one(workers, alone, tmp_path):
     ranks = together(workers, 32 // workers, tmp_path / "out")
     assert [rank["size"] for rank in ranks] == [workers] * workers
+    assert [rank["agreed"] for rank in ranks] == [[True, False]] * workers
     for rank in ranks[1:]:
         assert rank["weights"] == ranks[0]["weights"]
         assert rank["losses"] == ranks[0]["losses"]
