@@ -29,7 +29,7 @@ def kill(workers: int, kills: int, folder: Path) -> dict:
     unbroken.folder.mkdir(parents=True)
     began = time.monotonic()
     unbroken.finish()
-    runs = killed_until_done(folder, workers, kills, seed=workers, span=time.monotonic() - began)
+    runs = killed_until_done(folder, unbroken, kills, seed=workers, span=time.monotonic() - began)
     for run in runs:
         assert_same_end(run, unbroken)
     restarts = [seconds for run in runs for seconds in run.restarts]

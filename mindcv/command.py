@@ -43,13 +43,13 @@ def command(name: str, description: str, argv: list[str] | None = None, prog: st
     config = parse(argv, prog=prog, description=description)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     if LAUNCHED in os.environ:
-        end_with_parent()
+        end_with_parent(int(os.environ[LAUNCHED]))
     if not config.debug and (LAUNCHED in os.environ or LOG_LEVEL not in os.environ):
         os.environ[LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
     try:
         if is_due(config, name):
             return launch(config, name, sys.argv[1:] if argv is None else argv, prog)
-        hear_signals()
+        hear_signals(once=LAUNCHED in os.environ)
         getattr(import_module(f"mindcv.{_ROOMS[name]}"), name)(config)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)

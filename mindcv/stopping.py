@@ -46,22 +46,30 @@ class StopWish:
             _wishes.remove(self)
 
 
-def hear_signals() -> None:
+def hear_signals(once: bool = False) -> None:
     """Take over SIGINT and SIGTERM, for the rest of this process. Before MindSpore is imported.
 
-    Where no `StopWish` is listening, SIGINT raises KeyboardInterrupt and SIGTERM ends the process, as ever.
+    Where no `StopWish` is listening, SIGINT raises KeyboardInterrupt and SIGTERM ends the process, as ever. MindSpore's
+    scheduler, without which the workers could not stop in order, hears neither.
+
+    Args:
+        once: Take what comes after the wish for the same wish: a cluster signals every process, and the launcher passes
+            on its own.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    threading.Thread(target=_hear, name="signals", daemon=True).start()
+    if os.environ.get("MS_ROLE") != "MS_SCHED":
+        threading.Thread(target=_hear, args=(once,), name="signals", daemon=True).start()
 
 
-def _hear() -> None:
+def _hear(once: bool) -> None:
     interrupted = False
     while True:
         number = signal.sigwait(_ENDING)
         if _wishes and not _wishes[-1].signal:
             _wishes[-1].signal = number
             _log.info("%s: finishing the step (again: stop at once)", signal.Signals(number).name)
+        elif once and _wishes:
+            continue
         elif number == signal.SIGINT and not _wishes and not interrupted:
             interrupted = True
             _thread.interrupt_main()

@@ -4,6 +4,7 @@ Run by itself, `train.py` with `distribute: True` becomes the launcher. Its work
 their environment who they are; `msrun` makes them, here they are listened to, signalled and buried.
 """
 
+import math
 import os
 import re
 import shutil
@@ -13,21 +14,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
 
-from mindcv.config import Config, ConfigError
+from mindcv.config import Config, ConfigError, data_sinks
 from mindcv.launch.claim import claim
 from mindcv.launch.lineage import end_with_parent
 
-LAUNCHED = "MINDCV_LAUNCHED"  # set for workers that this package's launcher made
+LAUNCHED = "MINDCV_LAUNCHED"  # the launcher's process, for workers that it made
 BARS = "MINDCV_BARS"  # set where a terminal shows what the first worker writes to its log
 
 _OTHERS = ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE")  # msrun, mpirun, a rank table
 _JOINING = 300  # seconds that the workers wait for each other at the start
 _STOPPING = 600  # seconds for a step and a checkpoint, once a stop is asked for
+_STOPPING_SINKING = 4 * 3600  # the same where the step is an epoch, sunk into the device
+_FOR_GOOD = (0, 2, 3, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes that a restart would not mend
 _GRACE = 3  # seconds between a worker's failure and the end of the others, for their last words
 _DIED = re.compile(r"Worker process (\d+) exit with exception\. Error code: (-?\d+)")
 _FRAMEWORK = re.compile(rb"^\[(?:INFO|WARNING)\] [A-Z_]+\(.*\n", re.MULTILINE)  # MindSpore on its own affairs
@@ -60,22 +65,23 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
         The workers' exit code; 128 + the signal where one ended them.
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is taken, or the first machine's address is none.
         OSError: a run is going on in that folder.
     """
     prog = prog or f"{script}.py"
     port = _port(config)
     folder = Path(config.ckpt_save_dir) / "logs" if script == "train" else Path(tempfile.mkdtemp(prefix="mindcv-"))
     with claim(folder / f".lock-{config.node_rank}"), _signals_kept() as signals:
-        words = list(argv)
+        words, before = list(argv), _checkpoints(config)
         for attempt in range(config.max_restarts + 1):
             logs = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{attempt}"
             code = _Workers(config, prog, words, port, logs).run(signals)
-            if code in (0, 2, 3) or signals or script != "train" or attempt == config.max_restarts:
+            if code in _FOR_GOOD or signals or script != "train" or attempt == config.max_restarts:
                 break
-            if any(Path(config.ckpt_save_dir).glob(f"{config.model}-*_*.ckpt")):
-                words = [*argv, "--resume", "True"]
-            _say(prog, f"starting again, {attempt + 1} of {config.max_restarts}, from the last checkpoint")
+            whence = "as before: there is no checkpoint since"
+            if _checkpoints(config) - before:
+                words, whence = [*argv, "--resume", "True", "--ckpt_path", ""], "from the last checkpoint"
+            _say(prog, f"starting again, {attempt + 1} of {config.max_restarts}, {whence}")
             port = _port(config)
     if script != "train" and code == 0:
         shutil.rmtree(folder)
@@ -89,6 +95,7 @@ class _Workers:
         logs.mkdir(parents=True)
         self.prog, self.logs = prog, logs
         self.shown = 0
+        self.patience = _STOPPING_SINKING if data_sinks(config) else _STOPPING
         self.first_rank = config.node_rank * config.num_devices
         self.ranks: dict[int, int] = {}  # by process
         program = [sys.argv[0]] if prog.endswith(".py") else ["-m", *prog.split()]
@@ -105,7 +112,7 @@ class _Workers:
         ]  # fmt: skip
         environment = {
             **os.environ,
-            LAUNCHED: "1",
+            LAUNCHED: str(os.getpid()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "PYTHONUNBUFFERED": "1",
             "GLOG_v": "3",  # msrun tells of a worker's death at this level
@@ -113,40 +120,51 @@ class _Workers:
         if sys.stdout.isatty():
             environment |= {BARS: "1", "COLUMNS": str(shutil.get_terminal_size().columns)}
         with (logs / "msrun.log").open("w") as log:
-            # A session of its own: Ctrl-C comes here alone, and msrun would kill its workers on it.
+            # In a session of its own Ctrl-C does not reach it; a cluster's SIGTERM does, and would end it and so all.
             self.msrun = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=partial(_begin_msrun, os.getpid()),
             )  # fmt: skip
 
     def run(self, signals: list[int]) -> int:
         """Watch over the workers until the last has gone; a signal in `signals` is passed on to them."""
-        passed_on, deadline, dead = 0, None, None
+        deadline, dead, told = math.inf, None, set()
         try:
-            while self.msrun.poll() is None:
+            while self.msrun.poll() is None and time.monotonic() < deadline:
                 self._find()
                 self._show()
                 if dead is None and (dead := self._first_death()):
                     deadline = time.monotonic() + _GRACE
-                if len(signals) > passed_on:
-                    passed_on = len(signals)
-                    if passed_on > 1:
-                        break
-                    _say(self.prog, f"{signal.Signals(signals[0]).name}: stopping the workers (again: at once)")
-                    deadline = time.monotonic() + _STOPPING
-                    self._signal(signals[0])
-                if deadline is not None and time.monotonic() > deadline:
+                if self._is_at_once(signals):
+                    if not self.ranks:
+                        _say(self.prog, f"{_name(signals[0])}: stopped before a worker began")
                     break
+                if signals:
+                    if not told:
+                        _say(self.prog, f"{_name(signals[0])}: stopping the workers (again: at once)")
+                        deadline = min(deadline, time.monotonic() + self.patience)
+                    self._signal(self.ranks.keys() - told, signals[0])
+                    told |= self.ranks.keys()
                 time.sleep(0.1)
+            outlasts = self.msrun.poll() is None
         finally:
             self._end()
         self._show()
-        dead = dead or self._first_death()
-        if signals:
-            return 128 + signals[0]
-        if dead is None:
-            return self.msrun.returncode if self.msrun.returncode > 0 else 0
-        return self._bury(*dead)
+        stopped = 128 + signals[0] if signals else None
+        if self._is_at_once(signals):
+            return stopped
+        if dead := dead or self._first_death():
+            return stopped if stopped in (dead[1], 128 - dead[1]) else self._bury(*dead)
+        if outlasts:
+            _say(self.prog, f"the workers did not stop in {self.patience} s, and were ended")
+            return stopped
+        if code := self.msrun.returncode:
+            return self._report("msrun, which starts the workers,", code, self.logs / "msrun.log")
+        return 0
+
+    def _is_at_once(self, signals: list[int]) -> bool:
+        """Whether nobody has to be waited for: a second signal has come, or the first before a worker began."""
+        return len(signals) > 1 or bool(signals and not self.ranks)
 
     def _find(self):
         with suppress(psutil.Error):
@@ -164,17 +182,24 @@ class _Workers:
             with log.open("rb") as file:
                 file.seek(self.shown)
                 new = file.read()
+            ours = f"{self.prog}: ".encode()
+            unfinished = new.rpartition(b"\n")[2]
+            if unfinished.startswith(ours):
+                new = new[: -len(unfinished)]
             self.shown += len(new)
-            sys.stdout.buffer.write(_FRAMEWORK.sub(b"", new))
-            sys.stdout.flush()
+            for line in _FRAMEWORK.sub(b"", new).splitlines(keepends=True):
+                stream = sys.stderr if line.startswith(ours) else sys.stdout
+                stream.buffer.write(line)
+                stream.flush()
 
     def _first_death(self) -> tuple[int | None, int] | None:
         """Rank (None where it is not known) and exit code of the first worker that msrun saw fail."""
         found = _DIED.search((self.logs / "msrun.log").read_text(errors="replace"))
         return found and (self.ranks.get(int(found[1])), int(found[2]))
 
-    def _signal(self, number: int):
-        for pid in self.ranks:
+    @staticmethod
+    def _signal(pids: Iterable[int], number: int):
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -182,40 +207,60 @@ class _Workers:
         """End msrun and all that it started; those that have gone already are no trouble."""
         with suppress(psutil.Error):
             msrun = psutil.Process(self.msrun.pid)
+            msrun.suspend()  # it starts no more
             for process in [*msrun.children(recursive=True), msrun]:
                 with suppress(psutil.Error):
                     process.kill()
-        for pid in self.ranks:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._signal(self.ranks, signal.SIGKILL)
         self.msrun.wait()
 
     def _bury(self, rank: int | None, code: int) -> int:
         """Say which worker failed, and how; the exit code that tells the same."""
-        how = f"was killed by {_name(-code)}" if code < 0 else f"failed with exit code {code}"
         log = self.logs / f"worker_{rank}.log"
-        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
-        told = [line for line in last if line.startswith(f"{self.prog}: ")]
-        if code > 0 and told:
+        told = [line for line in _lines(log) if line.startswith(f"{self.prog}: ")]
+        if code > 0 and told:  # its own last words; those of the first worker were shown
             if rank != 0:
                 print(f"{told[-1]} (rank {rank})", file=sys.stderr)
-        else:
-            who = "a worker" if rank is None else f"rank {rank}"
-            _say(self.prog, f"{who} {how}; the others were ended. The end of its log, {log}:")
-            for line in last[-10:]:
-                print(f"    {line}", file=sys.stderr)
-            if -code in _CRASHES:
-                _say(
-                    self.prog,
-                    "a damaged image can do that to the decoder: python -m mindcv.data check finds it",
-                )
+            return code
+        return self._report("a worker" if rank is None else f"rank {rank}", code, log)
+
+    def _report(self, who: str, code: int, log: Path) -> int:
+        how = f"was killed by {_name(-code)}" if code < 0 else f"failed with exit code {code}"
+        _say(self.prog, f"{who} {how}; the others were ended. The end of its log, {log}:")
+        for line in _lines(log)[-10:]:
+            print(f"    {line}", file=sys.stderr)
+        if -code in _CRASHES:
+            _say(self.prog, "a damaged image can do that to the decoder: python -m mindcv.data check finds it")
         return 128 - code if code < 0 else code
+
+
+def _begin_msrun(launcher: int) -> None:
+    """In msrun's process: what it starts does not outlive `launcher`, and hears signals only where it asks for them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    end_with_parent(launcher)
+
+
+def _lines(log: Path) -> list[str]:
+    return [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+
+
+def _checkpoints(config: Config) -> set[tuple[Path, int]]:
+    """Those of the run's folder, each with its time, so that one written anew is another."""
+    found = set()
+    for path in Path(config.ckpt_save_dir).glob(f"{config.model}-*_*.ckpt"):
+        with suppress(FileNotFoundError):  # another machine's run deletes it
+            found.add((path, path.stat().st_mtime_ns))
+    return found
 
 
 def _port(config: Config) -> int:
     """The port at which workers find each other: the one asked for, or on one machine any that is free."""
     host = config.master_addr
     port = config.master_port or (0 if config.num_nodes == 1 else _DEFAULT_PORT)
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError as error:
+        raise ConfigError(f"master_addr {host}: {error.strerror}: give the first machine's address") from None
     if config.node_rank:
         return port
     with socket.socket() as probe:

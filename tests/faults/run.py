@@ -32,6 +32,8 @@ class Run:
     """Training into `folder` on `workers` CPU workers; what killing it cost is counted.
 
     Attributes:
+        max_restarts: How often the launcher is to start failed workers again.
+        more: Options beside `OPTIONS`.
         kills, resumes: So many there were.
         lost: Epochs that had their line in metrics.jsonl and had to be made again.
         torn: Files that a kill left half written under a checkpoint's name.
@@ -40,6 +42,8 @@ class Run:
 
     folder: Path
     workers: int = 1
+    max_restarts: int = 0
+    more: tuple[str, ...] = ()
     kills: int = 0
     resumes: int = 0
     lost: int = 0
@@ -50,9 +54,15 @@ class Run:
         """Begin, or go on from the newest checkpoint if there is one."""
         resume = any(self.folder.glob("convit_tiny-*.ckpt"))
         self.resumes += resume
-        several = ["--distribute", "True", "--num_devices", self.workers, "--batch_size", 32 // self.workers]
-        words = [*OPTIONS, *(several if self.workers > 1 else []), "--ckpt_save_dir", self.folder]
-        line = [sys.executable, "train.py", *map(str, words), *(["--resume"] if resume else [])]
+        return self.begin(*(["--resume"] if resume else []))
+
+    def begin(self, *more: str) -> subprocess.Popen:
+        """train.py, as a process of its own."""
+        words = [*OPTIONS, *self.more, "--ckpt_save_dir", self.folder, *more]
+        if self.workers > 1 or self.max_restarts:
+            words += ["--distribute", "True", "--num_devices", self.workers, "--batch_size", 32 // self.workers]
+            words += ["--max_restarts", self.max_restarts]
+        line = [sys.executable, "train.py", *map(str, words)]
         log = (self.folder / "test.log").open("a")
         return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
 
@@ -79,10 +89,8 @@ class Run:
             time.sleep(0.01)
         over = process.poll() is not None and time.monotonic() - began
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            launcher = psutil.Process(process.pid)
-            workers = [child for msrun in launcher.children() for child in msrun.children() if is_worker(child)]
             if process.poll() is None:
-                os.kill(chance.choice([launcher, *workers]).pid, signal.SIGKILL)
+                os.kill(chance.choice([process, *workers_of(process)]).pid, signal.SIGKILL)
         self.wait(process)
         self.kills += process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         self.lost += max(0, epochs - len(self.lines()))
@@ -119,6 +127,12 @@ class Run:
         return len(self.lines()) == EPOCHS
 
 
+def workers_of(launcher: subprocess.Popen) -> list[psutil.Process]:
+    """The workers that train for `launcher`; none of one that trains itself."""
+    children = psutil.Process(launcher.pid).children(recursive=True)
+    return [child for child in children if is_worker(child)]
+
+
 def is_worker(process: psutil.Process) -> bool:
     try:
         return process.environ().get("MS_ROLE") == "MS_WORKER"
@@ -134,14 +148,14 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def killed_until_done(folder: Path, workers: int, kills: int, seed: int, span: float) -> list[Run]:
-    """As many runs, one after the other, as it takes to kill `kills` times; each goes on to its end.
+def killed_until_done(folder: Path, whole: Run, kills: int, seed: int, span: float) -> list[Run]:
+    """As many runs like `whole`, one after the other, as it takes to kill `kills` times; each goes on to its end.
 
     A run is killed five times at most, so that ends are reached too.
     """
     chance, runs = random.Random(seed), []
     while (left := kills - sum(run.kills for run in runs)) > 0:
-        run = Run(folder / str(len(runs)), workers)
+        run = Run(folder / str(len(runs)), whole.workers, more=whole.more)
         run.folder.mkdir(parents=True)
         while run.kills < min(left, 5) and not run.is_done:
             span = run.kill(chance, span)

@@ -1,39 +1,77 @@
 """SIGKILL at random moments: nothing is lost, and the end is the uninterrupted run's, bit for bit."""
 
 import os
+import re
 import signal
 import time
+from functools import cache
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
 from mindcv import weights
-from tests.faults.run import Run, assert_same_end, is_whole, killed_until_done
+from tests.faults.run import Run, assert_same_end, is_whole, killed_until_done, workers_of
+
+ALL_STATE = ("--ema", "--gradient_accumulation_steps", "2", "--loss_scale_type", "dynamic")
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A function that gives the run of so many workers, and options, that nobody kills, and how long it took."""
+
+    @cache
+    def run(workers, *more):
+        run, began = Run(tmp_path_factory.mktemp("unbroken"), workers, more=more), time.monotonic()
+        run.finish()
+        return run, time.monotonic() - began
+
+    return run
 
 
 @pytest.mark.parametrize(
-    ("workers", "kills"),
+    ("workers", "kills", "more"),
     [
-        (1, 9),
-        (2, 1),
-        pytest.param(1, 70, marks=pytest.mark.slow),
-        pytest.param(2, 30, marks=pytest.mark.slow),
+        (1, 8, ()),
+        (2, 1, ()),
+        pytest.param(1, 70, (), marks=pytest.mark.slow),
+        pytest.param(2, 30, (), marks=pytest.mark.slow),
+        pytest.param(1, 10, ALL_STATE, marks=pytest.mark.slow),
     ],
 )
-def test_killed_training(workers, kills, tmp_path, request):
+def test_killed_training(workers, kills, more, unbroken, tmp_path, request):
     if workers > 1:
         request.getfixturevalue("all_cores")
-    unbroken = Run(tmp_path / "unbroken", workers)
-    unbroken.folder.mkdir()
-    began = time.monotonic()
-    unbroken.finish()
-    runs = killed_until_done(tmp_path, workers, kills, seed=kills, span=time.monotonic() - began)
+    whole, seconds = unbroken(workers, *more)
+    runs = killed_until_done(tmp_path, whole, kills, seed=kills, span=seconds)
     assert sum(run.kills for run in runs) == kills
     assert sum(run.lost for run in runs) == 0
     assert sum(run.torn for run in runs) == 0
     for run in runs:
-        assert_same_end(run, unbroken)
+        assert_same_end(run, whole)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_that_fails_goes_on_by_itself_and_not_from_an_earlier_one(workers, unbroken, tmp_path):
+    whole, _ = unbroken(workers)
+    earlier = tmp_path / "convit_tiny-3_2.ckpt"
+    earlier.write_bytes((whole.folder / earlier.name).read_bytes())
+    run = Run(tmp_path, workers, max_restarts=1)
+    process = run.begin()
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "convit_tiny-1_1.ckpt").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    worker = workers_of(process)[-1]
+    worker.kill()
+    run.wait(process)
+    said = (tmp_path / "test.log").read_text()
+    assert process.returncode == 0, said
+    assert f"rank {workers - 1} was killed by SIGKILL" in said
+    assert "starting again, 1 of 1, from the last checkpoint" in said
+    assert re.search(r"resumed from .*convit_tiny-[12]_\d.ckpt, after", said)
+    assert (tmp_path / "earlier-1" / earlier.name).exists()
+    assert_same_end(run, whole)
 
 
 def write_forever(path, ready):
@@ -48,7 +86,7 @@ def test_killed_while_writing_a_checkpoint(tmp_path):
     path = tmp_path / "a.ckpt"
     rng = np.random.default_rng(0)
     spawn, torn_aside = get_context("fork"), 0
-    for _ in range(20):
+    for _ in range(200):
         ready = spawn.Event()
         writer = spawn.Process(target=write_forever, args=(path, ready))
         writer.start()
@@ -59,4 +97,6 @@ def test_killed_while_writing_a_checkpoint(tmp_path):
         assert is_whole(path)
         assert len(set(weights.read(path)["x"].tolist())) == 1
         torn_aside += (tmp_path / ".a.ckpt.part").exists()
-    assert torn_aside, "no kill hit a write: the test says nothing"
+        if torn_aside == 20:
+            return
+    raise AssertionError(f"{torn_aside} of 200 kills hit a write")

@@ -1,9 +1,11 @@
 """Stands in for train.py: launches itself, and each worker does what the command line says for its rank.
 
-stand_in.py FOLDER RESTARTS DEED…    a DEED: ok, user, crash, die, hang, or wait (until told to stop)
+stand_in.py FOLDER RESTARTS DEED…    a DEED: ok, user, crash, save (and crash), die or hang; or, once told to stop,
+wait (and save), fail (to save) or finish (the whole run)
 """
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -23,23 +25,29 @@ if role is None:
     except (ConfigError, OSError) as error:
         sys.exit(f"train.py: {error}")
 elif role == "MS_WORKER":
-    from mindcv.launch import end_with_parent
+    from mindcv.launch import LAUNCHED, end_with_parent
 
-    end_with_parent()
+    end_with_parent(int(os.environ[LAUNCHED]))
     rank = int(os.environ["RANK_ID"])
-    print(f"rank {rank} with {' '.join(deeds)}", flush=True)
+    print(f"rank {rank} with {shlex.join(deeds)}", flush=True)
     Path(folder, f"pid-{rank}").write_text(str(os.getpid()))
     deed = deeds[rank]
-    if deed == "wait":
-        signal.signal(signal.SIGTERM, lambda *_: (print("saved", flush=True), sys.exit(143)))
-        Path(folder, "waiting").touch()
+    if deed in ("wait", "fail", "finish"):
+        number = signal.sigwait((signal.SIGINT, signal.SIGTERM))  # both come blocked from the launcher
+        time.sleep(0.5)
+        print("train.py: cannot write a.ckpt: No space left on device" if deed == "fail" else "saved", flush=True)
+        sys.exit({"wait": 128 + number, "fail": 2, "finish": 0}[deed])
     time.sleep(1)  # long enough for the launcher to have seen this worker
     if deed == "user":
-        sys.exit("train.py: no folder /nowhere") if rank == 0 else (print("train.py: no folder /nowhere"), sys.exit(2))
-    if deed == "crash" and "--resume" not in deeds:
+        print("train.py: no folder /nowhere", flush=True)
+        sys.exit(2)
+    if deed == "save" and "--resume" not in deeds:
+        Path(folder, "convit_tiny-1_5.ckpt").write_text("whole")
+        deed = "crash"
+    if deed == "crash":
         print("the last words", flush=True)
         sys.exit(5)
     if deed == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    while deed in ("hang", "wait"):
+    while deed == "hang":
         time.sleep(0.1)

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from mindcv.config import Config
-from mindcv.launch import Claimed, claim, is_due, launch
+from mindcv.launch import Claimed, claim, is_due, launch, launcher
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +27,13 @@ def finish(folder, *deeds, restarts=0):
     run = start(folder, *deeds, restarts=restarts)
     out, error = run.communicate(timeout=60)
     return run.returncode, out, error
+
+
+def wait_for_workers(folder, count):
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("pid-*"))) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def assert_all_gone(folder):
@@ -65,52 +73,134 @@ def test_a_worker_that_is_killed_is_named_with_its_signal(tmp_path):
     assert_all_gone(tmp_path)
 
 
-def test_a_users_mistake_is_one_line(tmp_path):
-    code, _, error = finish(tmp_path, "hang", "user")
+@pytest.mark.parametrize(("deeds", "whose"), [(("hang", "user"), " (rank 1)"), (("user", "hang"), "")])
+def test_a_users_mistake_is_one_line_on_standard_error(deeds, whose, tmp_path):
+    code, out, error = finish(tmp_path, *deeds)
     assert code == 2
-    assert error == "train.py: no folder /nowhere (rank 1)\n"
+    assert error == f"train.py: no folder /nowhere{whose}\n"
+    assert "no folder" not in out
+
+
+def test_an_msrun_that_is_killed_is_named(tmp_path):
+    run = start(tmp_path, "hang", "hang")
+    wait_for_workers(tmp_path, 2)
+    [msrun] = psutil.Process(run.pid).children()
+    msrun.kill()
+    _, error = run.communicate(timeout=60)
+    assert run.returncode == 128 + signal.SIGKILL
+    assert "train.py: msrun, which starts the workers, was killed by SIGKILL" in error
+    assert_all_gone(tmp_path)
 
 
 def test_workers_end_with_a_launcher_that_is_killed(tmp_path):
     run = start(tmp_path, "hang", "hang")
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("pid-*"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for_workers(tmp_path, 2)
+    time.sleep(0.5)
     run.kill()
-    run.communicate()
+    out, _ = run.communicate()
+    assert "rank 0 with hang hang" in out, "it was to be shown at once"
     assert_all_gone(tmp_path)
+
+
+def told_to_stop(folder, number, *deeds, everyone=False):
+    """The launcher's exit code, output and errors after a signal, to it or to every process that it has started too."""
+    run = start(folder, *deeds)
+    wait_for_workers(folder, len(deeds))
+    time.sleep(0.5)
+    family = [psutil.Process(run.pid)]
+    if everyone:
+        family += family[0].children(recursive=True)
+    for process in family[::-1]:
+        process.send_signal(number)
+    out, error = run.communicate(timeout=60)
+    assert_all_gone(folder)
+    return run.returncode, out, error
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_is_passed_on_and_waited_for(number, tmp_path):
+    code, out, error = told_to_stop(tmp_path, number, "wait", "wait")
+    assert code == 128 + number, error
+    assert "saved" in out
+
+
+def test_a_cluster_signals_every_process(tmp_path):
+    code, out, error = told_to_stop(tmp_path, signal.SIGTERM, "wait", "wait", everyone=True)
+    assert code == 143, error
+    assert "saved" in out
+
+
+def test_a_worker_that_fails_to_stop_is_no_stop(tmp_path):
+    code, _, error = told_to_stop(tmp_path, signal.SIGTERM, "fail", "hang")
+    assert code == 2
+    assert error.splitlines()[-1] == "train.py: cannot write a.ckpt: No space left on device"
+
+
+def test_a_run_that_ends_meanwhile_has_ended_well(tmp_path):
+    code, _, error = told_to_stop(tmp_path, signal.SIGTERM, "finish", "finish")
+    assert code == 0, error
+
+
+def test_a_signal_before_a_worker_has_begun(tmp_path):
     run = start(tmp_path, "wait", "wait")
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("pid-*"))) < 2:
+    while not list(tmp_path.glob("logs/*/msrun.log")):
         assert time.monotonic() < deadline
-        time.sleep(0.1)
-    time.sleep(1)
-    run.send_signal(number)
-    out, error = run.communicate(timeout=60)
-    assert run.returncode == 128 + number, error
-    if number == signal.SIGTERM:
-        assert "saved" in out
-    assert_all_gone(tmp_path)
+        time.sleep(0.01)
+    run.send_signal(signal.SIGTERM)
+    _, error = run.communicate(timeout=20)
+    assert run.returncode == 128 + signal.SIGTERM
+    assert error == "train.py: SIGTERM: stopped before a worker began\n"
+
+
+def test_a_worker_that_is_found_after_the_signal_gets_it_too(monkeypatch):
+    workers, signalled = object.__new__(launcher._Workers), []
+    workers.prog, workers.patience, workers.ranks = "train.py", 60, {}
+    workers.msrun = SimpleNamespace(poll=lambda: 0 if len(signalled) == 3 else None)
+    monkeypatch.setattr(workers, "_find", lambda: workers.ranks.update({100 + len(workers.ranks): len(workers.ranks)}))
+    monkeypatch.setattr(workers, "_signal", lambda pids, number: signalled.extend((pid, number) for pid in pids))
+    for name in ("_show", "_end", "_first_death"):
+        monkeypatch.setattr(workers, name, lambda: None)
+    workers.msrun.returncode = 0
+    workers.run([signal.SIGTERM])
+    assert signalled == [(100, signal.SIGTERM), (101, signal.SIGTERM), (102, signal.SIGTERM)]
+
+
+def test_workers_that_do_not_stop_are_ended(tmp_path, monkeypatch, capsys):
+    workers = object.__new__(launcher._Workers)
+    workers.prog, workers.patience, workers.ranks = "train.py", 0.2, {100: 0}
+    workers.msrun = SimpleNamespace(poll=lambda: None)
+    for name in ("_find", "_show", "_end", "_first_death"):
+        monkeypatch.setattr(workers, name, lambda: None)
+    monkeypatch.setattr(workers, "_signal", lambda pids, number: None)
+    assert workers.run([signal.SIGTERM]) == 143
+    assert capsys.readouterr().err.endswith("train.py: the workers did not stop in 0.2 s, and were ended\n")
+
+
+@pytest.mark.parametrize("code", [0, 2, 3, 130, 143])
+def test_what_a_restart_would_not_mend_ends_the_run(code, tmp_path, monkeypatch):
+    started = []
+    workers = SimpleNamespace(run=lambda signals: started.append(code) or code)
+    monkeypatch.setattr(launcher, "_Workers", lambda *_: workers)
+    assert launch(Config(distribute=True, max_restarts=3, ckpt_save_dir=str(tmp_path)), "train", []) == code
+    assert started == [code]
 
 
 def test_failed_workers_are_started_again_from_the_last_checkpoint(tmp_path):
     (tmp_path / "convit_tiny-1_5.ckpt").touch()
-    code, out, error = finish(tmp_path, "ok", "crash", restarts=1)
+    code, out, error = finish(tmp_path, "ok", "save", restarts=1)
     assert code == 0, error
-    assert "starting again, 1 of 1" in error
-    assert "rank 0 with ok crash --resume True" in out
+    assert "starting again, 1 of 1, from the last checkpoint" in error
+    assert "rank 0 with ok save --resume True --ckpt_path ''\n" in out
 
 
 def test_restarts_end(tmp_path):
+    (tmp_path / "convit_tiny-9_9.ckpt").touch()
     code, out, error = finish(tmp_path, "ok", "crash", restarts=1)
     assert code == 5
     assert out.count("rank 0 with") == 2
-    assert "--resume" not in out, "there is no checkpoint"
+    assert "--resume" not in out, "the checkpoint is another run's"
+    assert "starting again, 1 of 1, as before" in error
     assert error.count("rank 1 failed") == 2
 
 
@@ -136,6 +226,12 @@ def test_a_port_that_is_taken(tmp_path):
         port = other.getsockname()[1]
         with pytest.raises(ValueError, match=f"master_port {port}: Address already in use.*a port that is free"):
             launch(Config(distribute=True, master_port=port, ckpt_save_dir=str(tmp_path)), "train", [])
+
+
+def test_an_address_that_is_none(tmp_path):
+    there = {"num_nodes": 2, "node_rank": 1, "master_addr": "no such host"}
+    with pytest.raises(ValueError, match=r"^master_addr no such host: .*: give the first machine's address$"):
+        launch(Config(distribute=True, ckpt_save_dir=str(tmp_path), **there), "train", [])
 
 
 @pytest.mark.parametrize(
