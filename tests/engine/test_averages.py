@@ -5,6 +5,7 @@ import pytest
 from mindcv import weights
 from mindcv.config import Config
 from mindcv.engine.averages import Averages
+from mindcv.engine.build import compute_in
 from mindcv.engine.checkpoints import Place
 from mindcv.engine.group import ALONE
 from mindcv.engine.resume import RunState
@@ -83,6 +84,26 @@ def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, b
     weights.load(twin, tmp_path / "1.ckpt", ema=True)
     again = Evaluator(config, twin, loader, 7, ALONE, StopWish(), lambda: None)()
     assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model, batch):
+    ms.set_context(mode=mode)
+    images, labels = batch
+    loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+
+    def losses(amp_level):
+        config = Config(device_target="CPU", amp_level=amp_level, val_amp_level="O0")
+        model = small_model()
+        compute_in(config, model, amp_level)
+        step = step_of(model, 0.9)
+        evaluator = Evaluator(config, model, loader, 7, ALONE, StopWish(), lambda: None)
+        scored = _scores(config, evaluator, step)["loss"]
+        return scored, float(step.set_train()(images, labels).asnumpy())
+
+    (scored, trained), (in_float32, trained_in_float32) = losses("O2"), losses("O0")
+    assert scored == in_float32
+    assert trained != trained_in_float32, "the step after the validation is in half precision again"
 
 
 def test_resumed_exactly(small_model, batch, tmp_path):
