@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,28 @@ _log = logging.getLogger("mindcv")
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _wishes: list["StopWish"] = []  # the last one is listening
+
+
+class Asked:
+    """What SIGINT and SIGTERM ask for: the first that came (0: none), and whether it came `again`.
+
+    That is the same one a second later or more: a cluster signals every process of a job, and a script or a launcher
+    among them passes on what it got.
+    """
+
+    def __init__(self):
+        self.first = 0
+        self.again = False
+        self._since = 0.0
+
+    def hear(self, number: int) -> bool:
+        """Take note of a signal that came; whether it is the first one again."""
+        now = time.monotonic()
+        if not self.first:
+            self.first, self._since = number, now
+        elif number == self.first and now - self._since > 1:
+            self.again = True
+        return self.again
 
 
 class Stopped(Exception):
@@ -38,7 +61,7 @@ class StopWish:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the first SIGINT or SIGTERM as the wish; a second one ends the process at once."""
+        """Take the first SIGINT or SIGTERM as the wish; the same one again ends the process at once (see `Asked`)."""
         _wishes.append(self)
         try:
             yield
@@ -53,8 +76,7 @@ def hear_signals(once: bool = False) -> None:
     scheduler, without which the workers could not stop in order, hears neither.
 
     Args:
-        once: Take what comes after the wish for the same wish: a cluster signals every process, and the launcher passes
-            on its own.
+        once: Whatever comes after the wish is the same wish; who wants an end at once has another way, as the launcher.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     if os.environ.get("MS_ROLE") != "MS_SCHED":
@@ -62,13 +84,14 @@ def hear_signals(once: bool = False) -> None:
 
 
 def _hear(once: bool) -> None:
-    interrupted = False
+    asked, interrupted = Asked(), False
     while True:
         number = signal.sigwait(_ENDING)
         if _wishes and not _wishes[-1].signal:
+            asked.hear(number)
             _wishes[-1].signal = number
             _log.info("%s: finishing the step (again: stop at once)", signal.Signals(number).name)
-        elif once and _wishes:
+        elif asked.first and (once or not asked.hear(number)):
             continue
         elif number == signal.SIGINT and not _wishes and not interrupted:
             interrupted = True

@@ -24,6 +24,7 @@ import psutil
 from mindcv.config import Config, ConfigError, data_sinks
 from mindcv.launch.claim import claim
 from mindcv.launch.lineage import end_with_parent
+from mindcv.stopping import Asked
 
 LAUNCHED = "MINDCV_LAUNCHED"  # the launcher's process, for workers that it made
 BARS = "MINDCV_BARS"  # set where a terminal shows what the first worker writes to its log
@@ -71,12 +72,12 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
     prog = prog or f"{script}.py"
     port = _port(config)
     folder = Path(config.ckpt_save_dir) / "logs" if script == "train" else Path(tempfile.mkdtemp(prefix="mindcv-"))
-    with claim(folder / f".lock-{config.node_rank}"), _signals_kept() as signals:
+    with claim(folder / f".lock-{config.node_rank}"), _signals_kept() as asked:
         words, before = list(argv), _checkpoints(config)
         for attempt in range(config.max_restarts + 1):
             logs = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{attempt}"
-            code = _Workers(config, prog, words, port, logs).run(signals)
-            if code in _FOR_GOOD or signals or script != "train" or attempt == config.max_restarts:
+            code = _Workers(config, prog, words, port, logs).run(asked)
+            if code in _FOR_GOOD or asked.first or script != "train" or attempt == config.max_restarts:
                 break
             whence = "as before: there is no checkpoint since"
             if _checkpoints(config) - before:
@@ -126,8 +127,8 @@ class _Workers:
                 preexec_fn=partial(_begin_msrun, os.getpid()),
             )  # fmt: skip
 
-    def run(self, signals: list[int]) -> int:
-        """Watch over the workers until the last has gone; a signal in `signals` is passed on to them."""
+    def run(self, asked: Asked) -> int:
+        """Watch over the workers until the last has gone; what signals have asked for is passed on to them."""
         deadline, dead, told = math.inf, None, set()
         try:
             while self.msrun.poll() is None and time.monotonic() < deadline:
@@ -135,23 +136,23 @@ class _Workers:
                 self._show()
                 if dead is None and (dead := self._first_death()):
                     deadline = time.monotonic() + _GRACE
-                if self._is_at_once(signals):
+                if self._is_at_once(asked):
                     if not self.ranks:
-                        _say(self.prog, f"{_name(signals[0])}: stopped before a worker began")
+                        _say(self.prog, f"{_name(asked.first)}: stopped before a worker began")
                     break
-                if signals:
+                if asked.first:
                     if not told:
-                        _say(self.prog, f"{_name(signals[0])}: stopping the workers (again: at once)")
+                        _say(self.prog, f"{_name(asked.first)}: stopping the workers (again: at once)")
                         deadline = min(deadline, time.monotonic() + self.patience)
-                    self._signal(self.ranks.keys() - told, signals[0])
+                    self._signal(self.ranks.keys() - told, asked.first)
                     told |= self.ranks.keys()
                 time.sleep(0.1)
             outlasts = self.msrun.poll() is None
         finally:
             self._end()
         self._show()
-        stopped = 128 + signals[0] if signals else None
-        if self._is_at_once(signals):
+        stopped = 128 + asked.first if asked.first else None
+        if self._is_at_once(asked):
             return stopped
         if dead := dead or self._first_death():
             return stopped if stopped in (dead[1], 128 - dead[1]) else self._bury(*dead)
@@ -162,9 +163,9 @@ class _Workers:
             return self._report("msrun, which starts the workers,", code, self.logs / "msrun.log")
         return 0
 
-    def _is_at_once(self, signals: list[int]) -> bool:
-        """Whether nobody has to be waited for: a second signal has come, or the first before a worker began."""
-        return len(signals) > 1 or bool(signals and not self.ranks)
+    def _is_at_once(self, asked: Asked) -> bool:
+        """Whether nobody has to be waited for: a signal has come again, or the first before a worker began."""
+        return asked.again or bool(asked.first and not self.ranks)
 
     def _find(self):
         with suppress(psutil.Error):
@@ -257,10 +258,7 @@ def _port(config: Config) -> int:
     """The port at which workers find each other: the one asked for, or on one machine any that is free."""
     host = config.master_addr
     port = config.master_port or (0 if config.num_nodes == 1 else _DEFAULT_PORT)
-    try:
-        socket.getaddrinfo(host, port)
-    except OSError as error:
-        raise ConfigError(f"master_addr {host}: {error.strerror}: give the first machine's address") from None
+    _resolve(host, patience=_JOINING if config.node_rank else 0)
     if config.node_rank:
         return port
     with socket.socket() as probe:
@@ -275,14 +273,27 @@ def _port(config: Config) -> int:
         return probe.getsockname()[1]
 
 
+def _resolve(host: str, patience: float) -> None:
+    """Wait until `host` has an address: the first machine's name may be published after the others have begun."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ConfigError(f"master_addr {host}: {error.strerror}: give the first machine's address") from None
+            time.sleep(1)
+
+
 @contextmanager
 def _signals_kept():
-    """The SIGINT and SIGTERM that come, in a list, in place of what they do."""
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _ENDING}
+    """What SIGINT and SIGTERM ask for, in place of what they do."""
+    asked = Asked()
+    before = {number: signal.signal(number, lambda number, _: asked.hear(number)) for number in _ENDING}
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # a parent that blocks them hands that down
     try:
-        yield came
+        yield asked
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in before.items():

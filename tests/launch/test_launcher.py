@@ -13,6 +13,7 @@ import pytest
 
 from mindcv.config import Config
 from mindcv.launch import Claimed, claim, is_due, launch, launcher
+from mindcv.stopping import Asked
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,10 +103,18 @@ def test_workers_end_with_a_launcher_that_is_killed(tmp_path):
     assert_all_gone(tmp_path)
 
 
+def asked(number):
+    wish = Asked()
+    wish.hear(number)
+    return wish
+
+
 def told_to_stop(folder, number, *deeds, everyone=False):
     """The launcher's exit code, output and errors after a signal, to it or to every process that it has started too."""
     run = start(folder, *deeds)
     wait_for_workers(folder, len(deeds))
+    while "rank 0 with" not in run.stdout.readline():  # what it shows it has found
+        assert run.poll() is None
     time.sleep(0.5)
     family = [psutil.Process(run.pid)]
     if everyone:
@@ -162,7 +171,7 @@ def test_a_worker_that_is_found_after_the_signal_gets_it_too(monkeypatch):
     for name in ("_show", "_end", "_first_death"):
         monkeypatch.setattr(workers, name, lambda: None)
     workers.msrun.returncode = 0
-    workers.run([signal.SIGTERM])
+    workers.run(asked(signal.SIGTERM))
     assert signalled == [(100, signal.SIGTERM), (101, signal.SIGTERM), (102, signal.SIGTERM)]
 
 
@@ -173,14 +182,14 @@ def test_workers_that_do_not_stop_are_ended(tmp_path, monkeypatch, capsys):
     for name in ("_find", "_show", "_end", "_first_death"):
         monkeypatch.setattr(workers, name, lambda: None)
     monkeypatch.setattr(workers, "_signal", lambda pids, number: None)
-    assert workers.run([signal.SIGTERM]) == 143
+    assert workers.run(asked(signal.SIGTERM)) == 143
     assert capsys.readouterr().err.endswith("train.py: the workers did not stop in 0.2 s, and were ended\n")
 
 
 @pytest.mark.parametrize("code", [0, 2, 3, 130, 143])
 def test_what_a_restart_would_not_mend_ends_the_run(code, tmp_path, monkeypatch):
     started = []
-    workers = SimpleNamespace(run=lambda signals: started.append(code) or code)
+    workers = SimpleNamespace(run=lambda asked: started.append(code) or code)
     monkeypatch.setattr(launcher, "_Workers", lambda *_: workers)
     assert launch(Config(distribute=True, max_restarts=3, ckpt_save_dir=str(tmp_path)), "train", []) == code
     assert started == [code]
@@ -228,7 +237,8 @@ def test_a_port_that_is_taken(tmp_path):
             launch(Config(distribute=True, master_port=port, ckpt_save_dir=str(tmp_path)), "train", [])
 
 
-def test_an_address_that_is_none(tmp_path):
+def test_an_address_that_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "_JOINING", 1.5)  # a name may come late on other machines than the first
     there = {"num_nodes": 2, "node_rank": 1, "master_addr": "no such host"}
     with pytest.raises(ValueError, match=r"^master_addr no such host: .*: give the first machine's address$"):
         launch(Config(distribute=True, ckpt_save_dir=str(tmp_path), **there), "train", [])
