@@ -7,6 +7,7 @@ from pathlib import Path
 from mindcv.data.check import checked
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import folders_in
+from mindcv.data.datasets.files import images_in
 from mindcv.data.pack import pack as pack_source
 
 
@@ -45,12 +46,22 @@ def pack(options: argparse.Namespace) -> int:
 def _open(options: argparse.Namespace, split: str) -> Source:
     """A split, its labels counted by the training images' folders where they are there.
 
-    The list is of images that lie in the split itself; a split of class folders needs none.
+    The list is of images that lie in a split itself; splits of class folders need none.
+
+    Raises:
+        ValueError, FileNotFoundError: as `open_source`; or no split has images for the list.
     """
-    train, own = Path(options.folder, "train"), Path(options.folder, split)
+    listed = [name for name in options.split if _has_images(Path(options.folder, name))] if options.list else []
+    if options.list and not listed:
+        raise ValueError(f"no images in {options.folder}/{' or '.join(options.split)} itself, for {options.list}")
+    train = Path(options.folder, "train")
     by = folders_in(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
-    listing = None if own.is_dir() and folders_in(own) else options.list
+    listing = options.list if split in listed else None
     return open_source(options.dataset, options.folder, split, class_names=by, listing=listing)
+
+
+def _has_images(folder: Path) -> bool:
+    return folder.is_dir() and bool(images_in(folder))
 
 
 def _parser() -> argparse.ArgumentParser:

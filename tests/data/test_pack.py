@@ -122,7 +122,7 @@ def test_other_images_are_not_mixed_in(root, tmp_path, capsys):
     assert capsys.readouterr().err == "python -m mindcv.data: shards must be 1 or more, got 0\n"
 
 
-def test_a_listed_split_is_packed_beside_one_of_class_folders(root, tmp_path):
+def test_a_listed_split_is_packed_beside_one_of_class_folders(root, tmp_path, capsys):
     flat = tmp_path / "images"
     shutil.copytree(root / "train", flat / "train")
     (flat / "val").mkdir()
@@ -136,6 +136,8 @@ def test_a_listed_split_is_packed_beside_one_of_class_folders(root, tmp_path):
     _, records = both(root, tmp_path / "out", "val")
     assert [records.class_names[label] for label in records.labels] == [row.split()[1] for row in rows]
     assert len(open_source("mindrecord", str(tmp_path / "out"), "train")) == 21
+    assert main(["check", str(flat), "--list", str(tmp_path / "val.txt")]) == 2
+    assert f"no images in {flat}/train itself, for {tmp_path}/val.txt" in capsys.readouterr().err
 
 
 def test_what_is_written_is_read_back_and_compared(root, tmp_path, monkeypatch):
