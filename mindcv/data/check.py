@@ -96,7 +96,8 @@ def checked(source: Source, wait: float | None = None, num_parallel_workers: int
 
 def record_of(source: Source) -> Path:
     """Where it is kept which images of `source` cannot be read, once they have been decoded."""
-    digest = hashlib.sha256(source.fingerprint()).hexdigest()[:32]
+    who_may_read = ("st_mode", "st_uid", "st_gid")
+    digest = hashlib.sha256(source.fingerprint(*who_may_read)).hexdigest()[:32]
     return Path(get_download_root()) / "checked" / f"{digest}.json"
 
 

@@ -104,7 +104,7 @@ def test_files_are_decoded_once(root, monkeypatch):
     assert len(found()) == 5
     (root / "train/plain/new.jpg").write_bytes(b"")
     assert len(found()) == 6
-    (root / "train/plain/new.jpg").chmod(0o600)
+    (root / "train/plain/new.jpg").chmod(0o400)
     monkeypatch.setattr(check, "find_bad", lambda *_: [])
     assert found() == [], "an image that was opened to this user is looked at again"
 

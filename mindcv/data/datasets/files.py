@@ -35,19 +35,20 @@ class FileSource:
         """The file's bytes."""
         return self.path(i).read_bytes()
 
-    def fingerprint(self) -> bytes:
-        """Changes when an image is added, taken away, renamed, written again or opened to other users.
+    def fingerprint(self, *more: str) -> bytes:
+        """Changes when an image is added, taken away, renamed or written again: names, sizes and times of all.
 
-        Names, sizes, times, owners and permissions of all.
+        And when one of `more` changes, attributes of `os.stat`, such as "st_mode".
         """
+        facts = ("st_size", "st_mtime_ns", *more)
         folder = os.fsencode(self.folder.absolute())
         names = [self.relative(i) for i in range(len(self))]
-        facts = np.zeros((len(self), 5), np.int64)
-        for name, fact in zip(names, facts, strict=True):
+        table = np.zeros((len(self), len(facts)), np.int64)
+        for name, row in zip(names, table, strict=True):
             with suppress(OSError):
                 file = os.stat(b"%s/%s" % (folder, name))
-                fact[:] = file.st_size, file.st_mtime_ns, file.st_mode, file.st_uid, file.st_gid
-        return b"\0".join([folder, *names, self.labels.tobytes(), facts.tobytes()])
+                row[:] = [getattr(file, fact) for fact in facts]
+        return b"\0".join([folder, *names, self.labels.tobytes(), table.tobytes()])
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """The bytes of image `i`, encoded, as (n,) uint8, and its label. Raises UnreadableImage."""

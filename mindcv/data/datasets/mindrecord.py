@@ -65,10 +65,11 @@ class MindRecordSource:
             (name,) = index.execute("SELECT file_name_0 FROM INDEXES WHERE ROW_ID = ?", (row,)).fetchone()
         return f"{self._files[shard]} ({name})"
 
-    def fingerprint(self) -> bytes:
-        """Changes when the images are packed anew: names, sizes and times of the files."""
-        facts = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in self._files]
-        return json.dumps([facts, self.class_names]).encode()
+    def fingerprint(self, *more: str) -> bytes:
+        """Changes when the images are packed anew: names, sizes and times of the files. `more` is as in a folder's."""
+        facts = ("st_size", "st_mtime_ns", *more)
+        table = [(str(file.absolute()), *(getattr(file.stat(), fact) for fact in facts)) for file in self._files]
+        return json.dumps([table, self.class_names]).encode()
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """The bytes of image `i`, encoded, as (n,) uint8, and its label. Raises UnreadableImage."""

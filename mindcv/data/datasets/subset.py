@@ -30,9 +30,9 @@ class Subset:
         """Where image number `i` of the chosen is."""
         return self.source.path(int(self.chosen[i]))
 
-    def fingerprint(self) -> bytes:
+    def fingerprint(self, *more: str) -> bytes:
         """Changes with the files of the whole, and with what is chosen of them."""
-        return self.source.fingerprint() + self.chosen.tobytes()
+        return self.source.fingerprint(*more) + self.chosen.tobytes()
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """Image and label number `i` of the chosen."""
