@@ -30,14 +30,21 @@ def append_line(path: Path, line: str) -> None:
 
 
 def share(path: Path, name: Path) -> None:
-    """Let `name` be the file `path` too, in one step; a copy of it where the disk knows no links."""
+    """Let `name` be the file `path` too, in one step; a copy of it where the disk knows no links.
+
+    Raises OSError as `write_whole` does.
+    """
     aside = name.with_name(f".{name.name}.part")
     aside.unlink(missing_ok=True)
-    try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copyfile(path, aside)
-    os.replace(aside, name)
+    with _named(name):
+        try:
+            try:
+                os.link(path, aside)
+            except OSError:
+                shutil.copyfile(path, aside)
+            os.replace(aside, name)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 `files`, and no MindSpore.
 """
 
-from mindcv.config.arguments import data_sinks, model_arguments
+from mindcv.config.arguments import data_sinks, model_arguments, resumes
 from mindcv.config.checks import DECAYING_TO_MIN_LR
 from mindcv.config.options import OPTIONS, Option
 from mindcv.config.parsing import parse, read_recipe, resolve
@@ -24,4 +24,5 @@ __all__ = [
     "read_recipe",
     "recipe_names",
     "resolve",
+    "resumes",
 ]

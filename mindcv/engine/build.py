@@ -6,10 +6,11 @@ from collections.abc import Collection
 import mindspore as ms
 from mindspore import nn
 
-from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, model_arguments
+from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, model_arguments, resumes
 from mindcv.engine.loss_scale import START, LossScale
 from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
+from mindcv.models.factory import trained_with
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
 
@@ -21,10 +22,16 @@ FINE_TUNING = ("num_classes", "in_channels", "image_size")
 def build_model(config: Config, num_classes: int, adapt: Collection[str] = FINE_TUNING) -> nn.Cell:
     """The model, with published weights or those of `config.ckpt_path` where they are asked for.
 
-    `adapt` says in what the latter may differ from the model; see `create_model`.
+    `adapt` says in what the latter may differ from the model; see `create_model`. For a run that is resumed no weights
+    are loaded, or fetched.
     """
     ms.set_seed(config.seed)
-    return create_model(num_classes=num_classes, adapt=adapt, **model_arguments(config))
+    arguments = model_arguments(config)
+    if resumes(config):  # the checkpoint to resume from puts all weights back
+        own = trained_with(config.model, arguments["pretrained"])
+        own |= {name: arguments[name] for name in own if arguments[name] is not None}
+        arguments |= {**own, "pretrained": False, "checkpoint_path": ""}
+    return create_model(num_classes=num_classes, adapt=adapt, **arguments)
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:

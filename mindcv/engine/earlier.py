@@ -31,6 +31,13 @@ def put_run_aside(folder: Path) -> None:
         _tell(there)
 
 
+def is_of_a_run(folder: Path, file: str) -> bool:
+    """Whether `file` is one that `put_run_aside` moves from `folder`."""
+    path = Path(file).resolve()
+    named = _CHECKPOINT.fullmatch(path.name) or path.name in _OTHERS
+    return bool(file and named and path.parent == folder.resolve())
+
+
 def is_half_aside(folder: Path) -> bool:
     """Whether `put_run_aside` was broken off there."""
     return (folder / _UNFINISHED).exists()
@@ -41,12 +48,12 @@ def put_branch_aside(folder: Path, later: Iterable[Path]) -> None:
 
     What that run will write anew, its best weights, journal and options, is kept there too as it was.
     """
-    there = _next(folder)
+    there, moved = _next(folder), {file for file in later if file.exists()}
     there.mkdir()
-    for name in ("best.ckpt", "metrics.jsonl", "config.yaml"):
-        if (folder / name).exists():
-            share(folder / name, there / name)
-    for file in later:
+    for file in {folder / name for name in ("best.ckpt", "metrics.jsonl", "config.yaml")} - moved:
+        if file.exists():
+            share(file, there / file.name)
+    for file in moved:
         file.replace(there / file.name)
     _tell(there)
 

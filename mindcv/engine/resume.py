@@ -106,7 +106,7 @@ class RunState:
 def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: Place) -> Place:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
-    `metrics.jsonl` is cut back to it, and checkpoints of later places are put aside.
+    `metrics.jsonl` is cut back to it. Checkpoints of later places are put aside, and `best.ckpt` where it is one.
 
     Args:
         end: The last step of the run.
@@ -128,7 +128,9 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
         path, place, keeper.best = _newest_whole(saved, state)
     whole = place.step == state.steps
     elsewhere = path.parent.resolve() != keeper.folder.resolve()  # and so is that run's journal
-    records = [] if elsewhere else _records(journal, place.epoch if whole else place.epoch - 1)
+    records = [] if elsewhere else _records(journal)
+    kept = sum(record["epoch"] <= (place.epoch if whole else place.epoch - 1) for record in records)
+    records, dropped = records[:kept], records[kept:]
     ended = whole and (elsewhere or (bool(records) and records[-1]["epoch"] == place.epoch))
     if place > end or (place == end and (ended or not whole)):
         if config.steps is not None:
@@ -141,14 +143,17 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
             f"resume: {keeper.folder} has checkpoints of its own, and {path} is not of them: go on from the newest "
             "without --ckpt_path, or name another ckpt_save_dir"
         )
+    scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}
+    keeper.best = max([keeper.best, *scores.values()])
+    later = [file for at, file in saved.items() if at > place]
+    if any((record["top_1"] or -math.inf) > keeper.best for record in dropped):
+        later.append(keeper.folder / "best.ckpt")
     if elsewhere:
         put_run_aside(keeper.folder)
-    elif later := [file for at, file in saved.items() if at > place]:
+    elif later:
         put_branch_aside(keeper.folder, later)
     if journal.exists():
         write_whole(journal, "".join(json.dumps(record) + "\n" for record in records))
-    scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}
-    keeper.best = max([keeper.best, *scores.values()])
     for older, file in saved.items():
         if older <= place:
             full = older.step == state.steps
@@ -164,12 +169,13 @@ def _newest_whole(saved: dict[Place, Path], state: RunState) -> tuple[Path, Plac
         except weights.DamagedCheckpoint as error:
             _log.warning("%s; trying the one before", error)
     raise ConfigError(
-        "resume: no whole checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path"
+        "resume: no whole checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path, or an "
+        "earlier run's folder by --ckpt_save_dir"
     )
 
 
-def _records(journal: Path, last: int) -> list[dict]:
-    """The lines of `journal` up to that of the epoch `last`."""
+def _records(journal: Path) -> list[dict]:
+    """The whole lines of `journal`."""
     if not journal.exists():
         return []
     kept = []
@@ -178,7 +184,5 @@ def _records(journal: Path, last: int) -> list[dict]:
             record = json.loads(line)
         except ValueError:
             break  # torn by the end of the run that wrote it
-        if record["epoch"] > last:
-            break
         kept.append(record)
     return kept

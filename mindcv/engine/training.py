@@ -8,13 +8,13 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import Tensor
 
-from mindcv.config import Config, data_sinks
+from mindcv.config import Config, ConfigError, data_sinks, resumes
 from mindcv.data import usable_workers
 from mindcv.engine.build import compute_in
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import BEGINNING, Keeper, Place
 from mindcv.engine.dry_run import dry_run
-from mindcv.engine.earlier import is_half_aside, put_run_aside
+from mindcv.engine.earlier import is_half_aside, is_of_a_run, put_run_aside
 from mindcv.engine.figures import DataWait, memory, norms, observer
 from mindcv.engine.group import Group
 from mindcv.engine.pipelines import list_left_out, unreadable_images_named, validation_loader
@@ -41,6 +41,12 @@ def train(config: Config) -> None:
         FloatingPointError: the loss is not finite.
         Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
     """
+    folder = Path(config.ckpt_save_dir)
+    if not config.dry_run and not resumes(config) and is_of_a_run(folder, config.ckpt_path):
+        raise ConfigError(
+            f"ckpt_path {config.ckpt_path} is of the run in ckpt_save_dir, which a new one there puts aside: name "
+            "another ckpt_save_dir, or go on with that run by --resume"
+        )
     run = build_run(config)
     if config.dry_run:
         return dry_run(run)
@@ -48,16 +54,14 @@ def train(config: Config) -> None:
     loaders = usable_workers(config.num_parallel_workers)
     state = RunState(run.step, run.training.class_names, run.steps, loaders, group.size)
 
-    folder = Path(config.ckpt_save_dir)
     journal = folder / "metrics.jsonl"
     keeper, place = None, BEGINNING
     with claim(folder / ".lock", patience=5) if group.writes else nullcontext():
         if group.writes:
             keeper = Keeper(folder, config.model, config.ckpt_save_policy, config.keep_checkpoint_max)
-            resumes = config.resume or config.resume_opt
-            if not resumes or is_half_aside(folder):
+            if not resumes(config) or is_half_aside(folder):
                 put_run_aside(folder)
-            if resumes:
+            if resumes(config):
                 place = resume(config, state, keeper, journal, run.end)
             config.save(folder / "config.yaml")
             list_left_out(folder, run.training, run.validation)

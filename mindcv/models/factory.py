@@ -61,7 +61,7 @@ def create_model(
     if not checkpoint_path:
         model = entrypoint(pretrained, num_classes, in_channels, **given)
         return Features(model, out_indices) if features_only else model
-    source = _source(get_pretrained_cfg(model_name), pretrained) if pretrained else {}
+    source = _source(get_pretrained_cfg(model_name), pretrained)
     model = entrypoint(False, num_classes, in_channels, **{**_trained_with(source), **given})
     model.pretrained_cfg = source
     if adapt is None:
@@ -89,7 +89,9 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
 
 
 def _source(cfg: dict, pretrained: bool | str) -> dict:
-    """The published weights that `pretrained` names; True stands for the first."""
+    """The published weights that `pretrained` names; True stands for the first, and False for none."""
+    if not pretrained:
+        return {}
     sources = cfg.get("sources", {})
     if pretrained is True and sources:
         return next(iter(sources.values()))
@@ -100,6 +102,11 @@ def _source(cfg: dict, pretrained: bool | str) -> dict:
             + (f"there is {', '.join(map(repr, nearest))}" if sources else "there are none")
         )
     return sources[pretrained]
+
+
+def trained_with(model_name: str, pretrained: bool | str) -> dict:
+    """Arguments of the model that come with the published weights that `pretrained` names; see `create_model`."""
+    return _trained_with(_source(get_pretrained_cfg(model_name), pretrained))
 
 
 def _trained_with(source: dict) -> dict:

@@ -1,7 +1,16 @@
 import pytest
 
+from mindcv import weights
 from mindcv.config import Config, ConfigError
-from mindcv.engine.build import build_schedule, peak_rate
+from mindcv.engine.build import build_model, build_schedule, peak_rate
+
+
+@pytest.mark.parametrize(("given", "approximate"), [({}, True), ({"act": "gelu"}, False)])
+def test_a_run_that_is_resumed_fetches_no_weights_and_is_the_same_model(given, approximate, monkeypatch):
+    monkeypatch.setattr(weights, "fetch_published", lambda source: pytest.fail("fetched"))
+    model = build_model(Config(pretrained="mindcv", resume=True, image_resize=32, patch_size=8, **given), 10)
+    assert model.blocks[0].mlp.act.approximate is approximate
+    assert model.blocks[0].norm1.eps == 1e-7
 
 
 def test_the_rate_grows_with_the_images_of_an_update():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mindcv.engine.earlier import is_half_aside, put_branch_aside, put_run_aside
+from mindcv.engine.earlier import is_half_aside, is_of_a_run, put_branch_aside, put_run_aside
 
 RUN = ["best.ckpt", "config.yaml", "convit_small-2_3.ckpt", "convit_tiny-1_3.ckpt", "metrics.jsonl", "tensorboard/e"]
 
@@ -57,6 +57,14 @@ def test_what_is_broken_off_is_finished(moves, tmp_path, monkeypatch):
     put_run_aside(tmp_path)
     assert not is_half_aside(tmp_path)
     assert names(tmp_path) == [f"earlier-1/{name}" for name in RUN]
+
+
+def test_the_files_of_a_run_are_known(tmp_path):
+    def known(name):
+        return is_of_a_run(tmp_path, str(tmp_path / name))
+
+    assert known("best.ckpt") and known("convit_tiny-1_3.ckpt")
+    assert not (known("mindcv.ckpt") or known("other/best.ckpt") or is_of_a_run(tmp_path, ""))
 
 
 def test_of_a_branch_the_later_checkpoints_go_and_what_is_written_anew_is_kept(tmp_path):

@@ -3,6 +3,7 @@
 A function gets a `Bench` and returns the script's name and its words.
 """
 
+import os
 import pickle
 import socket
 from dataclasses import dataclass
@@ -50,6 +51,14 @@ class Bench:
 
     def checkpoint(self, change=lambda data: data) -> str:
         return self.file("changed.ckpt", change((self.trained / "convit_tiny-1_3.ckpt").read_bytes()))
+
+
+def linked(run: Path, folder: Path) -> Path:
+    """A twin of the folder `run`; its files are the same ones under a second name."""
+    folder.mkdir()
+    for path in run.glob("[!.]*"):
+        os.link(path, folder / path.name)
+    return folder
 
 
 def row(what: str):
@@ -389,6 +398,18 @@ def _(bench):
     bench.keep.append(other)
     port = other.getsockname()[1]
     return train("--distribute", "True", "--master_port", port, "--ckpt_save_dir", bench.folder / "x")
+
+
+@row("a name that no machine has")
+def _(bench):
+    words = ["--distribute", "True", "--num_nodes", "2", "--master_addr", "no such host"]
+    return train(*words, "--ckpt_save_dir", bench.folder / "x")
+
+
+@row("the run's own weights to begin a new one with")
+def _(bench):
+    folder = linked(bench.trained, bench.folder / "run")
+    return train("--ckpt_path", folder / "best.ckpt", "--ckpt_save_dir", folder)
 
 
 @row("an address that is not this machine's")

@@ -1,14 +1,13 @@
 """docs/errors.md, row by row: the mistake is made, and the program says what the row says."""
 
 import logging
-import os
 import re
 from pathlib import Path
 
 import pytest
 
 from mindcv import command
-from tests.faults.bad_input import ROWS, Bench, train
+from tests.faults.bad_input import ROWS, Bench, linked, train
 
 DOCUMENT = Path(__file__).parents[2] / "docs/errors.md"
 DOCUMENTED = dict(re.findall(r"^\| (.+?) \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
@@ -49,14 +48,6 @@ def trained(tmp_path_factory):
 def visible(folder):
     """The files in `folder` and below, by what stays the same when a file is moved, and not when it is overwritten."""
     return {path.stat().st_ino for path in folder.rglob("[!.]*") if path.is_file()}
-
-
-def linked(run, folder):
-    """A twin of the folder `run`; its files are the same ones under a second name."""
-    folder.mkdir()
-    for path in run.glob("[!.]*"):
-        os.link(path, folder / path.name)
-    return folder
 
 
 def test_the_document_and_the_tests_have_the_same_rows():

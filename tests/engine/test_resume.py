@@ -1,0 +1,90 @@
+"""Where a run goes on from, and what becomes of what came after that."""
+
+import json
+
+import mindspore as ms
+import pytest
+
+from mindcv import weights
+from mindcv.config import Config
+from mindcv.engine.checkpoints import Keeper, Place
+from mindcv.engine.resume import RunState, resume
+from mindcv.engine.step import TrainStep
+from mindcv.loss import create_loss
+from mindcv.optim import create_optimizer
+
+
+@pytest.fixture
+def state(small_model):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = small_model()
+    step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1, momentum=0.0))
+    return RunState(step, ["cat", "dog"], steps=1, loaders=1)
+
+
+@pytest.fixture
+def run(state, tmp_path):
+    """A function that leaves a run of epochs with these scores in a folder, and gives that."""
+
+    def leave(scores):
+        folder = tmp_path / "run"
+        keeper = Keeper(folder, "convit_tiny", "latest_k", 10)
+        for epoch, score in enumerate(scores, 1):
+            keeper.save(state.arrays(Place(epoch, 1), keeper.best), Place(epoch, 1))
+            keeper.save_best({}, score)
+        lines = [json.dumps({"epoch": epoch, "top_1": score}) for epoch, score in enumerate(scores, 1)]
+        (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+        return folder
+
+    return leave
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def go_on(state, folder, path=""):
+    keeper = Keeper(folder, "convit_tiny", "latest_k", 10)
+    config = Config(ckpt_path=str(path), resume=True)
+    return resume(config, state, keeper, folder / "metrics.jsonl", Place(90, 1)), keeper
+
+
+@pytest.mark.parametrize(("scores", "best_is_later"), [([70.0, 80.0, 60.0], True), ([70.0, 65.0, 60.0], False)])
+def test_at_an_older_checkpoint_what_is_later_goes_aside(scores, best_is_later, state, run):
+    folder = run(scores)
+    place, keeper = go_on(state, folder, folder / "convit_tiny-1_1.ckpt")
+    assert (place, keeper.best) == (Place(2, 0), 70)
+    stay = ["best.ckpt"] * (not best_is_later) + ["convit_tiny-1_1.ckpt", "metrics.jsonl"]
+    assert names(folder) == stay
+    assert names(folder / "earlier-1") == ["best.ckpt", "convit_tiny-2_1.ckpt", "convit_tiny-3_1.ckpt", "metrics.jsonl"]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+    assert len((folder / "earlier-1/metrics.jsonl").read_text().splitlines()) == 3
+    assert go_on(state, folder)[0] == Place(2, 0), "the abandoned ones are not found again"
+    assert go_on(state, folder / "earlier-1")[0] == Place(4, 0), "but there the run can go on too"
+
+
+def test_at_the_newest_all_stays_as_it_is(state, run):
+    folder = run([70.0, 80.0])
+    before = names(folder)
+    assert go_on(state, folder)[0] == Place(3, 0)
+    assert names(folder) == before
+    assert not (folder / "earlier-1").exists()
+
+
+def test_best_weights_in_a_folder_of_their_own(state, run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "best.ckpt").write_bytes((run([70.0]) / "best.ckpt").read_bytes())
+    place, keeper = go_on(state, other, other / "best.ckpt")
+    assert place == Place(1, 1), "its validation is still to come"
+    assert not keeper.has_saved(place)
+
+
+def test_another_run_does_not_go_on_in_a_folder_that_has_one(state, run, tmp_path):
+    folder = run([70.0])
+    elsewhere = tmp_path / "convit_tiny-1_1.ckpt"
+    weights.write(elsewhere, state.arrays(Place(1, 1), 0.0))
+    before = names(folder)
+    with pytest.raises(ValueError, match=r"has checkpoints of its own, and .* is not of them"):
+        go_on(state, folder, elsewhere)
+    assert names(folder) == before
