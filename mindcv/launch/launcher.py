@@ -83,7 +83,7 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
             if _checkpoints(config) - before:
                 words, whence = [*argv, "--resume", "True", "--ckpt_path", ""], "from the last checkpoint"
             _say(prog, f"starting again, {attempt + 1} of {config.max_restarts}, {whence}")
-            port = _port(config)
+            port = _port(config, attempt + 1)
     if script != "train" and code == 0:
         shutil.rmtree(folder)
     return code
@@ -254,10 +254,16 @@ def _checkpoints(config: Config) -> set[tuple[Path, int]]:
     return found
 
 
-def _port(config: Config) -> int:
-    """The port at which workers find each other: the one asked for, or on one machine any that is free."""
+def _port(config: Config, attempt: int = 0) -> int:
+    """The port at which workers find each other: the one asked for, or on one machine any that is free.
+
+    Of several machines each attempt has the next one. Who is first to start again waits there for the others, and does
+    not meet what is left of the attempt before.
+    """
     host = config.master_addr
     port = config.master_port or (0 if config.num_nodes == 1 else _DEFAULT_PORT)
+    if config.num_nodes > 1:
+        port += attempt
     _resolve(host, patience=_JOINING if config.node_rank else 0)
     if config.node_rank:
         return port

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tests.faults.run import ROOT, is_worker
+from tests.faults.run import ROOT, is_worker, workers_of
 
 ADDRESS = "10.77.{}.{}"
 pytestmark = pytest.mark.usefixtures("all_cores")
@@ -81,3 +81,18 @@ def test_a_machine_that_fails_ends_the_other(machines, tmp_path):
     assert runs[1].wait(timeout=30) == 128 + signal.SIGKILL
     assert runs[0].wait(timeout=200) == 1
     assert "Traceback" not in (tmp_path / "0" / "test.log").read_text()
+
+
+@pytest.mark.slow
+def test_machines_go_on_together_after_one_failed(machines, tmp_path):
+    runs = [machines(rank, tmp_path / str(rank), "--epoch_size", "12", "--max_restarts", "2") for rank in (0, 1)]
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "0" / "convit_tiny-1_3.ckpt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    workers_of(runs[1])[0].kill()
+    codes = [run.wait(timeout=300) for run in runs]
+    said = [(tmp_path / str(rank) / "test.log").read_text() for rank in (0, 1)]
+    assert codes == [0, 0], said
+    assert "resumed from" in said[0]
+    assert (tmp_path / "0" / "convit_tiny-12_3.ckpt").exists()

@@ -237,6 +237,11 @@ def test_a_port_that_is_taken(tmp_path):
             launch(Config(distribute=True, master_port=port, ckpt_save_dir=str(tmp_path)), "train", [])
 
 
+def test_machines_that_start_again_meet_at_the_next_port():
+    config = Config(distribute=True, num_nodes=2, node_rank=1, master_addr="192.0.2.1")
+    assert [launcher._port(config, attempt) for attempt in (0, 2)] == [8118, 8120]
+
+
 def test_an_address_that_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(launcher, "_JOINING", 1.5)  # a name may come late on other machines than the first
     there = {"num_nodes": 2, "node_rank": 1, "master_addr": "no such host"}
