@@ -91,7 +91,7 @@ def test_the_cards_command_ends_with_equal_workers(launcher, imagenet, tmp_path)
     if launcher == "msrun":
         workers = 2
         line += ["-m", "mindspore.parallel.cluster.run", "--worker_num=2", "--local_worker_num=2", "--join=True"]
-        line += [f"--master_port={20000 + os.getpid() % 20000}", f"--log_dir={tmp_path}", sys.executable]
+        line += [f"--master_port={20000 + os.getpid() % 20000}", f"--log_dir={tmp_path}"]
         (imagenet / "train/n00/odd.JPEG").write_text("no image")
     words = ["-c", "configs/convit/convit_tiny_ascend.yaml", "--data_dir", imagenet, "--val_while_train"]
     small = [
