@@ -69,7 +69,7 @@ def train(config: Config) -> None:
         group.share(state.parameters().values())
         _draw_apart(run.model, group)
         _announce(run)
-        with unreadable_images_named():
+        with unreadable_images_named(), group.others_named():
             _loop(run, state, keeper, place, journal)
 
 

@@ -48,7 +48,7 @@ def validate(config: Config) -> dict[str, float]:
         raise Stopped("stopped before all images were scored: there is no result", wish)
 
     evaluator = Evaluator(config, model, validation_loader(config, validation, group), num_classes, group, wish, stop)
-    with wish.listening():
+    with wish.listening(), group.others_named():
         scores = evaluator()
     if not group.writes:
         return scores

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mindcv.engine.group import Group
+
 ROOT = Path(__file__).parents[2]
 STEPS = 20
 pytestmark = pytest.mark.usefixtures("all_cores")
@@ -28,6 +30,20 @@ def together(workers, batch_size, out):
     logs = "\n".join(log.read_text()[-2000:] for log in out.glob("worker_*.log"))
     assert done.returncode == 0, logs
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(workers)]
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "said"),
+    [
+        (2, "Launch kernel failed, name:Default/AllReduce-op0", "waited for the other workers in vain: one of them"),
+        (2, "The state of the cluster is error, total nodes num: 2", "waited for the other workers in vain"),
+        (2, "Launch kernel failed, name:Default/MatMul-op0", "Launch kernel failed, name:Default/MatMul"),
+        (1, "Launch kernel failed, name:Default/AllReduce-op0", "Launch kernel failed, name:Default/AllReduce"),
+    ],
+)
+def test_a_worker_that_is_gone_is_named_by_those_who_wait(size, error, said):
+    with pytest.raises(RuntimeError, match=f"^{said}"), Group(size=size).others_named():
+        raise RuntimeError(error)
 
 
 @pytest.fixture(scope="module")

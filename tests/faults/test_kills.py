@@ -8,6 +8,7 @@ from functools import cache
 from multiprocessing import get_context
 
 import numpy as np
+import psutil
 import pytest
 
 from mindcv import weights
@@ -72,6 +73,23 @@ def test_a_run_that_fails_goes_on_by_itself_and_not_from_an_earlier_one(workers,
     assert re.search(r"resumed from .*convit_tiny-[12]_\d.ckpt, after", said)
     assert (tmp_path / "earlier-1" / earlier.name).exists()
     assert_same_end(run, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("all_cores")
+def test_a_worker_that_hangs_ends_the_run(tmp_path):
+    run = Run(tmp_path, workers=2, more=("--epoch_size", "100"))
+    process = run.begin()
+    deadline = time.monotonic() + 100
+    while not list(tmp_path.glob("convit_tiny-1_*.ckpt")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    workers = workers_of(process)
+    workers[-1].suspend()
+    assert process.wait(timeout=200) == 1
+    said = (tmp_path / "test.log").read_text()
+    assert "train.py: waited for the other workers in vain: one of them has ended or does not answer" in said
+    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
 
 
 def write_forever(path, ready):
