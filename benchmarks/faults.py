@@ -27,9 +27,8 @@ def kill(workers: int, kills: int, folder: Path) -> dict:
     """The figures of `kills` kills."""
     unbroken = Run(folder / "unbroken", workers)
     unbroken.folder.mkdir(parents=True)
-    began = time.monotonic()
     unbroken.finish()
-    runs = killed_until_done(folder, unbroken, kills, seed=workers, span=time.monotonic() - began)
+    runs = killed_until_done(folder, unbroken, kills, seed=workers)
     for run in runs:
         assert_same_end(run, unbroken)
     restarts = [seconds for run in runs for seconds in run.restarts]

@@ -76,18 +76,20 @@ class Run:
             time.sleep(0.05)
         assert process.returncode == 0, (self.folder / "test.log").read_text()[-3000:]
 
-    def kill(self, chance: random.Random, span: float) -> float:
-        """Start, and kill at a moment in most of `span` seconds: of several workers any one, or their launcher.
+    def kill(self, chance: random.Random, seconds: float) -> None:
+        """Start, and kill: of several workers any one, or their launcher.
 
-        Returns:
-            `span`, or how long the run took if it was over sooner.
+        Of five times once in so many `seconds` from the start on, else in those from the first step on.
         """
-        epochs = len(self.lines())
-        process, began = self.start(), time.monotonic()
-        until = began + chance.uniform(0, 0.8 * span)
+        epochs, options = len(self.lines()), self.folder / "config.yaml"
+        before = options.stat().st_mtime_ns if options.exists() else 0
+        process = self.start()
+        if chance.random() < 0.8:
+            while process.poll() is None and not (options.exists() and options.stat().st_mtime_ns > before):
+                time.sleep(0.01)
+        until = time.monotonic() + chance.uniform(0, seconds)
         while time.monotonic() < until and process.poll() is None:
             time.sleep(0.01)
-        over = process.poll() is not None and time.monotonic() - began
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             if process.poll() is None:
                 os.kill(chance.choice([process, *workers_of(process)]).pid, signal.SIGKILL)
@@ -95,7 +97,6 @@ class Run:
         self.kills += process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         self.lost += max(0, epochs - len(self.lines()))
         self.torn += sum(not is_whole(path) for path in self.folder.glob("*.ckpt"))
-        return min(span, over or span)
 
     def wait(self, process: subprocess.Popen) -> None:
         """Until what was killed has ended. What counts is time in which this process ran: both may be paused."""
@@ -123,6 +124,11 @@ class Run:
         return found
 
     @property
+    def training_seconds(self) -> float:
+        """From when the options were written, right before the first step, to the last epoch's line."""
+        return (self.folder / "metrics.jsonl").stat().st_mtime - (self.folder / "config.yaml").stat().st_mtime
+
+    @property
     def is_done(self) -> bool:
         return len(self.lines()) == EPOCHS
 
@@ -148,7 +154,7 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def killed_until_done(folder: Path, whole: Run, kills: int, seed: int, span: float) -> list[Run]:
+def killed_until_done(folder: Path, whole: Run, kills: int, seed: int) -> list[Run]:
     """As many runs like `whole`, one after the other, as it takes to kill `kills` times; each goes on to its end.
 
     A run is killed five times at most, so that ends are reached too.
@@ -158,7 +164,7 @@ def killed_until_done(folder: Path, whole: Run, kills: int, seed: int, span: flo
         run = Run(folder / str(len(runs)), whole.workers, more=whole.more)
         run.folder.mkdir(parents=True)
         while run.kills < min(left, 5) and not run.is_done:
-            span = run.kill(chance, span)
+            run.kill(chance, 0.6 * whole.training_seconds)
         if not run.is_done:
             run.finish()
         runs.append(run)
