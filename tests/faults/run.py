@@ -79,13 +79,12 @@ class Run:
     def kill(self, chance: random.Random, seconds: float) -> None:
         """Start, and kill: of several workers any one, or their launcher.
 
-        Of five times once in so many `seconds` from the start on, else in those from the first step on.
+        Every fifth time in so many `seconds` from the start on, else in those from a checkpoint on.
         """
-        epochs, options = len(self.lines()), self.folder / "config.yaml"
-        before = options.stat().st_mtime_ns if options.exists() else 0
+        epochs, before = len(self.lines()), self.newest()
         process = self.start()
-        if chance.random() < 0.8:
-            while process.poll() is None and not (options.exists() and options.stat().st_mtime_ns > before):
+        if self.kills % 5 < 4:
+            while process.poll() is None and self.newest() == before:
                 time.sleep(0.01)
         until = time.monotonic() + chance.uniform(0, seconds)
         while time.monotonic() < until and process.poll() is None:
@@ -109,7 +108,11 @@ class Run:
         raise AssertionError(f"hangs, with {still}: {(self.folder / 'test.log').read_text()[-3000:]}")
 
     def newest(self):
-        return max((p.stat().st_mtime for p in self.folder.glob("convit_tiny-*.ckpt")), default=None)
+        times = []
+        for path in self.folder.glob("convit_tiny-*.ckpt"):
+            with suppress(FileNotFoundError):  # it was an old one
+                times.append(path.stat().st_mtime)
+        return max(times, default=None)
 
     def lines(self) -> list[dict]:
         """The whole lines of metrics.jsonl, without what no two runs share."""
@@ -164,7 +167,7 @@ def killed_until_done(folder: Path, whole: Run, kills: int, seed: int) -> list[R
         run = Run(folder / str(len(runs)), whole.workers, more=whole.more)
         run.folder.mkdir(parents=True)
         while run.kills < min(left, 5) and not run.is_done:
-            run.kill(chance, 0.6 * whole.training_seconds)
+            run.kill(chance, 0.3 * whole.training_seconds)
         if not run.is_done:
             run.finish()
         runs.append(run)
