@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
+from mindcv.files import whole
 from mindcv.weights import ckpt
 from mindcv.weights.digest import digest
 
@@ -35,17 +36,10 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"{path} ends in {path.suffix!r}; weights are written to {' or '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        with open(aside, "wb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)
+    with whole(path) as aside, open(aside, "wb") as file:
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
     _flush(path.parent)
 
 
