@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 _log = logging.getLogger("mindcv")
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGINT, signal.SIGTERM)  # what asks a run to stop
 _wishes: list["StopWish"] = []  # the last one is listening
 
 
@@ -78,7 +78,7 @@ def hear_signals(once: bool = False) -> None:
     Args:
         once: Whatever comes after the wish is the same wish; who wants an end at once has another way, as the launcher.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     if os.environ.get("MS_ROLE") != "MS_SCHED":
         threading.Thread(target=_hear, args=(once,), name="signals", daemon=True).start()
 
@@ -86,7 +86,7 @@ def hear_signals(once: bool = False) -> None:
 def _hear(once: bool) -> None:
     asked, interrupted = Asked(), False
     while True:
-        number = signal.sigwait(_ENDING)
+        number = signal.sigwait(ENDING)
         if _wishes and not _wishes[-1].signal:
             asked.hear(number)
             _wishes[-1].signal = number

@@ -24,7 +24,7 @@ import psutil
 from mindcv.config import Config, ConfigError, data_sinks
 from mindcv.launch.claim import claim
 from mindcv.launch.lineage import end_with_parent
-from mindcv.stopping import Asked
+from mindcv.stopping import ENDING, Asked
 
 LAUNCHED = "MINDCV_LAUNCHED"  # the launcher's process, for workers that it made
 BARS = "MINDCV_BARS"  # set where a terminal shows what the first worker writes to its log
@@ -33,7 +33,7 @@ _OTHERS = ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE")  # msrun, mpiru
 _JOINING = 300  # seconds that the workers wait for each other at the start
 _STOPPING = 600  # seconds for a step and a checkpoint, once a stop is asked for
 _STOPPING_SINKING = 4 * 3600  # the same where the step is an epoch, sunk into the device
-_FOR_GOOD = (0, 2, 3, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes that a restart would not mend
+_FOR_GOOD = (0, 2, 3, *(128 + number for number in ENDING))  # exit codes that a restart would not mend
 _GRACE = 3  # seconds between a worker's failure and the end of the others, for their last words
 _DIED = re.compile(r"Worker process (\d+) exit with exception\. Error code: (-?\d+)")
 _FRAMEWORK = re.compile(rb"^\[(?:INFO|WARNING)\] [A-Z_]+\(.*\n", re.MULTILINE)  # MindSpore on its own affairs
@@ -237,7 +237,7 @@ class _Workers:
 
 def _begin_msrun(launcher: int) -> None:
     """In msrun's process: what it starts does not outlive `launcher`, and hears signals only where it asks for them."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     end_with_parent(launcher)
 
 
@@ -296,8 +296,8 @@ def _resolve(host: str, patience: float) -> None:
 def _signals_kept():
     """What SIGINT and SIGTERM ask for, in place of what they do."""
     asked = Asked()
-    before = {number: signal.signal(number, lambda number, _: asked.hear(number)) for number in _ENDING}
-    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # a parent that blocks them hands that down
+    before = {number: signal.signal(number, lambda number, _: asked.hear(number)) for number in ENDING}
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # a parent that blocks them hands that down
     try:
         yield asked
     finally:
@@ -307,7 +307,6 @@ def _signals_kept():
 
 
 _CRASHES = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT)
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def _name(number: int) -> str:
