@@ -14,6 +14,7 @@ from mindcv.files import share
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.layouts import GRID, RUN
 
+CHECKPOINT = re.compile(r"(.+)-(\d+)_(\d+)\.ckpt")  # model, epoch and step in a file's name
 REMEDY = (  # for losses and weights that are not finite
     "lower --lr, lengthen --warmup_epochs or pass --clip_grad True, and go on from the last checkpoint by --resume"
 )
@@ -37,11 +38,11 @@ def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
 
 def checkpoints_in(folder: Path, model_name: str) -> dict[Place, Path]:
     """The checkpoints of `model_name` in `folder`, oldest first, by their place in the run."""
-    pattern = re.compile(re.escape(model_name) + r"-(\d+)_(\d+)\.ckpt")
     found = {}
     for path in folder.iterdir():
-        if match := pattern.fullmatch(path.name):
-            found[Place(int(match[1]), int(match[2]))] = path
+        match = CHECKPOINT.fullmatch(path.name)
+        if match and match[1] == model_name:
+            found[Place(int(match[2]), int(match[3]))] = path
     return dict(sorted(found.items()))
 
 

@@ -1,15 +1,14 @@
 """What an earlier run left in a folder, put aside when another one begins there."""
 
 import logging
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from mindcv.engine.checkpoints import CHECKPOINT
 from mindcv.files import share
 
 _log = logging.getLogger("mindcv")
 
-_CHECKPOINT = re.compile(r".+-\d+_\d+\.ckpt")  # of any model
 _OTHERS = ("best.ckpt", "metrics.jsonl", "config.yaml", "bad_images.txt", "tensorboard")
 _UNFINISHED = ".earlier"  # the folder's name until all is in it
 
@@ -19,7 +18,7 @@ def put_run_aside(folder: Path) -> None:
 
     Whatever breaks this off, the next call finishes it.
     """
-    checkpoints = [path for path in folder.iterdir() if _CHECKPOINT.fullmatch(path.name)]
+    checkpoints = [path for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
     if checkpoints or (folder / "best.ckpt").exists() or (folder / "metrics.jsonl").exists() or is_half_aside(folder):
         unfinished = folder / _UNFINISHED
         unfinished.mkdir(exist_ok=True)
@@ -34,7 +33,7 @@ def put_run_aside(folder: Path) -> None:
 def is_of_a_run(folder: Path, file: str) -> bool:
     """Whether `file` is one that `put_run_aside` moves from `folder`."""
     path = Path(file).resolve()
-    named = _CHECKPOINT.fullmatch(path.name) or path.name in _OTHERS
+    named = CHECKPOINT.fullmatch(path.name) or path.name in _OTHERS
     return bool(file and named and path.parent == folder.resolve())
 
 
