@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from mindcv.data.check import checked
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Decode every image; print those that cannot be read, one a line, and write them to `options.output`."""
-    sources = [_open(options, split) for split in options.split]
+    sources = list(_opened(options))
     lines = [bad.line for source in sources for bad in checked(source, num_parallel_workers=options.workers)]
     for line in lines:
         print(line)
@@ -36,15 +37,15 @@ def check(options: argparse.Namespace) -> int:
 
 def pack(options: argparse.Namespace) -> int:
     """Pack the splits into MindRecord files."""
-    for split in options.split:
-        packed = pack_source(_open(options, split), Path(options.out) / split, options.shards)
+    for split, source in zip(options.split, _opened(options), strict=True):
+        packed = pack_source(source, Path(options.out) / split, options.shards)
         print(f"{packed.folder}: {len(packed):,} images of {len(packed.class_names):,} classes", file=sys.stderr)
     print(f"to train on them, pass --dataset mindrecord --data_dir {options.out}", file=sys.stderr)
     return 0
 
 
-def _open(options: argparse.Namespace, split: str) -> Source:
-    """A split, its labels counted by the training images' folders where they are there.
+def _opened(options: argparse.Namespace) -> Iterator[Source]:
+    """The splits, their labels counted by the training images' folders where they are there.
 
     The list is of images that lie in a split itself; splits of class folders need none.
 
@@ -56,8 +57,9 @@ def _open(options: argparse.Namespace, split: str) -> Source:
         raise ValueError(f"no images in {options.folder}/{' or '.join(options.split)} itself, for {options.list}")
     train = Path(options.folder, "train")
     by = folders_in(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
-    listing = options.list if split in listed else None
-    return open_source(options.dataset, options.folder, split, class_names=by, listing=listing)
+    for split in options.split:
+        listing = options.list if split in listed else None
+        yield open_source(options.dataset, options.folder, split, class_names=by, listing=listing)
 
 
 def _has_images(folder: Path) -> bool:

@@ -68,7 +68,10 @@ class MindRecordSource:
     def fingerprint(self, *more: str) -> bytes:
         """Changes when the images are packed anew: names, sizes and times of the files. `more` is as in a folder's."""
         facts = ("st_size", "st_mtime_ns", *more)
-        table = [(str(file.absolute()), *(getattr(file.stat(), fact) for fact in facts)) for file in self._files]
+        table = [
+            (str(file.absolute()), *(getattr(found, fact) for fact in facts))
+            for file, found in ((file, file.stat()) for file in self._files)
+        ]
         return json.dumps([table, self.class_names]).encode()
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
