@@ -400,22 +400,21 @@ def _(bench):
     return train("--distribute", "True", "--master_port", port, "--ckpt_save_dir", bench.folder / "x")
 
 
-@row("a name that no machine has")
-def _(bench):
-    words = ["--distribute", "True", "--num_nodes", "2", "--master_addr", "no such host"]
-    return train(*words, "--ckpt_save_dir", bench.folder / "x")
-
-
 @row("the run's own weights to begin a new one with")
 def _(bench):
     folder = linked(bench.trained, bench.folder / "run")
     return train("--ckpt_path", folder / "best.ckpt", "--ckpt_save_dir", folder)
 
 
-@row("an address that is not this machine's")
-def _(bench):
-    words = ["--distribute", "True", "--num_nodes", "2", "--master_addr", "192.0.2.1"]
-    return train(*words, "--ckpt_save_dir", bench.folder / "x")
+def first_machine(what: str, address: str):
+    @row(what)
+    def _(bench):
+        words = ["--distribute", "True", "--num_nodes", "2", "--master_addr", address]
+        return train(*words, "--ckpt_save_dir", bench.folder / "x")
+
+
+first_machine("a name that no machine has", "no such host")
+first_machine("an address that is not this machine's", "192.0.2.1")
 
 
 @row("a learning rate that blows the loss up")
