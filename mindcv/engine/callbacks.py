@@ -201,8 +201,7 @@ class Saving(Callback):
             return bool(self.wish.signal)
         if self.wish.signal:
             step.wish.set_data(Tensor(1.0, ms.float32))
-        due = progress.done % progress.interval == 0 or self.saved == progress.place
-        looks = self.looks_always or due
+        looks = self.looks_always or progress.done % progress.interval == 0 or self.saved == progress.place
         return looks and step.watched().stop > 0
 
     def stop_if_one_wishes(self) -> None:
@@ -278,9 +277,9 @@ class EpochEnd(Callback):
     def on_train_epoch_end(self, run_context):
         if self.progress.done < self.progress.steps:
             return  # the run ends here, and the epoch does not
-        inside = self.saving.interval
-        due = self.progress.epoch % self.save_interval == 0 or (inside and self.progress.steps % inside == 0)
-        saves = bool(self.is_last() or due)
+        epoch, inside = self.progress.epoch, self.saving.interval
+        ends_an_interval = inside > 0 and self.progress.steps % inside == 0
+        saves = self.is_last() or epoch % self.save_interval == 0 or ends_an_interval
         if saves:
             self.saving.save()
         self.saving.stop_if_one_wishes()

@@ -128,8 +128,8 @@ def create_scheduler(
 
     if warmup_epochs:
         first = rates[0] if rates else lr
-        rise = {"steps_per_epoch": steps_per_epoch, "epochs": warmup_epochs}
-        rise = linear_refined_lr(warmup_factor, 1.0, warmup_epochs, lr=first, **rise)
+        span = {"steps_per_epoch": steps_per_epoch, "epochs": warmup_epochs}
+        rise = linear_refined_lr(warmup_factor, 1.0, warmup_epochs, lr=first, **span)
         rates = rise + rates[(warmup_epochs - before) * steps_per_epoch :]
     if lr_epoch_stair:
         if warmup_epochs and warmup_factor == 0:
