@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mindcv.engine.group import Group
+from mindcv.launch import launcher
 
 ROOT = Path(__file__).parents[2]
 STEPS = 20
@@ -17,18 +18,20 @@ pytestmark = pytest.mark.usefixtures("all_cores")
 
 
 def together(workers, batch_size, out):
-    """What each of `workers` ended with."""
+    """What each of `workers` ended with; msrun starts several."""
     out.mkdir()
-    command = [
-        sys.executable, "-m", "mindspore.parallel.cluster.run", f"--worker_num={workers}",
-        f"--local_worker_num={workers}", f"--master_port={20000 + os.getpid() % 20000}", f"--log_dir={out}",
-        "--join=True", "python3", str(Path(__file__).with_name("workers.py")), str(batch_size), str(STEPS), str(out),
-    ]  # fmt: skip
+    command = [sys.executable, str(Path(__file__).with_name("workers.py")), str(batch_size), str(STEPS), str(out)]
+    if workers > 1:
+        command = [
+            sys.executable, "-m", "mindspore.parallel.cluster.run", f"--worker_num={workers}",
+            f"--local_worker_num={workers}", f"--master_port={20000 + os.getpid() % 20000}", f"--log_dir={out}",
+            "--join=True", "python3", *command[1:],
+        ]  # fmt: skip
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path}
+    environment = {**os.environ, **launcher.EVERY_SECOND, "PYTHONPATH": str(ROOT), "PATH": path}
     done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, timeout=400)
     logs = "\n".join(log.read_text()[-2000:] for log in out.glob("worker_*.log"))
-    assert done.returncode == 0, logs
+    assert done.returncode == 0, logs or done.stderr
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(workers)]
 
 
