@@ -1,7 +1,6 @@
 """SIGKILL at random moments: nothing is lost, and the end is the uninterrupted run's, bit for bit."""
 
 import os
-import re
 import signal
 import time
 from functools import cache
@@ -12,7 +11,7 @@ import psutil
 import pytest
 
 from mindcv import weights
-from tests.faults.run import Run, assert_same_end, is_whole, killed_until_done, workers_of
+from tests.faults.run import Run, assert_same_end, killed_until_done, workers_of
 
 ALL_STATE = ("--ema", "--gradient_accumulation_steps", "2", "--loss_scale_type", "dynamic")
 
@@ -52,29 +51,6 @@ def test_killed_training(workers, kills, more, unbroken, tmp_path, request):
         assert_same_end(run, whole)
 
 
-@pytest.mark.usefixtures("all_cores")
-def test_a_run_that_fails_goes_on_by_itself_and_not_from_an_earlier_one(unbroken, tmp_path):
-    whole = unbroken(2)
-    earlier = tmp_path / "convit_tiny-3_2.ckpt"
-    earlier.write_bytes((whole.folder / earlier.name).read_bytes())
-    run = Run(tmp_path, workers=2, max_restarts=1)
-    process = run.begin()
-    deadline = time.monotonic() + 100
-    while not any(tmp_path.glob("convit_tiny-[12]_*.ckpt")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    worker = workers_of(process)[-1]
-    worker.kill()
-    run.wait(process)
-    said = (tmp_path / "test.log").read_text()
-    assert process.returncode == 0, said
-    assert "rank 1 was killed by SIGKILL" in said
-    assert "starting again, 1 of 1, from the last checkpoint" in said
-    assert re.search(r"resumed from .*convit_tiny-[12]_\d.ckpt, after", said)
-    assert (tmp_path / "earlier-1" / earlier.name).exists()
-    assert_same_end(run, whole)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("all_cores")
 def test_a_worker_that_hangs_ends_the_run(tmp_path):
@@ -87,8 +63,7 @@ def test_a_worker_that_hangs_ends_the_run(tmp_path):
     workers = workers_of(process)
     workers[-1].suspend()
     assert process.wait(timeout=200) == 1
-    said = (tmp_path / "test.log").read_text()
-    assert "train.py: waited for the other workers in vain: one of them has ended or does not answer" in said
+    assert "train.py: waited for the other workers in vain: one of them has ended or does not answer" in run.said
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
 
 
@@ -112,8 +87,8 @@ def test_killed_while_writing_a_checkpoint(tmp_path):
         time.sleep(rng.uniform(0, 0.1))
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        assert is_whole(path)
-        assert len(set(weights.read(path)["x"].tolist())) == 1
+        x = weights.read(path)["x"]  # which refuses a torn one
+        assert (x == x[0]).all()
         torn_aside += (tmp_path / ".a.ckpt.part").exists()
         if torn_aside == 20:
             return
