@@ -1,6 +1,7 @@
 """Options that are handed on: what they are for comes out otherwise, and comes out the same without them."""
 
 import os
+from functools import cache
 
 import mindspore as ms
 import numpy as np
@@ -20,11 +21,18 @@ def pynative():
     ms.set_context(mode=ms.PYNATIVE_MODE)
 
 
-def assert_acts(probe, base, change):
-    """`probe` gives a list of arrays of a Config: the same twice, and others after `change`."""
-    one, again, other = (probe(config) for config in (base, base, base.replace(**change)))
+@cache
+def probed(probe, config):
+    """What `probe` gives of `config`, each time the same."""
+    one, again = probe(config), probe(config)
     for first, second in zip(one, again, strict=True):
         np.testing.assert_array_equal(first, second)
+    return one
+
+
+def assert_acts(probe, base, change):
+    """`probe` gives a list of arrays of a Config: the same twice, and others after `change`."""
+    one, other = probed(probe, base), probe(base.replace(**change))
     same = len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert not same, f"{change} changes nothing"
 
@@ -182,14 +190,14 @@ def test_images_are_read_by_num_parallel_workers(build_loader, source, monkeypat
     ({}, {"norm_eps": 0.1}),
 )
 def test_models(base, change):
-    images = {side: np.random.default_rng(0).standard_normal((2, 3, side, side)) for side in (16, 24)}
-
-    def logits_in_training(config):
-        np.random.seed(0)
-        model = build_model(config, 10).set_train()
-        return [model(Tensor(images[config.image_resize][:, : config.in_channels], ms.float32)).asnumpy()]
-
     assert_acts(logits_in_training, DIGITS.replace(**base), change)
+
+
+def logits_in_training(config):
+    np.random.seed(0)
+    model = build_model(config, 10).set_train()
+    shape = 2, config.in_channels, config.image_resize, config.image_resize
+    return [model(Tensor(np.random.default_rng(0).standard_normal(shape), ms.float32)).asnumpy()]
 
 
 def test_published_weights_are_asked_for(monkeypatch):
@@ -199,13 +207,13 @@ def test_published_weights_are_asked_for(monkeypatch):
     assert asked["pretrained"] == "fb"
 
 
-def test_validation_computes_as_val_amp_level_says(tmp_path):
-    def loss(config):
-        return [validate(config)["loss"]]
-
+def test_validation_computes_as_val_amp_level_says(small_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "create_model", lambda **_: small_model(num_classes=10))
     model = build_model(DIGITS, 10)
     weights.write(tmp_path / "a.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
-    assert_acts(loss, DIGITS.replace(ckpt_path=str(tmp_path / "a.ckpt"), batch_size=64), {"val_amp_level": "O2"})
+    config = DIGITS.replace(ckpt_path=str(tmp_path / "a.ckpt"), batch_size=64)
+    in_float32, in_float16 = (validate(config.replace(val_amp_level=level))["loss"] for level in ("O0", "O2"))
+    assert in_float32 != in_float16 == pytest.approx(in_float32, rel=1e-2)
 
 
 @pytest.mark.parametrize("device, sinks", [("Ascend", True), ("CPU", False)])
