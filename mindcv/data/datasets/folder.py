@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mindcv.data.datasets.classes import folders_in, labels_by, split_folder
-from mindcv.data.datasets.files import FileSource, images_in
+from mindcv.data.datasets.files import FileSource
+from mindcv.data.datasets.index import images_of
 
 
 class FolderSource(FileSource):
@@ -29,15 +30,12 @@ class FolderSource(FileSource):
             raise FileNotFoundError(f"no class folders in {self.folder}: images belong in {self.folder}/CLASS/*.jpg")
         self.class_names = list(class_names) if class_names else folders
         # File names as one array of bytes: 30 MB for a million, where as many str take over 100.
-        files, labels = [], []
-        for name, label in zip(folders, labels_by(self.class_names, folders, self.folder), strict=True):
-            found = images_in(self.folder / name)
-            if not found:
+        numbers, files = labels_by(self.class_names, folders, self.folder), images_of(self.folder, folders)
+        for name, found in zip(folders, files, strict=True):
+            if not len(found):
                 raise FileNotFoundError(f"no images in class folder {self.folder / name}")
-            files.append(np.array(found))
-            labels.append(np.full(len(found), label, np.int32))
         self._files = np.concatenate(files)
-        self.labels = np.concatenate(labels)
+        self.labels = np.repeat(np.array(numbers, np.int32), [len(found) for found in files])
 
     def relative(self, i: int) -> bytes:
         return os.fsencode(self.class_names[self.labels[i]]) + b"/" + self._files[i]

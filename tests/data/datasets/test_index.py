@@ -1,0 +1,128 @@
+"""Lists of many images that are kept."""
+
+import os
+import re
+import time
+
+import pytest
+
+from mindcv.data import open_source
+from mindcv.data.datasets import index
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(index, "WORTH_KEEPING", 3)
+    monkeypatch.setattr(index, "SETTLED", 0)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def root(tmp_path):
+    for path in ("n01/a.jpg", "n01/longer.jpg", "n02/b.jpg", "n02/猫.jpg"):
+        (tmp_path / "data/train" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data/train" / path).touch()
+    tick()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """The class folders that were looked into, in turn."""
+    seen, look = [], index.images_in
+
+    def look_and_note(folder):
+        seen.append(folder.name)
+        return look(folder)
+
+    monkeypatch.setattr(index, "images_in", look_and_note)
+    return seen
+
+
+def tick():
+    time.sleep(0.02)  # longer than those of a file system's clock
+
+
+def images(root):
+    source = open_source("folder", str(root), "train")
+    return [(source.path(i).relative_to(root / "train").as_posix(), int(source.labels[i])) for i in range(len(source))]
+
+
+def test_a_folder_is_listed_once(home, root, listed):
+    wanted = [("n01/a.jpg", 0), ("n01/longer.jpg", 0), ("n02/b.jpg", 1), ("n02/猫.jpg", 1)]
+    assert images(root) == wanted
+    assert listed == ["n01", "n02"]
+    assert images(root) == wanted
+    assert listed == ["n01", "n02"]
+    assert len(list((home / "indices").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda n02: (n02 / "c.jpg").touch(),
+        lambda n02: (n02 / "b.jpg").unlink(),
+        lambda n02: (n02 / "b.jpg").rename(n02 / "d.jpg"),
+    ],
+    ids=["added", "taken away", "renamed"],
+)
+def test_a_class_folder_that_has_changed_is_listed_again(change, home, root, listed):
+    images(root)
+    times = os.stat(root / "train/n02")
+    change(root / "train/n02")
+    os.utime(root / "train/n02", ns=(times.st_atime_ns, times.st_mtime_ns))  # as tar and rsync do
+    tick()
+    changed = images(root)
+    assert [name for name, label in changed if label] == [
+        f"n02/{name}" for name in sorted(os.listdir(root / "train/n02"), key=os.fsencode)
+    ]
+    assert listed == ["n01", "n02", "n02"]
+    assert images(root) == changed
+    assert listed == ["n01", "n02", "n02"]
+
+
+def test_another_class_and_one_less(home, root, listed):
+    images(root)
+    (root / "train/n01").rename(root / "train/n03")
+    tick()
+    wanted = [("n02/b.jpg", 0), ("n02/猫.jpg", 0), ("n03/a.jpg", 1), ("n03/longer.jpg", 1)]
+    assert images(root) == images(root) == wanted
+    assert listed == ["n01", "n02", "n03"]
+
+
+def test_a_folder_that_may_still_change_is_not_kept(home, root, listed, monkeypatch):
+    monkeypatch.setattr(index, "SETTLED", 1000)
+    assert images(root) == images(root)
+    assert listed == ["n01", "n02"] * 2
+    assert not home.exists()
+
+
+def test_few_images_are_not_kept(home, root, monkeypatch):
+    monkeypatch.setattr(index, "WORTH_KEEPING", 5)
+    images(root)
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b"",
+        lambda b: b.replace(b"longer", b"lonGer"),
+        lambda b: re.sub(rb"(?s)(?<=PK\x01\x02.{4}).", b"\x01", b),
+    ],
+    ids=["half", "empty", "a letter", "encrypted"],
+)
+def test_a_damaged_index_is_made_anew(damage, home, root, listed):
+    wanted = images(root)
+    [kept] = (home / "indices").iterdir()
+    kept.write_bytes(damage(kept.read_bytes()))
+    assert images(root) == images(root) == wanted
+    assert listed == ["n01", "n02"] * 2
+
+
+def test_without_a_place_to_keep_it(home, root, listed):
+    home.write_text("no folder")
+    assert images(root) == images(root)
+    assert listed == ["n01", "n02"] * 2
