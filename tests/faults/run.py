@@ -66,26 +66,26 @@ class Run:
         log = (self.folder / "test.log").open("a")
         return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
 
-    def finish(self) -> None:
-        began = time.time()
-        before = self.newest()
+    def start_and_step(self) -> subprocess.Popen:
+        """Start, and wait for the first checkpoint that this leads to; how long a resumption took to it is noted."""
+        began, before = time.monotonic(), self.newest()
         process = self.start()
-        while process.poll() is None:
-            if before is not None and self.newest() != before and len(self.restarts) < self.resumes:
-                self.restarts.append(time.time() - began)
-            time.sleep(0.05)
-        assert process.returncode == 0, self.said[-3000:]
+        while process.poll() is None and self.newest() <= before:
+            time.sleep(0.01)
+        if 0 < before < self.newest():
+            self.restarts.append(time.monotonic() - began)
+        return process
+
+    def finish(self) -> None:
+        assert self.start_and_step().wait() == 0, self.said[-3000:]
 
     def kill(self, chance: random.Random, seconds: float) -> None:
         """Start, and kill: of several workers any one, or their launcher.
 
         Every fifth time in so many `seconds` from the start on, else in those from a checkpoint on.
         """
-        epochs, before = len(self.lines()), self.newest()
-        process = self.start()
-        if self.kills % 5 < 4:
-            while process.poll() is None and self.newest() == before:
-                time.sleep(0.01)
+        epochs = len(self.lines())
+        process = self.start() if self.kills % 5 == 4 else self.start_and_step()
         until = time.monotonic() + chance.uniform(0, seconds)
         while time.monotonic() < until and process.poll() is None:
             time.sleep(0.01)
@@ -107,12 +107,13 @@ class Run:
         process.kill()
         raise AssertionError(f"hangs, with {still}: {self.said[-3000:]}")
 
-    def newest(self):
-        times = []
+    def newest(self) -> float:
+        """When the newest checkpoint was written; 0 where there is none."""
+        times = [0.0]
         for path in self.folder.glob("convit_tiny-*.ckpt"):
             with suppress(FileNotFoundError):  # it was an old one
                 times.append(path.stat().st_mtime)
-        return max(times, default=None)
+        return max(times)
 
     def lines(self) -> list[dict]:
         """The whole lines of metrics.jsonl, without what no two runs share."""
