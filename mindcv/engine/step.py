@@ -18,8 +18,8 @@ class Watched:
     Attributes:
         loss_sum: Of the calls that did not fail.
         good: How many these are.
-        last_loss: The last one's loss; NaN before the first.
-        in_a_row: Failed calls since the last good one.
+        last_loss: The last one's loss, or that of an epoch before; NaN before the first.
+        in_a_row: Failed calls since the last update, in epochs before too.
         failed: Failed calls in all.
         gave_up_at: The call, from 1, at which more had failed in a row than are tolerated; 0: none.
         stop: How many workers wish to stop.
@@ -63,8 +63,8 @@ class TrainStep(nn.Cell):
         clip_norm: Limit of the gradients' global norm; None for no limit.
         clip_value: Limit of each number in the gradients; None for no limit.
         workers: How many workers average their gradients.
-        skip_nonfinite: Calls in a row that may fail, by a loss or by gradients that are not finite: no update is made
-            of them.
+        skip_nonfinite: Calls in a row, without an update between, that may fail, by a loss or by gradients that are
+            not finite: no update is made of them.
         averages: Follow the weights after each update; None for no averages.
     """
 
@@ -123,8 +123,10 @@ class TrainStep(nn.Cell):
         return Watched(loss_sum, int(good), last_loss, *(int(count) for count in counts), norm_sum, int(norms))
 
     def forget(self) -> None:
-        """Begin an epoch's notes."""
-        self.notes.set_data(Tensor(_NO_NOTES))
+        """Begin an epoch's notes. The last loss and the failed calls in a row are the run's."""
+        notes = _NO_NOTES.copy()
+        notes[2:4] = self.notes.asnumpy()[2:4]
+        self.notes.set_data(Tensor(notes))
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         return self.loss(self.model(images), labels) * self.loss_scale.factor()
@@ -134,17 +136,21 @@ class TrainStep(nn.Cell):
         loss, gradients = self.gradients_of(images, labels)
         loss, stop = loss / self.loss_scale.factor(), self.wish * 1
         if self.workers > 1:
+            gradients = self.mean_over_workers(gradients)  # each call's, so that all workers' sums are the one's saved
             loss, stop = ops.unstack(self.sum_over_workers(ops.stack([loss / self.workers, stop])))
         if self.accumulation == 1:
             updated, norm = self.update(gradients)
+            made = updated
         else:
             updated, norm = ops.isfinite(loss), ops.zeros_like(loss)
             self.hyper_map(ops.assign_add, self.sums, gradients)
             ops.assign_add(self.calls, 1)
-            if self.calls % self.accumulation == 0:
+            due = self.calls % self.accumulation == 0
+            if due:
                 updated, norm = self.update(self.sums)
                 self.hyper_map(_clear, self.sums)
-        self.note(loss, ops.logical_and(ops.isfinite(loss), updated), stop, norm)
+            made = ops.logical_and(due, updated)
+        self.note(loss, ops.logical_and(ops.isfinite(loss), updated), made, stop, norm)
         return loss
 
     def update(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -153,8 +159,6 @@ class TrainStep(nn.Cell):
         Returns:
             False for a failure: the gradients were not finite, and it made none. The gradients' norm before clipping.
         """
-        if self.workers > 1:
-            gradients = self.mean_over_workers(gradients)
         factor = 1 / (self.loss_scale.factor() * self.accumulation)
         norm = factor * ops.sqrt(ops.addn(self.hyper_map(self.sum_of_squares, gradients)))
         finite = fine = ops.isfinite(norm)
@@ -172,11 +176,11 @@ class TrainStep(nn.Cell):
             fine = self.loss_scale.follow(finite)
         return fine, norm
 
-    def note(self, loss: Tensor, good: Tensor, stop: Tensor, norm: Tensor):
+    def note(self, loss: Tensor, good: Tensor, made: Tensor, stop: Tensor, norm: Tensor):
         """Bring the notes up to date, in the order of `Watched`; a `norm` of 0 stands for none."""
         loss_sum, goods, last_loss, in_a_row, failed, gave_up_at, _stop, norm_sum, norms = ops.unstack(self.notes * 1)
         one = good.astype(ms.float32)
-        in_a_row = (in_a_row + 1) * (1 - one)
+        in_a_row = (in_a_row + 1 - one) * (1 - ops.logical_and(good, made).astype(ms.float32))
         failed = failed + 1 - one
         goods = goods + one
         gives_up = ops.logical_and(in_a_row > self.skip_nonfinite, gave_up_at == 0)

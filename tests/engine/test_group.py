@@ -64,6 +64,7 @@ def test_workers_are_one_large_one(workers, alone, tmp_path):
     for rank in ranks[1:]:
         assert rank["weights"] == ranks[0]["weights"]
         assert rank["losses"] == ranks[0]["losses"]
+        assert rank["accumulated"] == ranks[0]["accumulated"], "the first worker's are saved, for all"
     assert len(alone["losses"]) == STEPS
     np.testing.assert_allclose(ranks[0]["losses"], alone["losses"], rtol=1e-4)
     for rank in ranks:

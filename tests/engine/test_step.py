@@ -146,6 +146,26 @@ def test_more_in_a_row_than_tolerated_end_it(perceptron, batch, poison):
     assert step.watched().failed == 4
 
 
+def test_a_row_goes_on_from_one_epoch_to_the_next(perceptron, batch, poison):
+    step = step_of(perceptron(), skip_nonfinite=2)
+    step(*batch)
+    good = step.watched().last_loss
+    for calls in (2, 1):
+        step.forget()
+        for _ in range(calls):
+            step(*poison)
+    seen = step.watched()
+    assert (seen.gave_up_at, seen.in_a_row, seen.failed) == (1, 3, 1)
+    assert seen.last_loss == good
+
+
+def test_good_calls_without_an_update_do_not_end_a_row(perceptron, batch, poison):
+    step = step_of(perceptron(), accumulation=2, skip_nonfinite=1)
+    for images, labels in (batch, poison, batch, poison):
+        step(images, labels)
+    assert step.watched().gave_up_at == 4
+
+
 def test_accumulation_skips_the_update_that_a_bad_call_is_part_of(perceptron, batch, poison):
     model = perceptron()
     before = {p.name: p.asnumpy().copy() for p in model.get_parameters()}

@@ -44,6 +44,8 @@ def main(batch_size: int, steps: int, out: str):
         losses.append(float(step(images, labels).asnumpy()))
         if len(losses) == steps:
             break
+    halfway = TrainStep(model, create_loss("CE"), optimizer, accumulation=2, workers=group.size).set_train()
+    halfway(images, labels)
     model.set_train(False)
     scores = EvalStep(model, create_loss("CE", reduction="none"), group.size)
     held_out = open_source("digits", None, "val")
@@ -52,6 +54,7 @@ def main(batch_size: int, steps: int, out: str):
         sums += scores(images, labels).asnumpy()
     weights = {p.name: p.asnumpy().tobytes().hex() for p in model.get_parameters()}
     record = {"losses": losses, "sums": sums.tolist(), "weights": weights, "size": group.size}
+    record["accumulated"] = [sums.asnumpy().tobytes().hex() for sums in halfway.sums]
     record["agreed"] = [group.any(group.rank == group.size - 1), group.any(False)]
     Path(out, f"{group.rank}.json").write_text(json.dumps(record))
 

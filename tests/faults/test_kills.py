@@ -36,6 +36,7 @@ def unbroken(tmp_path_factory):
         pytest.param(1, 70, (), marks=pytest.mark.slow),
         pytest.param(2, 30, (), marks=pytest.mark.slow),
         pytest.param(1, 10, ALL_STATE, marks=pytest.mark.slow),
+        pytest.param(2, 6, ALL_STATE, marks=pytest.mark.slow),
     ],
 )
 def test_killed_training(workers, kills, more, unbroken, tmp_path, request):
