@@ -74,7 +74,8 @@ class Group:
     def first_alone(self) -> Iterator[None]:
         """The first worker does what is inside before the others do: it downloads, they find it there."""
         if not self.writes:
-            self.wait()
+            with self.others_named():
+                self.wait()
         yield
         if self.writes:
             self.wait()

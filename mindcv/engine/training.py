@@ -65,8 +65,9 @@ def train(config: Config) -> None:
                 place = resume(config, state, keeper, journal, run.end)
             config.save(folder / "config.yaml")
             list_left_out(folder, run.training, run.validation)
-        place = Place(*map(int, group.shared(place)))
-        group.share(state.parameters().values())
+        with group.others_named():
+            place = Place(*map(int, group.shared(place)))
+            group.share(state.parameters().values())
         _draw_apart(run.model, group)
         _announce(run)
         with unreadable_images_named(), group.others_named():

@@ -1,11 +1,16 @@
 """A folder that one process at a time may write to."""
 
+import errno
 import fcntl
+import logging
 import os
 import socket
 import time
 from io import TextIOWrapper
 from pathlib import Path
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_log = logging.getLogger("mindcv")
 
 
 class Claimed(OSError):
@@ -35,7 +40,12 @@ def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
-        except BlockingIOError:
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                _log.warning("%s is on a file system without locks: two runs there do not notice each other", path)
+                break
+            if not isinstance(error, BlockingIOError):
+                raise
             if time.monotonic() > deadline:
                 file.seek(0)
                 owner = file.read().strip() or "another process"

@@ -115,7 +115,7 @@ class _Workers:
             "python3", *program, *argv,
         ]  # fmt: skip
         environment = {
-            **EVERY_SECOND,
+            **(EVERY_SECOND if EVERY_SECOND.keys().isdisjoint(os.environ) else {}),
             **os.environ,
             LAUNCHED: str(os.getpid()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),

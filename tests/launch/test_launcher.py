@@ -1,5 +1,7 @@
 """The launcher, over workers that only pretend to train. tests/faults/test_two_workers.py has real ones."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -218,6 +220,15 @@ def test_one_launcher_a_folder(tmp_path):
         code, _, error = finish(tmp_path, "ok", "ok")
     assert code == 1
     assert "is in use by process" in error
+
+
+def test_a_folder_that_knows_no_locks_is_used_with_a_warning(tmp_path, monkeypatch, caplog):
+    def no_locks(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with claim(tmp_path / ".lock"):
+        assert "without locks" in caplog.text
 
 
 def test_a_claim_ends_with_its_file(tmp_path):
