@@ -47,6 +47,8 @@ def share(path: Path, name: Path) -> None:
             os.link(path, aside)
         except OSError:
             shutil.copyfile(path, aside)
+            with aside.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Checkpoint files as names and arrays, by what is in them and not by what they are called."""
 
+import errno
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +50,12 @@ def contents_of(path: str | Path) -> Contents:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}: check the path")
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise DamagedCheckpoint(f"checkpoint {path} cannot be read: {error.strerror}: use another one") from error
     if not data:
         raise DamagedCheckpoint(f"checkpoint {path} is empty: use another one")
     try:

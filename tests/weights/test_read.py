@@ -1,11 +1,13 @@
 """Formats told by contents, and files that are none or are not whole."""
 
+import errno
 import io
 import json
 import os
 import pickle
 import sys
 import zipfile
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -88,6 +90,17 @@ def test_files_that_are_no_checkpoint(content, said, tmp_path):
         weights.read(tmp_path / "bad.ckpt")
     assert "bad.ckpt" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_the_disk_cannot_read_is_damaged(tmp_path, monkeypatch):
+    weights.write(tmp_path / "a.ckpt", {"w": np.ones(2)})
+
+    def bad_sector(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", bad_sector)
+    with pytest.raises(weights.DamagedCheckpoint, match="cannot be read: Input/output error"):
+        weights.read(tmp_path / "a.ckpt")
 
 
 def test_no_file(tmp_path):
