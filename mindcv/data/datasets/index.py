@@ -31,7 +31,7 @@ def images_of(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
     for name in classes:
         key = name, *_state(folder / name)
         found[key] = known[key] if key in known else np.array(images_in(folder / name), np.bytes_)
-    settled = {key: names for key, names in found.items() if key[-1] < began - SETTLED * 1e9}
+    settled = {key: names for key, names in found.items() if 0 < key[-1] < began - SETTLED * 1e9}
     if settled.keys() != known.keys() and sum(map(len, settled.values())) >= WORTH_KEEPING:
         _write(path, settled)
     return list(found.values())
