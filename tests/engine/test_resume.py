@@ -88,3 +88,11 @@ def test_another_run_does_not_go_on_in_a_folder_that_has_one(state, run, tmp_pat
     with pytest.raises(ValueError, match=r"has checkpoints of its own, and .* is not of them"):
         go_on(state, folder, elsewhere)
     assert names(folder) == before
+
+
+def test_another_number_of_loader_workers_or_devices_is_said(state, run, caplog):
+    folder = run([70.0])
+    state.loaders, state.workers = 3, 2
+    go_on(state, folder)
+    assert "had 1 loader workers and now has 3" in caplog.text
+    assert "had 1 devices and now has 2" in caplog.text

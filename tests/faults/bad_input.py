@@ -363,6 +363,12 @@ def _(bench):
     return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
 
 
+@row("a run to resume at another image size")
+def _(bench):
+    path = bench.checkpoint()
+    return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--image_resize", "24", "--epoch_size", "3")
+
+
 @row("a run to resume with another batch size")
 def _(bench):
     path = bench.checkpoint()
