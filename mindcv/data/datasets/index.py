@@ -24,17 +24,24 @@ def images_of(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
     `mindcv.download`). A class folder is listed again when it has changed since: when a file was added, taken away or
     renamed there, in whatever way.
     """
-    what = os.fsencode(folder.resolve()) + "".join(EXTENSIONS).encode()
-    path = Path(get_download_root(), "indices", f"{hashlib.sha256(what).hexdigest()[:16]}.npz")
-    known, found = _read(path), {}
+    path = _place(folder)
+    known, found = _read(path) if path else {}, {}
     began = time.time_ns()
     for name in classes:
         key = name, *_state(folder / name)
         found[key] = known[key] if key in known else np.array(images_in(folder / name), np.bytes_)
     settled = {key: names for key, names in found.items() if 0 < key[-1] < began - SETTLED * 1e9}
-    if settled.keys() != known.keys() and sum(map(len, settled.values())) >= WORTH_KEEPING:
+    if path and settled.keys() != known.keys() and sum(map(len, settled.values())) >= WORTH_KEEPING:
         _write(path, settled)
     return list(found.values())
+
+
+def _place(folder: Path) -> Path | None:
+    """Where the index is; None for a user without a home."""
+    what = os.fsencode(folder.resolve()) + "".join(EXTENSIONS).encode()
+    with suppress(RuntimeError):
+        return Path(get_download_root(), "indices", f"{hashlib.sha256(what).hexdigest()[:16]}.npz")
+    return None
 
 
 def _state(folder: Path) -> tuple[int, int]:
@@ -61,7 +68,7 @@ def _write(path: Path, known: dict[tuple[str, int, int], np.ndarray]) -> None:
             np.savez(
                 whole,
                 classes=classes,
-                states=np.array(states, np.int64).T,
+                states=np.array(states, np.uint64).T,
                 counts=[len(names) for names in known.values()],
                 names=np.concatenate(list(known.values())),
             )

@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -124,5 +125,24 @@ def test_a_damaged_index_is_made_anew(damage, home, root, listed):
 
 def test_without_a_place_to_keep_it(home, root, listed):
     home.write_text("no folder")
+    assert images(root) == images(root)
+    assert listed == ["n01", "n02"] * 2
+
+
+@pytest.mark.parametrize(("state", "times"), [((2**64 - 1, 1), 1), ((1, 0), 2)], ids=["a large number", "no time"])
+def test_what_file_systems_say_of_a_folder(state, times, home, root, listed, monkeypatch):
+    monkeypatch.setattr(index, "_state", lambda _: state)
+    assert images(root) == images(root)
+    assert listed == ["n01", "n02"] * times
+
+
+def test_a_user_without_a_home(root, listed, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(index, "WORTH_KEEPING", 1)
+    monkeypatch.setattr(index, "SETTLED", 0)
+    monkeypatch.delenv("MINDCV_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
     assert images(root) == images(root)
     assert listed == ["n01", "n02"] * 2
