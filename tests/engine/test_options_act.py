@@ -174,7 +174,11 @@ def test_images_are_read_by_num_parallel_workers(build_loader, source, monkeypat
 
     for number in (1, 2):
         config = DIGITS.replace(num_parallel_workers=number)
-        assert workers(build_loader(config, source(config), *[10] * (source is open_training))) == number
+        dataset = build_loader(config, source(config), *[10] * (source is open_training))
+        assert workers(dataset) == number
+        while dataset.children:
+            [dataset] = dataset.children
+        assert dataset.readers == number
 
 
 @parametrize(
