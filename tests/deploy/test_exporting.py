@@ -183,6 +183,12 @@ def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
     assert json.loads((tmp_path / "convit_tiny.json").read_text())["labels"] == ["ant", "bee"]
 
 
+def test_the_script_writes_onnx(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--format", "onnx"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.json", "convit_tiny.onnx"]
+
+
 def test_the_script_in_half_precision_with_normalisation(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--fp16", "--with_preprocess"]) == 0

@@ -120,3 +120,13 @@ def test_a_dataset_is_downloaded_if_asked_for(wished, monkeypatch):
     monkeypatch.setattr(pipelines, "open_source", lambda *arguments: asked.append(arguments[3]))
     open_training(config(f"--dataset mnist --dataset_download {wished}"))
     assert asked == [wished]
+
+
+def test_the_rate_is_scaled_by_the_images_of_an_update(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = "--lr 0.01 --batch_size 16 --gradient_accumulation_steps 2"
+    assert build_run(config(words)).peak == 0.01
+    words += " --lr_scale linear --lr_base_batch 64"
+    assert build_run(config(words)).peak == pytest.approx(0.01 * 16 * 2 / 64)
+    words += " --dry_run --distribute True --num_devices 3"
+    assert build_run(config(words)).peak == pytest.approx(0.01 * 16 * 2 * 3 / 64)

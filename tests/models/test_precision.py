@@ -6,7 +6,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from mindcv.loss import create_loss
-from mindcv.models import ConViT, set_precision
+from mindcv.models import ConViT, precision, set_precision
 from mindcv.models.layers import Dense, LayerNorm
 
 # The relative error of all gradients together, as a vector: float16 keeps 11 bits of a number, bfloat16 8.
@@ -145,3 +145,13 @@ def test_bfloat16_rounds_on_a_cpu():
 def test_what_there_is_not(arguments, message):
     with pytest.raises(ValueError, match=message):
         set_precision(build(), *arguments)
+
+
+def test_a_device_without_products_of_a_type_says_so(monkeypatch):
+    def no_kernel(*_):
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(ms, "get_context", lambda _: "Ascend")
+    monkeypatch.setattr(precision.ops, "matmul", no_kernel)
+    with pytest.raises(ValueError, match="has no products of bfloat16: pass --amp_dtype float16"):
+        set_precision(build(), "O2", "bfloat16")
