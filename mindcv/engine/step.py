@@ -139,25 +139,24 @@ class TrainStep(nn.Cell):
             gradients = self.mean_over_workers(gradients)  # each call's, so that all workers' sums are the one's saved
             loss, stop = ops.unstack(self.sum_over_workers(ops.stack([loss / self.workers, stop])))
         if self.accumulation == 1:
-            updated, norm = self.update(gradients)
-            made = updated
+            updated, made, norm = self.update(gradients)
         else:
             updated, norm = ops.isfinite(loss), ops.zeros_like(loss)
+            made = ops.zeros_like(updated)
             self.hyper_map(ops.assign_add, self.sums, gradients)
             ops.assign_add(self.calls, 1)
-            due = self.calls % self.accumulation == 0
-            if due:
-                updated, norm = self.update(self.sums)
+            if self.calls % self.accumulation == 0:
+                updated, made, norm = self.update(self.sums)
                 self.hyper_map(_clear, self.sums)
-            made = ops.logical_and(due, updated)
         self.note(loss, ops.logical_and(ops.isfinite(loss), updated), made, stop, norm)
         return loss
 
-    def update(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    def update(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """Let the optimizer make its step.
 
         Returns:
-            False for a failure: the gradients were not finite, and it made none. The gradients' norm before clipping.
+            Whether this is no failure (nor is an overflow that the scale answers), whether the gradients were finite,
+            and their norm before clipping.
         """
         factor = 1 / (self.loss_scale.factor() * self.accumulation)
         norm = factor * ops.sqrt(ops.addn(self.hyper_map(self.sum_of_squares, gradients)))
@@ -174,7 +173,7 @@ class TrainStep(nn.Cell):
                 self.averages()
         if self.loss_scale.drops:
             fine = self.loss_scale.follow(finite)
-        return fine, norm
+        return fine, finite, norm
 
     def note(self, loss: Tensor, good: Tensor, made: Tensor, stop: Tensor, norm: Tensor):
         """Bring the notes up to date, in the order of `Watched`; a `norm` of 0 stands for none."""

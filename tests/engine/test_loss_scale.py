@@ -71,6 +71,16 @@ def test_what_overflows_without_a_scale_is_a_failure(small_model, batch):
     assert step.watched().gave_up_at == 1  # the loss is not finite: no scale would help
 
 
+def test_an_overflow_that_is_left_out_does_not_end_a_row_of_failures(small_model, batch):
+    model = small_model()
+    set_precision(model, "O2")
+    step = step_of(model, LossScale(2.0**24, drops=True), skip_nonfinite=1)
+    poison = Tensor(np.full((8, 3, 16, 16), np.nan, np.float32)), batch[1]
+    for images, labels in (poison, batch, poison):
+        step(images, labels)
+    assert step.watched().gave_up_at == 3
+
+
 @pytest.mark.parametrize(
     ("drops", "mode"), [(True, ms.GRAPH_MODE), (True, ms.PYNATIVE_MODE), (False, ms.PYNATIVE_MODE)]
 )
