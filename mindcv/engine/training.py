@@ -65,12 +65,11 @@ def train(config: Config) -> None:
                 place = resume(config, state, keeper, journal, run.end)
             config.save(folder / "config.yaml")
             list_left_out(folder, run.training, run.validation)
-        with group.others_named():
+        with unreadable_images_named(), group.others_named():
             place = Place(*map(int, group.shared(place)))
             group.share(state.parameters().values())
-        _draw_apart(run.model, group)
-        _announce(run)
-        with unreadable_images_named(), group.others_named():
+            _draw_apart(run.model, group)
+            _announce(run)
             _loop(run, state, keeper, place, journal)
 
 

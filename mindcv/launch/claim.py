@@ -40,18 +40,18 @@ def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                _log.warning("%s is on a file system without locks: two runs there do not notice each other", path)
-                break
-            if not isinstance(error, BlockingIOError):
-                raise
+        except BlockingIOError:
             if time.monotonic() > deadline:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
                 file.close()
                 raise Claimed(f"{path.parent} is in use by {owner}: choose another folder, or end that run") from None
             time.sleep(0.1)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            _log.warning("%s is on a file system without locks: two runs there do not notice each other", path)
+            break
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
