@@ -22,7 +22,14 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
-POLICIES = {"jitter": None, "randaug": "randaug-m9-mstd0.5", "autoaug": "autoaug-mstd0.5"}
+POLICIES = {
+    "jitter": {},
+    "randaug": {"auto_augment": "randaug-m9-mstd0.5"},
+    "autoaug": {"auto_augment": "autoaug-mstd0.5"},
+    "trivial": {"auto_augment": "trivialaugwide"},
+    "augmix": {"auto_augment": "augmix-m3-w3"},
+    "3a": {"auto_augment": "3a-mstd0.5", "color_jitter": None},  # MindCV leaves out the jitter that belongs to it
+}
 RECIPE = {"color_jitter": 0.4, "re_prob": 0.25, "hflip": 0.5}
 MIXING = {"mixup": 0.2, "cutmix_prob": 1.0, "num_classes": 1000}
 FILES, COPIES = 256, 8
@@ -48,18 +55,18 @@ def make_images(root: Path) -> None:
             os.link(first, folder / f"{number}_{copy}.jpg")
 
 
-def zoo_pipeline(root: str, batch: int, policy: str | None, workers: int):
+def zoo_pipeline(root: str, batch: int, policy: dict, workers: int):
     """By the functions that MindCV and this project both have."""
     from mindcv.data import create_dataset, create_loader, create_transforms
 
     dataset = create_dataset(name="", root=root, split="train", shuffle=True, num_parallel_workers=workers)
-    transform = create_transforms("", 224, is_training=True, auto_augment=policy, **RECIPE)
+    transform = create_transforms("", 224, is_training=True, **{**RECIPE, **policy})
     return create_loader(
         dataset, batch, True, is_training=True, transform=transform, num_parallel_workers=workers, **MIXING
     )
 
 
-def bare_pipeline(root: str, batch: int, _policy: str | None, workers: int):
+def bare_pipeline(root: str, batch: int, _policy: dict, workers: int):
     """MindSpore's own operations alone."""
     from mindspore import dataset as ds
     from mindspore.dataset import vision
