@@ -8,6 +8,8 @@ from mindspore import dtype as mstype
 class ClassificationLoss(nn.Cell):
     """A loss of logits (B, C) and labels, either class indices (B,) or probabilities (B, C).
 
+    A class index outside 0..C-1 makes the loss NaN.
+
     A model that also returns auxiliary logits hands over a tuple (main, auxiliary, …): the result is then
     main + aux_factor · Σ auxiliary, and the auxiliary logits are left out if `aux_factor` is 0.
 
@@ -50,7 +52,7 @@ class ClassificationLoss(nn.Cell):
         if self.weight is not None and self.weight.shape[0] != logits.shape[1]:
             raise ValueError(f"{self.weight.shape[0]} class weights were given for {logits.shape[1]} classes")
         if labels.ndim == 1 and labels.shape[0] == logits.shape[0]:
-            return ops.one_hot(labels.astype(mstype.int32), logits.shape[1], 1.0, 0.0).astype(mstype.float32)
+            return one_hot(labels, logits.shape[1])
         if labels.shape != logits.shape:
             raise ValueError(
                 f"labels must be (B,) class indices or (B, C) probabilities, got {labels.shape} "
@@ -67,6 +69,14 @@ class ClassificationLoss(nn.Cell):
         if self.reduction == "none":
             return losses
         return losses.sum() if self.reduction == "sum" else losses.mean()
+
+
+def one_hot(labels, num_classes: int) -> Tensor:
+    """Class indices (B,) of any integer type as rows (B, C) float32; the row of an index outside 0..C-1 is NaN."""
+    index = labels.astype(mstype.float32)  # int32 would wrap a large int64 back into the range
+    in_range = ops.logical_and(index >= 0, index < num_classes)
+    rows = ops.one_hot(labels.astype(mstype.int32), num_classes, 1.0, 0.0).astype(mstype.float32)
+    return rows + ops.where(in_range, 0.0, float("nan")).expand_dims(1)
 
 
 def per_class(values, name: str) -> Tensor | None:

@@ -25,6 +25,7 @@ def create_loss(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     aux_factor: float = 0.0,
+    ignore_index: int = -100,
 ) -> nn.Cell:
     """Create a loss, called as `loss(logits, labels)`.
 
@@ -39,6 +40,7 @@ def create_loss(
         reduction: "mean", "sum" or "none" (one value a sample; BCE: one an element).
         label_smoothing: in [0, 1), applied to class indices and to soft labels alike, once, here.
         aux_factor: weight of the auxiliary logits of models that return a tuple.
+        ignore_index: class index of samples that the cross-entropy leaves out; see `CrossEntropySmooth`.
 
     Raises:
         ValueError: an unknown name, an argument out of range, or an option that the loss does not have.
@@ -53,12 +55,14 @@ def create_loss(
         "aux_factor": aux_factor,
         "reduction": reduction,
         "weight": weight,
+        "ignore_index": ignore_index,
     }
     is_set = {
         "smoothing": label_smoothing != 0,
         "aux_factor": aux_factor != 0,
         "reduction": reduction != "mean",
         "weight": weight is not None,
+        "ignore_index": ignore_index != -100,
     }
     own = inspect.signature(LOSSES[key]).parameters
     for option in options.keys() - own.keys():

@@ -138,3 +138,57 @@ def test_shapes_that_disagree_are_named(weight, labels, message, mode, tmp_path,
     monkeypatch.chdir(tmp_path)  # a failed compilation leaves its graph behind
     with pytest.raises(ValueError, match=message):
         create_loss(weight=weight)(tensor(LOGITS), tensor(labels))
+
+
+@pytest.mark.parametrize("name", ["CE", "BCE", "asl_single_label", "jsd"])
+def test_loss_of_a_label_out_of_range_is_nan(name, mode):
+    value_and_grad = ms.value_and_grad(create_loss(name, label_smoothing=0.1))
+    for label in (-1, C, 2**32 + 3):
+        value, gradient = value_and_grad(tensor(LOGITS), ms.Tensor([0, 6, label, 3, 1], ms.int64))
+        assert np.isnan(float(value))
+        assert np.isnan(gradient.asnumpy()[2]).all()
+
+
+def test_loss_none_is_nan_for_the_label_out_of_range_alone():
+    losses = create_loss("CE", reduction="none")(tensor(LOGITS), ms.Tensor([0, 6, -1, 3, 7], ms.int32)).asnumpy()
+    assert np.isnan(losses).tolist() == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("dtype", [ms.uint8, ms.int16, ms.int64])
+def test_loss_takes_labels_of_any_integer_type(dtype):
+    logits = ms.Tensor(RNG.standard_normal((3, 300)), ms.float32)
+    indices = np.array([0, 255, 156]) if dtype == ms.uint8 else np.array([0, 299, 156])  # 156 is -100 as a byte
+    assert float(create_loss()(logits, ms.Tensor(indices, dtype))) == pytest.approx(
+        float(create_loss()(logits, ms.Tensor(indices, ms.int32))), rel=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("ignore_index", "smoothing", "weight", "reduction"),
+    [
+        (-100, 0.0, None, "mean"),
+        (-100, 0.1, WEIGHT, "mean"),
+        (255, 0.1, WEIGHT, "none"),
+        (3, 0.1, None, "sum"),
+        (3, 0.0, WEIGHT, "mean"),
+    ],
+)
+def test_ignored_labels_are_left_out_as_mindspore_leaves_them_out(ignore_index, smoothing, weight, reduction, mode):
+    labels = np.array([0, 6, 3, ignore_index, 1], np.int32)
+    weights = None if weight is None else tensor(weight)
+    options = {"reduction": reduction, "label_smoothing": smoothing, "ignore_index": ignore_index}
+
+    def reference(logits):
+        return ms.ops.cross_entropy(logits, tensor(labels), weights, **options)
+
+    loss = create_loss("CE", weight=weight, **options)
+    expected = reference(tensor(LOGITS)).asnumpy()
+    np.testing.assert_allclose(loss(tensor(LOGITS), tensor(labels)).asnumpy(), expected, rtol=1e-6, atol=1e-6)
+    gradient = ms.grad(loss)(tensor(LOGITS), tensor(labels)).asnumpy()
+    np.testing.assert_allclose(gradient, ms.grad(reference)(tensor(LOGITS)).asnumpy(), rtol=1e-5, atol=1e-6)
+    assert not gradient[labels == ignore_index].any()
+
+
+def test_ignore_index_of_a_loss_without_one_is_refused():
+    with pytest.raises(ValueError, match="the loss BCE has no ignore_index, so 255 would do nothing"):
+        create_loss("BCE", ignore_index=255)
