@@ -11,12 +11,11 @@ import re
 import zlib
 from pathlib import Path
 
-import numpy as np
 from mindspore.mindrecord import FileWriter
 from tqdm import tqdm
 
 from mindcv.data.datasets import Source
-from mindcv.data.datasets.mindrecord import MANIFEST, MindRecordSource, read_index, shard_name
+from mindcv.data.datasets.mindrecord import MANIFEST, MindRecordSource, read_index, shard_bounds, shard_name
 from mindcv.files import write_whole
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}
@@ -49,7 +48,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
         "packed_from": hashlib.sha256(source.fingerprint()).hexdigest(),
     }
     _begin(folder, manifest)
-    bounds = np.linspace(0, len(source), shards + 1).astype(int)
+    bounds = shard_bounds(len(source), shards)
     with tqdm(total=len(source), desc="packing", unit="image", disable=None) as bar:
         for k in range(shards):
             images = range(bounds[k], bounds[k + 1])

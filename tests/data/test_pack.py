@@ -1,5 +1,9 @@
+import contextlib
+import json
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -162,6 +166,48 @@ def test_damage_is_seen(root, tmp_path):
     (tmp_path / "train/00000.mindrecord.db").write_bytes(b"")
     with pytest.raises(ValueError, match=r"00000.mindrecord: no MindRecord file with its index"):
         open_source("mindrecord", str(tmp_path), "train")
+
+
+@pytest.fixture
+def changed(packed, tmp_path):
+    """A function that changes a copy of the packed training images by a statement on the first file's index, or by
+    values of pack.json, and says how it is refused."""
+
+    def change(statement="", **manifest):
+        folder = tmp_path / "train"
+        shutil.copytree(packed / "train", folder)
+        if statement:
+            with contextlib.closing(sqlite3.connect(folder / "00000.mindrecord.db")) as index:
+                index.execute(statement)
+                index.commit()
+        values = json.loads((folder / "pack.json").read_text()) | manifest
+        (folder / "pack.json").write_text(json.dumps(values))
+        with pytest.raises(ValueError) as refused:
+            open_source("mindrecord", str(tmp_path), "train")
+        return str(refused.value).replace(str(folder), "")
+
+    return change
+
+
+def test_rows_that_are_missing_name_their_file(changed):
+    said = "/00000.mindrecord holds 6 of 7 images: remove it and 00000.mindrecord.db and run pack again"
+    assert changed("DELETE FROM INDEXES WHERE ROW_ID = 3") == said
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_packed_label_without_a_class_names_its_image(changed, label):
+    said = changed(f"UPDATE INDEXES SET label_0 = {label} WHERE ROW_ID = 3")
+    assert re.fullmatch(rf"/00000.mindrecord \(class0/.*\): got label {label}, wanted 0 to 2: remove the file .*", said)
+
+
+def test_a_class_that_is_packed_twice_is_refused(changed):
+    said = changed(class_names=["class0", "class1", "class1"])
+    assert said == "/pack.json: several classes are called class1: give each a name of its own"
+
+
+@pytest.mark.parametrize("values", [{"images": "21"}, {"shards": 0}, {"class_names": [1, 2, 3]}, {"class_names": None}])
+def test_a_damaged_manifest_is_named(changed, values):
+    assert changed(**values) == "/pack.json is damaged: remove the folder and run pack again"
 
 
 def test_a_folder_that_was_not_packed(root):

@@ -4,24 +4,50 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mindcv.data.datasets.classes import check_labels, check_names
+
 
 class ArraySource:
     """Images and labels as arrays.
 
     Args:
         images: uint8, (N, H, W) grey or (N, H, W, 3) RGB.
-        labels: (N,) class indices.
+        labels: (N,) class indices, of an integer type.
         class_names: the name of each class index.
         splits: the splits that the data set has.
+        origin: what error messages call the data.
+
+    Raises:
+        ValueError: images and labels differ in number, a label is not the index of a class, or two classes have one
+            name.
     """
 
     encoded = False
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], splits: Sequence[str]):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        class_names: Sequence[str],
+        splits: Sequence[str],
+        origin: str = "the data",
+    ):
+        if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"{origin}: {len(images)} images, but labels of shape {labels.shape} and type {labels.dtype}: "
+                "one integer for each image is wanted"
+            )
         self.images = images
-        self.labels = labels.astype(np.int32)
         self.class_names = list(class_names)
         self.splits = list(splits)
+        self.origin = origin
+        check_names(self.class_names, origin)
+        check_labels(labels, len(self.class_names), self.path, "correct the labels")
+        self.labels = labels.astype(np.int32)
+
+    def path(self, i: int) -> str:
+        """The name of image `i`: its index in the data."""
+        return f"image {i} of {self.origin}"
 
     def __len__(self) -> int:
         return len(self.labels)

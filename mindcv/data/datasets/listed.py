@@ -2,13 +2,17 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mindcv.data.datasets.classes import folders_in, labels_by, some, split_folder
-from mindcv.data.datasets.files import FileSource, images_in
+from mindcv.data.datasets.classes import check_labels, folders_in, labels_by, some, split_folder
+from mindcv.data.datasets.files import EXTENSIONS, FileSource, images_in
+
+MOST_CLASSES = 1_000_000  # where nothing says how many there are, larger numbers are taken for mistakes
+_NUMBER = re.compile(r"[+-]?\d+")
 
 
 class ListedSource(FileSource):
@@ -20,6 +24,9 @@ class ListedSource(FileSource):
       `ILSVRC2012_val_00000001,n01751748 …` (Kaggle's LOC_val_solution.csv, whose first line is a heading);
     - a class's name alone (TensorFlow's imagenet_2012_validation_synset_labels.txt): they belong to the files in
       the order of their names.
+
+    A file's name may stand without its extension, or with another, where only one file can be meant. Every file is
+    listed once, and every file that is listed is there.
 
     Numbers count from 0 in the order of `class_names`, those of the training images; without them, the names in the
     list are the classes, in alphabetical order. `numbered` says whether the list has numbers.
@@ -36,39 +43,92 @@ class ListedSource(FileSource):
         if not names:
             raise FileNotFoundError(f"no images in {self.folder} itself, which val_list {listing} is a list of")
         self._files = np.array(names)
-        classes = _classes_of(names, listing)
-        self.numbered = all(name.isdecimal() for name in classes)
+        classes = _classes_of([os.fsdecode(name) for name in names], listing)
+        numbers = [name for name in classes if _NUMBER.fullmatch(name)]
+        self.numbered = len(numbers) == len(classes)
         if self.numbered:
-            self.labels = np.array(classes, np.int32)
-            if class_names is None:
-                class_names = [str(i) for i in range(self.labels.max() + 1)]
-            if self.labels.max() >= len(class_names):
-                raise ValueError(f"{listing}: class {self.labels.max()}, but there are {len(class_names)}, from 0 on")
+            self.labels, class_names = self._by_number(classes, listing, class_names)
+        elif numbers and not class_names:
+            name = next(name for name in classes if name not in numbers)
+            raise ValueError(f"{listing} has classes by number ({numbers[0]}) and by name ({name}): write all one way")
         else:
-            class_names = list(class_names) if class_names else sorted(set(classes))
+            class_names = class_names or sorted(set(classes))
             self.labels = np.array(labels_by(class_names, classes, listing), np.int32)
         self.class_names = list(class_names)
+
+    def _by_number(
+        self, classes: list[str], listing: str, class_names: Sequence[str] | None
+    ) -> tuple[np.ndarray, Sequence[str]]:
+        """The labels (N,) int32 that numbers stand for, and the names of the classes."""
+        labels = np.array(list(map(int, classes)), object)  # of any size
+
+        def name(i: int) -> str:
+            return f"{listing}, {os.fsdecode(self._files[i])}"
+
+        check_labels(labels, len(class_names or range(MOST_CLASSES)), name, "classes count from 0; correct the list")
+        if class_names is None:
+            class_names = [str(i) for i in range(labels.max() + 1)]
+        index = {name: i for i, name in enumerate(class_names)}
+        if unclear := [number for number in set(classes) if index.get(number, int(number)) != int(number)]:
+            number = min(unclear)
+            raise ValueError(
+                f"{listing}: class {number} may be the one of that name or number {number}, which is called "
+                f"{class_names[int(number)]}: give classes names that are not numbers"
+            )
+        return labels.astype(np.int32), class_names
 
     def relative(self, i: int) -> bytes:
         return self._files[i]
 
 
-def _classes_of(names: list[bytes], listing: str) -> list[str]:
-    """The class of each of the files `names`, by name or number, as the list says."""
-    lines = [line for line in Path(listing).read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = [re.split(r"[,\s]+", line.strip()) for line in lines]
+def _classes_of(files: list[str], listing: str) -> list[str]:
+    """The class of each of `files`, by name or number, as the list says."""
+    try:
+        lines = Path(listing).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{listing} is not a text in UTF-8; wanted lines such as 'image.jpg 65'") from None
+    rows = [row for row in ([word for word in re.split(r"[,\s]+", line) if word] for line in lines) if row]
     if rows and rows[0][0] == "ImageId":
         del rows[0]
     if all(len(row) == 1 for row in rows):
-        if len(rows) != len(names):
-            raise ValueError(f"{listing} has {len(rows)} lines for {len(names)} images: one for each is wanted")
+        if len(rows) != len(files):
+            raise ValueError(f"{listing} has {len(rows)} lines for {len(files)} images: one for each is wanted")
         if all(row[0].isdecimal() for row in rows):
             raise ValueError(
                 f"{listing} has numbers alone, and the ImageNet devkit counts classes in an order of its own: "
                 "use a list with the names of the classes (n01440764 …) or of the files"
             )
         return [row[0] for row in rows]
-    stem = {os.path.splitext(row[0])[0]: row[1] for row in rows if len(row) > 1}
-    if missing := [name for name in map(os.fsdecode, names) if os.path.splitext(name)[0] not in stem]:
-        raise ValueError(f"{listing} does not list {some(missing)}")
-    return [stem[os.path.splitext(os.fsdecode(name))[0]] for name in names]
+    if bare := [row[0] for row in rows if len(row) == 1]:
+        raise ValueError(f"{listing} gives no class for {some(bare)}")
+    class_of = _by_file([(row[0], row[1]) for row in rows], files, listing)
+    return [class_of[file] for file in files]
+
+
+def _by_file(entries: list[tuple[str, str]], files: list[str], listing: str) -> dict[str, str]:
+    """The class of every file, from pairs of a name, perhaps without its extension, and a class."""
+    listed, by_stem = {name for name, _ in entries}, defaultdict(list)
+    for file in files:
+        by_stem[file if file in listed else _stem(file)].append(file)
+    class_of, absent = {}, []
+    for name, class_name in entries:
+        meant = by_stem.get(name) or by_stem.get(_stem(name), [])
+        if not meant:
+            absent.append(name)
+        elif len(meant) > 1:
+            raise ValueError(f"{listing}: {name} may be {some(meant)}: write the extension")
+        elif meant[0] in class_of:
+            raise ValueError(f"{listing} lists {meant[0]} twice: leave one line")
+        else:
+            class_of[meant[0]] = class_name
+    if unlisted := [file for file in files if file not in class_of]:
+        raise ValueError(f"{listing} does not list {some(unlisted)}")
+    if absent:
+        raise ValueError(f"{listing} lists {some(absent)}, and there is no such image: remove the lines")
+    return class_of
+
+
+def _stem(name: str) -> str:
+    """`name` without an image's extension."""
+    stem, extension = os.path.splitext(name)
+    return stem if extension.lower() in EXTENSIONS else name

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindcv.data.datasets.classes import folders_in, labels_by, split_folder
+from mindcv.data.datasets.classes import check_labels, check_names, folders_in, labels_by, split_folder
 from mindcv.data.odd_images import UnreadableImage, viewed
 
 MANIFEST = "pack.json"
@@ -28,7 +28,8 @@ class MindRecordSource:
 
     Raises:
         FileNotFoundError: they are not there, or the packing was not finished.
-        ValueError: a class is not among `class_names`, or a file does not fit its index.
+        ValueError: a class is not among `class_names`, the files hold more or fewer images than were packed, a label
+            is not the index of a class, or a file does not fit its index.
     """
 
     encoded = True
@@ -36,22 +37,22 @@ class MindRecordSource:
     def __init__(self, root: str, split: str, class_names: Sequence[str] | None = None):
         self.splits = folders_in(root)
         self.folder = split_folder(root, split, self.splits)
-        try:
-            manifest = json.loads((self.folder / MANIFEST).read_text())
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"no {MANIFEST} in {self.folder}: python -m mindcv.data pack writes MindRecord files there"
-            ) from None
-        packed = manifest["class_names"]
+        images, shards, packed = _read_manifest(self.folder)
         self.class_names = list(class_names) if class_names else packed
-        self._files = [self.folder / shard_name(k) for k in range(manifest["shards"])]
+        self._files = [self.folder / shard_name(k) for k in range(shards)]
         if missing := [file for file in self._files if not file.exists()]:
             raise FileNotFoundError(
                 f"{len(missing)} of {len(self._files)} files are missing in {self.folder}: run pack again, it goes on"
             )
         rows = [read_index(file) for file in self._files]
-        self._begins = np.cumsum([0, *map(len, rows)])
+        for file, found, wanted in zip(self._files, map(len, rows), np.diff(shard_bounds(images, shards)), strict=True):
+            if found != wanted:
+                raise ValueError(
+                    f"{file} holds {found} of {wanted} images: remove it and {file.name}.db and run pack again"
+                )
+        self._begins = shard_bounds(images, shards)
         self._starts, self._lengths, labels = np.concatenate(rows).T
+        check_labels(labels, len(packed), self.path, "remove the file and its .db and run pack again")
         self.labels = np.array(labels_by(self.class_names, packed, self.folder), np.int32)[labels]
         self._open = [open(file, "rb", buffering=0) for file in self._files]  # noqa: SIM115 read as long as this lives
 
@@ -99,6 +100,35 @@ def shard_name(k: int) -> str:
     return f"{k:05}.mindrecord"
 
 
+def shard_bounds(images: int, shards: int) -> np.ndarray:
+    """(shards + 1,) where each file's images begin among all, and the end of the last."""
+    return np.linspace(0, images, shards + 1).astype(int)
+
+
+def _read_manifest(folder: Path) -> tuple[int, int, list[str]]:
+    """How many images and files a packed split has, and the names of its classes.
+
+    Raises:
+        FileNotFoundError: there is no manifest.
+        ValueError: the manifest is not what `pack` writes.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        images, shards, class_names = (manifest[key] for key in ("images", "shards", "class_names"))
+        sound = 0 < shards <= images and all(isinstance(name, str) for name in class_names)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"no {MANIFEST} in {folder}: python -m mindcv.data pack writes MindRecord files there"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise ValueError(f"{path} is damaged: remove the folder and run pack again")
+    check_names(class_names, path)
+    return images, shards, class_names
+
+
 def read_index(file: Path) -> np.ndarray:
     """Start, length and label of each image in a MindRecord file: (n, 3) int64.
 
@@ -114,7 +144,7 @@ def read_index(file: Path) -> np.ndarray:
             ).fetchall()
         page, start, end, label = np.array(rows, np.int64).T
         return np.stack([header["header_size"] + page * header["page_size"] + start, end - start, label], axis=1)
-    except (sqlite3.Error, ValueError, KeyError, OverflowError, MemoryError) as error:
+    except (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise ValueError(f"{file}: no MindRecord file with its index, {file.name}.db: pack it again") from error
 
 

@@ -31,9 +31,8 @@ def open_mnist(root: str, split: str, download: bool) -> ArraySource:
     check_split(split, list(_PREFIX), "MNIST")
     images = read_idx(_locate(Path(root), f"{_PREFIX[split]}-images-idx3-ubyte", download), dims=3)
     labels = read_idx(_locate(Path(root), f"{_PREFIX[split]}-labels-idx1-ubyte", download), dims=1)
-    if len(images) != len(labels):
-        raise ValueError(f"MNIST in {root}: {len(images)} {split} images, but {len(labels)} labels")
-    return ArraySource(images, labels, [str(digit) for digit in range(10)], list(_PREFIX))
+    digits = [str(digit) for digit in range(10)]
+    return ArraySource(images, labels, digits, list(_PREFIX), f"MNIST's {split} split in {root}")
 
 
 def _locate(root: Path, name: str, download: bool) -> Path:

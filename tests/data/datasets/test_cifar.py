@@ -68,6 +68,20 @@ def test_truncated_file(tmp_path, images):
         open_source("cifar10", str(tmp_path), "train")
 
 
+def test_a_label_without_a_class_names_its_image(tmp_path, images):
+    write_cifar10(tmp_path / "c", images)
+    (tmp_path / "c" / "data_batch_4.bin").write_bytes(records(images[6:8], [6, 10]))
+    with pytest.raises(ValueError, match=r"image 7 of the train split in .*/c: got label 10, wanted 0 to 9: correct"):
+        open_source("cifar10", str(tmp_path / "c"), "train")
+
+
+def test_a_name_of_two_classes_is_refused(tmp_path, images):
+    write_cifar10(tmp_path / "c", images)
+    (tmp_path / "c" / "batches.meta.txt").write_text("\n".join("abcdefghia"))
+    with pytest.raises(ValueError, match=r"the train split in .*/c: several classes are called a: give each a name"):
+        open_source("cifar10", str(tmp_path / "c"), "train")
+
+
 def test_download_unpacks_the_archive(tmp_path, images, monkeypatch):
     write_cifar10(tmp_path / "cifar-10-batches-bin", images)
     packed = io.BytesIO()

@@ -70,3 +70,21 @@ def test_download_takes_the_published_files(tmp_path, files, monkeypatch):
     assert len(open_source("mnist", str(tmp_path), "test", download=True)) == 2
     assert sorted(asked) == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
     assert all(u.endswith(name) for name, (urls, _) in asked.items() for u in urls)
+
+
+def write(folder, images, labels):
+    (folder / "train-images-idx3-ubyte").write_bytes(idx(images))
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(np.array(labels, np.uint8)))
+
+
+def test_a_label_that_is_not_a_digit_names_its_image(tmp_path, files):
+    write(tmp_path, files["train-images-idx3-ubyte"], [5, 0, 200, 1, 10])
+    said = r"image 2 of MNIST's train split in .*: got label 200 \(and 1 more such labels\), wanted 0 to 9: correct the"
+    with pytest.raises(ValueError, match=said):
+        open_source("mnist", str(tmp_path), "train")
+
+
+def test_more_images_than_labels_are_refused(tmp_path, files):
+    write(tmp_path, files["train-images-idx3-ubyte"], [5, 0, 4])
+    with pytest.raises(ValueError, match=r"MNIST's train split in .*: 5 images, but labels of shape \(3,\)"):
+        open_source("mnist", str(tmp_path), "train")
