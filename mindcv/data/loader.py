@@ -1,12 +1,14 @@
 """`create_loader`: batches of images ready for a model."""
 
 from collections.abc import Callable
+from functools import partial
 
 import mindspore.dataset as ds
 import numpy as np
 
 from mindcv.data.auto_augment import Views
 from mindcv.data.dataset import ImageDataset, usable_workers
+from mindcv.data.datasets.classes import check_labels
 from mindcv.data.mixup import Mixup
 from mindcv.data.sampler import stream
 from mindcv.data.transforms import create_transforms
@@ -40,7 +42,8 @@ def create_loader(
         is_training: chooses the default `transform`; mixing is for training alone.
         mixup, cutmix: α of each, 0 for none; both on: one of them, see `mixup_switch_prob`. See `Mixup`.
         cutmix_prob: probability that a batch is mixed at all, by either.
-        num_classes: width of the soft labels that mixing gives.
+        num_classes: classes of the model: labels must be 0 to `num_classes` - 1, or -1 for images that fill up a
+            batch in evaluation; width of the soft labels that mixing gives.
         transform: operations on "image"; those of `create_transforms` by default. What is marked `batchwise`, at the
             list's end, is applied to whole batches, with random numbers that follow from the seed, whatever the number
             of workers, if `dataset` comes from `create_dataset`.
@@ -60,7 +63,9 @@ def create_loader(
         their number: first all clean images, then all their second views, and so on.
 
     Raises:
-        ValueError: too few images for one batch, or arguments that do not go together.
+        ValueError: too few images for one batch, a label that is not one of `num_classes`, or arguments that do not go
+            together. Where labels are known only when they are loaded (the data set is not `create_dataset`'s, or has
+            operations on its labels), iterating raises a RuntimeError that names the image.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more, got {batch_size}")
@@ -69,6 +74,11 @@ def create_loader(
         raise ValueError(f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it")
     mix = _mixing(mixup, cutmix, cutmix_prob, mixup_switch_prob, num_classes, is_training)
     head = _head(dataset)
+    labels_known = dataset is head and isinstance(head, ImageDataset) and target_transform is None
+    if labels_known:
+        source, count = head.source, len(head.source.class_names)
+        remedy = f"num_classes is {num_classes} and the data names {count} classes; correct the number or the labels"
+        check_labels(source.labels, min(num_classes, count), getattr(source, "path", "image {}".format), remedy)
     views = 3 if separate is True else int(separate) or 1
     if views > 1 and mix:
         raise ValueError("separate views and mixup or cutmix do not go together: mixed images have no clean view")
@@ -93,11 +103,12 @@ def create_loader(
         dataset = dataset.map(single, "image", num_parallel_workers=workers)
     if target_transform is not None:
         dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)
+    check = None if labels_known else partial(_check_batch, num_classes, batch_size, is_training)
     return dataset.batch(
         batch_size,
         drop_remainder,
         num_parallel_workers=1,
-        per_batch_map=_Finish(batchwise, mix, mixup_off_epoch, head, views),
+        per_batch_map=_Finish(batchwise, mix, mixup_off_epoch, head, views, check),
         input_columns=["image", "label"],
         python_multiprocessing=python_multiprocessing,
     )
@@ -130,6 +141,18 @@ def _with_views(transform: tuple[list, list, list], views: int) -> list:
     return [*first, Views(policies[0], views), *last]
 
 
+def _check_batch(num_classes: int, batch_size: int, is_training: bool, labels: np.ndarray, number: int) -> None:
+    """Raise ValueError for a class index out of range in batch `number` of the epoch; -1 may fill up evaluation's."""
+    if labels.ndim == 1 and labels.dtype.kind in "iu":
+        indices = labels if is_training else np.where(labels == -1, 0, labels)
+        check_labels(
+            indices,
+            num_classes,
+            lambda i: f"image {number * batch_size + i} of the epoch",
+            "correct num_classes or the labels",
+        )
+
+
 class _Finish:
     """What is done to whole batches, with random numbers that follow from seed, epoch, shard and batch.
 
@@ -137,8 +160,17 @@ class _Finish:
     them no faster than one.
     """
 
-    def __init__(self, operations: list, mix: Mixup | None, mixup_off_epoch: int, head: ds.Dataset, views: int):
+    def __init__(
+        self,
+        operations: list,
+        mix: Mixup | None,
+        mixup_off_epoch: int,
+        head: ds.Dataset,
+        views: int,
+        check: Callable[[np.ndarray, int], None] | None,
+    ):
         self.operations, self.mix, self.mixup_off_epoch, self.views = operations, mix, mixup_off_epoch, views
+        self.check = check
         if isinstance(head, ImageDataset):
             self.seed, self.shard_id, self.clock = (
                 head.sampler.seed,
@@ -153,6 +185,8 @@ class _Finish:
         rng = stream(self.seed, epoch, self.shard_id, info.get_batch_num()) if self.clock else self.rng
         for operation in self.operations:
             images = operation(images, rng, self.views)
+        if self.check:
+            self.check(np.stack(labels), info.get_batch_num())
         images, labels = np.asarray(images), np.stack([*labels] * self.views)
         if self.mix is None:
             return images, labels

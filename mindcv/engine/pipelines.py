@@ -183,6 +183,7 @@ def validation_loader(config: Config, source: Source, group: Group = ALONE) -> d
     return create_loader(
         dataset,
         config.batch_size,
+        num_classes=len(source.class_names),
         transform=_transforms(config, is_training=False),
         num_parallel_workers=config.num_parallel_workers,
         prefetch_size=_ahead(config, group),

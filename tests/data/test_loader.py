@@ -4,6 +4,8 @@ import pytest
 from PIL import Image
 
 from mindcv.data import create_dataset, create_loader, create_transforms, epoch_order
+from mindcv.data.datasets.arrays import ArraySource
+from mindcv.data.datasets.subset import Subset
 
 EVERYTHING = {"re_prob": 0.5, "re_value": "random", "vflip": 0.3}
 MIXING = {"mixup": 0.2, "cutmix": 1.0, "cutmix_prob": 1.0, "num_classes": 10}
@@ -272,3 +274,57 @@ def test_batches_that_are_kept_stay_as_they_are(root):
     kept = epoch(loader)
     epoch(loader)
     assert same(kept, epoch(training(root, 2, batch_size=2, seed=3)))
+
+
+def held(labels, class_names=("a", "b", "c")):
+    """Labelled grey images in memory, without the check that opening a data set makes."""
+    source = ArraySource(np.zeros((len(labels), 8, 8), np.uint8), np.zeros(len(labels), int), class_names, [])
+    source.labels = np.array(labels, np.int32)
+    return source
+
+
+@pytest.mark.parametrize("labels, said", [
+    ([1, 2, 3, 1], "image 2 of the data: got label 3, wanted 0 to 2: num_classes is 3 and the data names 3 classes"),
+    ([0, -1, 1, -100], r"image 1 of the data: got label -1 \(and 1 more such labels\), wanted 0 to 2: "),
+])  # fmt: skip
+def test_a_label_out_of_range_names_the_image_before_any_is_loaded(labels, said):
+    transform = create_transforms("digits", 8)
+    with pytest.raises(ValueError, match=said):
+        create_loader(create_dataset(held(labels)), 2, num_classes=3, transform=transform)
+
+
+def test_a_label_beyond_num_classes_names_the_file(root):
+    dataset = create_dataset("folder", root)
+    said = (
+        r"class2/02.jpg: got label 2 \(and 7 more such labels\), wanted 0 to 1: num_classes is 2 and the data names 3"
+    )
+    with pytest.raises(ValueError, match=said):
+        create_loader(dataset, 4, num_classes=2)
+    with pytest.raises(ValueError, match="image 20 of the data: got label 1, wanted 0 to 0"):
+        create_loader(create_dataset(Subset(held([0] * 20 + [1]), np.arange(20, 21))), 1, num_classes=1)
+
+
+def loaded(dataset, **options):
+    transform = create_transforms("digits", 8)
+    return epoch(create_loader(dataset, 2, num_classes=3, transform=transform, num_parallel_workers=1, **options))
+
+
+def foreign(labels):
+    """A data set of MindSpore's own."""
+    images = np.zeros((len(labels), 8, 8, 3), np.uint8)
+    return ds.NumpySlicesDataset((images, np.array(labels)), ["image", "label"], shuffle=False)
+
+
+def test_labels_known_only_when_loaded_are_checked_by_batch():
+    for label in (3, -2):
+        with pytest.raises(RuntimeError, match=rf"image 3 of the epoch: got label {label}, wanted 0 to 2"):
+            loaded(foreign([0, 1, 2, label, 0, 0]))
+    assert loaded(foreign([0, 1, 2, -1]))[-1][1].tolist() == [2, -1]
+    with pytest.raises(RuntimeError, match="image 3 of the epoch: got label -1, wanted 0 to 2"):
+        loaded(foreign([0, 1, 2, -1]), is_training=True)
+
+
+def test_labels_are_checked_as_target_transform_leaves_them():
+    dataset = create_dataset(held([1, 2, 3, 1]), shuffle=False)
+    batches = loaded(dataset, target_transform=lambda label: label - np.int32(1))
+    assert np.concatenate([labels for _, labels in batches]).tolist() == [0, 1, 2, 0]
