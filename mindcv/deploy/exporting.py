@@ -19,6 +19,7 @@ from mindcv.deploy.form import Form, form_of
 from mindcv.deploy.labels import label
 from mindcv.deploy.loading import load_model
 from mindcv.deploy.views import OPTIONS
+from mindcv.models.finite import require_finite
 
 _log = logging.getLogger("mindcv")
 
@@ -84,6 +85,7 @@ def export_model(
         ValueError: another suffix, a model that cannot be written so, or a package is missing.
         OSError: the file cannot be written.
         ExportError: the file does not compute what the model does.
+        FloatingPointError: the model's outputs are not finite.
     """
     path = Path(path)
     kind = path.suffix.removeprefix(".")
@@ -133,6 +135,8 @@ def _verified(path: Path, model: nn.Cell, form: Form, run) -> float:
         wanted = [model(Tensor(form.as_model_takes(images))).asnumpy() for images in batches]
     finally:
         model.set_train(training)
+    for outputs in wanted:
+        require_finite(outputs, model, "the model's outputs are")
     found = run(path, batches)
     errors = [np.linalg.norm(one - other) / np.linalg.norm(other) for one, other in zip(found, wanted, strict=True)]
     error, limit = float(np.max(errors)), _TOLERANCE[form.fp16]

@@ -32,6 +32,7 @@ def infer(config: Config) -> dict[str, list[Guess]]:
         ConfigError: an option is missing or wrong.
         FileNotFoundError: no image is there.
         UnreadableImage: some images could not be read; the predictions for the others are written.
+        FloatingPointError: the logits are not finite; nothing is printed or written.
     """
     if not config.image:
         raise ConfigError("image: nothing to classify; pass --image FILE, FOLDER or 'PATTERN'")

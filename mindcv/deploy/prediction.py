@@ -10,6 +10,7 @@ from mindspore import Tensor, nn
 
 from mindcv.deploy.labels import label
 from mindcv.deploy.views import OPTIONS, Views, require_fitting
+from mindcv.models.finite import require_finite
 
 
 class Guess(NamedTuple):
@@ -48,6 +49,7 @@ def predict(
     Raises:
         UnreadableImage, FileNotFoundError: a file is not there or no image.
         ValueError, TypeError: an argument is out of range, or an image is none of these.
+        FloatingPointError: the logits are not finite.
     """
     given = {"mean": mean, "std": std, "crop_pct": crop_pct, "interpolation": interpolation}
     published = getattr(model, "pretrained_cfg", {})
@@ -87,6 +89,7 @@ def classify(
         model.set_train(training)
     if logits.ndim != 2 or not model.num_classes:
         raise ValueError("the model has no classifier to predict with: create it with num_classes above 0")
+    require_finite(logits, model, "the logits are")
     exponentials = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = exponentials / exponentials.sum(1, keepdims=True)
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :topk]

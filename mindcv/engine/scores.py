@@ -24,15 +24,18 @@ class EvalStep(nn.Cell):
             self.sum_over_workers = ops.AllReduce()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
-        """`labels` (B,); images labelled -1 fill up a batch and do not count."""
+        """`labels` (B,); images labelled -1 fill up a batch and do not count.
+
+        A label outside 0..classes-1 makes the sum of the losses NaN.
+        """
         logits = self.model(images).astype(ms.float32)
-        real = (labels >= 0).astype(ms.float32)
-        labels = ops.maximum(labels, 0)
+        real = (labels != -1).astype(ms.float32)
         losses = self.loss(logits, labels).reshape(real.shape[0], -1).mean(-1)
         classes = ops.arange(0, logits.shape[1])
-        own = logits.gather_elements(1, labels.expand_dims(1))
+        labels = ops.clamp(labels, 0, logits.shape[1] - 1).expand_dims(1)
+        own = logits.gather_elements(1, labels)
         # What is behind the label's own logit; a logit that is no number is behind nothing.
-        behind = ops.logical_or(logits < own, ops.logical_and(logits == own, classes >= labels.expand_dims(1)))
+        behind = ops.logical_or(logits < own, ops.logical_and(logits == own, classes >= labels))
         rank = logits.shape[1] - behind.astype(ms.float32).sum(-1)
         right = [(rank < guesses).astype(ms.float32) * real for guesses in (1, 5)]
         losses = ops.where(real > 0, losses, ops.zeros_like(losses))

@@ -12,7 +12,7 @@ from mindcv.config import Config, ConfigError, data_sinks, resumes
 from mindcv.data import usable_workers
 from mindcv.engine.build import compute_in
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
-from mindcv.engine.checkpoints import BEGINNING, Keeper, Place
+from mindcv.engine.checkpoints import BEGINNING, REMEDY, Keeper, Place
 from mindcv.engine.dry_run import dry_run
 from mindcv.engine.earlier import is_half_aside, is_of_a_run, put_run_aside
 from mindcv.engine.figures import DataWait, memory, norms, observer
@@ -96,7 +96,7 @@ def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journa
     evaluate = None
     if run.validation:
         loader = validation_loader(config, run.validation, group)
-        evaluator = Evaluator(config, run.model, loader, run.num_classes, group, wish, saving.stop_if_alone)
+        evaluator = Evaluator(config, run.model, loader, run.num_classes, group, wish, saving.stop_if_alone, REMEDY)
         evaluate = partial(_scores, config, evaluator, step)
     waiting = DataWait()
     figures = [waiting, memory, partial(norms, step)]

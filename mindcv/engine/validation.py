@@ -19,6 +19,7 @@ from mindcv.engine.pipelines import class_count, open_validation, unreadable_ima
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.files import write_whole
 from mindcv.loss import create_loss
+from mindcv.models.finite import require_finite
 from mindcv.stopping import Stopped, StopWish
 from mindcv.weights import classes_in
 
@@ -31,6 +32,10 @@ def validate(config: Config) -> dict[str, float]:
 
     Returns:
         "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
+
+    Raises:
+        ValueError, OSError: an option, the data or the checkpoint is at fault.
+        FloatingPointError: the loss is not finite; nothing is printed or written.
     """
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
@@ -72,6 +77,10 @@ class Evaluator:
         group: The workers that share the images; each has a loader of its own part, and all get the scores of all.
         wish: Whether a signal asked to stop.
         stop: Called after a batch if it did.
+        remedy: What the user can do where the weights are not finite.
+
+    Raises:
+        FloatingPointError: when called, the loss is not finite.
     """
 
     def __init__(
@@ -83,6 +92,7 @@ class Evaluator:
         group: Group,
         wish: StopWish,
         stop: Callable[[], None],
+        remedy: str = "use another checkpoint",
     ):
         loss = create_loss(config.loss, reduction="none")
         self.step = EvalStep(model, loss, group.size)
@@ -90,13 +100,16 @@ class Evaluator:
         self.visible = group.writes
         self.wish = wish
         self.stop = stop
+        self.remedy = remedy
         self.sink = config.dataset_sink_mode
         self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": Scores(num_classes)})
 
     def __call__(self) -> dict[str, float]:
         watch = Watch(bar(self.loader.get_dataset_size(), "validation", "batch", self.visible), self.wish, self.stop)
         with unreadable_images_named():
-            return self.runner.eval(self.loader, callbacks=[watch], dataset_sink_mode=self.sink)["scores"]
+            scores = self.runner.eval(self.loader, callbacks=[watch], dataset_sink_mode=self.sink)["scores"]
+        require_finite(scores["loss"], self.step.model, "the validation loss is", self.remedy)
+        return scores
 
 
 class Watch(Callback):

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None, prog: str = "python -m mindcv.insight") 
             raise ConfigError("pictures need matplotlib: pip install matplotlib")
         for path in draw(_config(words.checkpoint, options), words.image, Path(words.out), words.patch):
             print(path)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"{prog}: {str(error).splitlines()[0]}", file=sys.stderr)
         return USER_ERROR
     return 0
@@ -43,6 +43,7 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
 
     Raises:
         ValueError, OSError: the checkpoint or the image is at fault, or the patch is not on the grid.
+        FloatingPointError: the attention is not finite.
     """
     from mindcv import insight
     from mindcv.config import model_arguments

@@ -5,6 +5,7 @@ from mindspore import nn
 
 from mindcv.insight.looking import require_convit
 from mindcv.models import GPSA
+from mindcv.models.finite import require_finite
 
 
 def gates(model: nn.Cell) -> np.ndarray:
@@ -14,7 +15,9 @@ def gates(model: nn.Cell) -> np.ndarray:
 
     Raises:
         TypeError: the model is no ConViT.
+        FloatingPointError: a gate is not finite.
     """
     attentions = [block.attn for block in require_convit(model).blocks]
     shares = [attn.gate().asnumpy().ravel() for attn in attentions if isinstance(attn, GPSA)]
+    require_finite(shares, model, "the gates are")
     return np.array(shares, np.float32).reshape(len(shares), attentions[0].num_heads)

@@ -6,6 +6,7 @@ from mindspore import Tensor, nn
 
 from mindcv.insight.looking import Looking
 from mindcv.models import GPSA
+from mindcv.models.finite import require_finite
 
 
 def effective_kernel(model: nn.Cell, layer: int) -> np.ndarray:
@@ -24,8 +25,11 @@ def effective_kernel(model: nn.Cell, layer: int) -> np.ndarray:
     Raises:
         TypeError: the model is no ConViT.
         ValueError: the layer is no GPSA layer of the model.
+        FloatingPointError: the attention is not finite.
     """
-    return _Kernel(model, layer).look(*map(_offsets, model.grid)).asnumpy()
+    kernel = _Kernel(model, layer).look(*map(_offsets, model.grid)).asnumpy()
+    require_finite(kernel, model, "the positional attention is")
+    return kernel
 
 
 class _Kernel(Looking):

@@ -6,6 +6,7 @@ from mindspore import Tensor, nn, ops
 
 from mindcv.insight.looking import Looking
 from mindcv.models import GPSA, ConViT
+from mindcv.models.finite import require_finite
 
 
 def non_locality(model: nn.Cell, images) -> np.ndarray:
@@ -21,8 +22,11 @@ def non_locality(model: nn.Cell, images) -> np.ndarray:
     Raises:
         TypeError: the model is no ConViT.
         ValueError: the images are not of the model's size.
+        FloatingPointError: the attention is not finite.
     """
-    return NonLocality(model).look(images).asnumpy()
+    distances = NonLocality(model).look(images).asnumpy()
+    require_finite(distances, model, "the attention is")
+    return distances
 
 
 class NonLocality(Looking):

@@ -8,6 +8,7 @@ from mindspore import Tensor, nn
 
 from mindcv.insight.looking import Looking
 from mindcv.models import GPSA
+from mindcv.models.finite import require_finite
 
 
 class AttentionMaps(NamedTuple):
@@ -31,10 +32,12 @@ def attention_maps(model: nn.Cell, images) -> list[AttentionMaps]:
     Raises:
         TypeError: the model is no ConViT.
         ValueError: the images are not of the model's size.
+        FloatingPointError: the attention is not finite.
     """
     layers = []
     for content, position, mixed in _Maps(model).look(images):
         content, mixed = content.asnumpy(), mixed.asnumpy()
+        require_finite(mixed, model, "the attention is")
         position = None if position is None else np.broadcast_to(position.asnumpy(), content.shape)
         layers.append(AttentionMaps(content, position, mixed))
     return layers

@@ -154,6 +154,20 @@ def test_a_torn_file_is_named(small_model, photos, tmp_path):
         predict(small_model(), [photos / "a.jpg", tmp_path / "torn.jpg"])
 
 
+def test_logits_that_are_not_finite_are_refused(small_model, photos):
+    model = small_model()
+    bias = model.classifier.bias
+    bias.set_data(Tensor(np.where(np.arange(7) == 3, np.inf, 0).astype(np.float32)))
+    with pytest.raises(
+        FloatingPointError, match=r"^the logits are not finite: classifier.bias holds NaN or infinite values: "
+    ):
+        predict(model, photos / "a.jpg")
+    bias.set_data(Tensor(np.zeros(7, np.float32)))
+    model.classifier.weight.set_data(Tensor(np.full(model.classifier.weight.shape, 3e38, np.float32)))
+    with pytest.raises(FloatingPointError, match="not finite, though the weights are: the computation overflows; "):
+        predict(model, photos / "a.jpg")
+
+
 def test_without_a_classifier(small_model, photos):
     with pytest.raises(ValueError, match="no classifier"):
         predict(small_model(0), photos / "a.jpg")

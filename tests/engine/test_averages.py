@@ -86,6 +86,24 @@ def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, b
     assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
 
 
+def test_validation_of_weights_or_averages_that_are_not_finite_ends_the_run(small_model, batch):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = small_model()
+    images, labels = batch
+    loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+    step = step_of(model, 0.9)
+    config = Config(device_target="CPU")
+    evaluator = Evaluator(config, model, loader, 7, ALONE, StopWish(), lambda: None, "lower the rate")
+    average = step.averages.averages[-1]
+    average.set_data(ms.ops.full_like(average, np.nan))
+    before = values(model.get_parameters())
+    said = f"^the validation loss is not finite: {step.averages.weights[-1].name} holds NaN or .*: lower the rate$"
+    with pytest.raises(FloatingPointError, match=said):
+        _scores(config, evaluator, step)
+    for parameter, value in zip(model.get_parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.asnumpy(), value)
+
+
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
 def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model, batch):
     ms.set_context(mode=mode)

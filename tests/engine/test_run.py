@@ -6,7 +6,7 @@ from PIL import Image
 
 from mindcv.config import resolve
 from mindcv.engine import pipelines
-from mindcv.engine.pipelines import open_training, open_validation, validation_loader
+from mindcv.engine.pipelines import class_count, open_training, open_validation, validation_loader
 from mindcv.engine.run import build_run
 
 DIGITS = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
@@ -92,6 +92,21 @@ def test_classes_are_not_counted_by_a_part_of_them(tmp_path):
     names = ["cat", "dog", "eel"]
     some = open_validation(config(f"{words} --num_classes 3 --val_partial True"), class_names=names)
     assert some.labels.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("option, said", [
+    ("--num_classes none", []),
+    ("--num_classes 2", []),
+    ("--num_classes 1000", [
+        "num_classes is 1000, but the data has 2 classes: pass --num_classes 2, unless the model is meant to have "
+        "outputs for classes without images"
+    ]),
+])  # fmt: skip
+def test_more_classes_than_the_data_has_are_pointed_out(option, said, tmp_path, caplog):
+    images(tmp_path, "train/cat/a.png", "train/dog/a.png")
+    settings = config(f"--dataset imagenet --data_dir {tmp_path} {option}")
+    assert class_count(settings, open_training(settings)) == (1000 if said else 2)
+    assert caplog.messages == said
 
 
 def test_images_to_train_on_come_from_train_split(tmp_path):

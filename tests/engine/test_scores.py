@@ -7,9 +7,9 @@ from mindcv.engine.scores import EvalStep, Scores
 from mindcv.loss import create_loss
 
 
-def score(logits, labels):
+def score(logits, labels, loss="CE"):
     """The figures of batches whose images are their logits."""
-    step = EvalStep(nn.Identity(), create_loss("CE", reduction="none"))
+    step = EvalStep(nn.Identity(), create_loss(loss, reduction="none"))
     scores = Scores(logits[0].shape[1])
     for batch, label in zip(logits, labels, strict=True):
         scores.update(step(Tensor(batch, ms.float32), Tensor(label, ms.int32)))
@@ -35,6 +35,13 @@ def test_what_fills_up_a_batch_does_not_count():
     filled[0, -1] = np.nan
     marked = np.concatenate([labels, [[-1, -1, -1]]], 1)
     assert score(filled, marked) == pytest.approx(score(logits, labels), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["CE", "BCE"])
+@pytest.mark.parametrize("label", [-2, 30])
+def test_a_label_out_of_range_makes_the_loss_nan(name, label):
+    assert np.isnan(score(np.zeros((1, 3, 30)), np.array([[0, label, 1]]), name)["loss"])
+    assert np.isfinite(score(np.zeros((1, 3, 30)), np.array([[0, -1, 1]]), name)["loss"])
 
 
 def test_ties_go_to_the_first_class():

@@ -6,6 +6,9 @@ A function gets a `Bench` and returns the script's name and its words.
 import os
 import pickle
 import socket
+import sqlite3
+import struct
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,8 @@ import numpy as np
 from PIL import Image
 
 from mindcv import weights
+from mindcv.data.datasets import open_source
+from mindcv.data.pack import pack
 from mindcv.launch import claim
 
 RECIPE = str(Path(__file__).parents[2] / "configs/convit/convit_tiny_digits.yaml")
@@ -222,6 +227,50 @@ def _(bench):
     return "validate", ["-c", IMAGENET, *ALONE, *QUICK, *words]
 
 
+def listed(what: str, *lines: str):
+    @row(what)
+    def _(bench):
+        folder = bench.images(val=("",))
+        listing = bench.file("list.txt", "\n".join(lines))
+        return train_on(folder, "--val_list", listing, "--num_classes", "2", "--val_while_train")
+
+
+listed("a label in a list that no class has", "0.png 0", "1.png 99999999999")
+listed("an image twice in a list", "0.png 0", "1.png 1", "0.png 1")
+listed("an image in a list that is not there", "0.png 0", "1.png 1", "2.png 1")
+listed("an image that a list leaves out", "0.png 0")
+
+
+@row("packed images that are missing")
+def _(bench):
+    pack(open_source("folder", str(bench.images()), "train"), bench.folder / "packed/train", 1)
+    with closing(sqlite3.connect(bench.folder / "packed/train/00000.mindrecord.db")) as index:
+        index.execute("DELETE FROM INDEXES WHERE ROW_ID = 0")
+        index.commit()
+    return train_on(bench.folder / "packed", "--dataset", "mindrecord")
+
+
+@row("a packed label that no class has")
+def _(bench):
+    pack(open_source("folder", str(bench.images()), "train"), bench.folder / "packed/train", 1)
+    with closing(sqlite3.connect(bench.folder / "packed/train/00000.mindrecord.db")) as index:
+        index.execute("UPDATE INDEXES SET label_0 = -1 WHERE ROW_ID = 0")
+        index.commit()
+    return train_on(bench.folder / "packed", "--dataset", "mindrecord")
+
+
+def mnist(what: str, *labels: int):
+    @row(what)
+    def _(bench):
+        bench.file("train-images-idx3-ubyte", struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28) + bytes(2 * 28 * 28))
+        bench.file("train-labels-idx1-ubyte", struct.pack(">4BI", 0, 0, 8, 1, len(labels)) + bytes(labels))
+        return train_on(bench.folder, "--dataset", "mnist")
+
+
+mnist("a digit's label that is not a digit", 5, 200)
+mnist("more digits than labels", 5)
+
+
 def unreadable(what: str, data):
     @row(what)
     def _(bench):
@@ -337,6 +386,24 @@ def _(bench):
     path = bench.folder / "fewer.ckpt"
     weights.write(path, {name: array for name, array in arrays.items() if ".mlp." not in name})
     return validate("--ckpt_path", path)
+
+
+def not_finite(bench) -> str:
+    arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
+    arrays["classifier.weight"] = np.full_like(arrays["classifier.weight"], np.nan)
+    weights.write(bench.folder / "nan.ckpt", arrays)
+    return str(bench.folder / "nan.ckpt")
+
+
+@row("weights that are not finite, to validate")
+def _(bench):
+    return validate("--ckpt_path", not_finite(bench), "--results_file", "nan.json")
+
+
+@row("weights that are not finite, to predict with")
+def _(bench):
+    image = str(bench.images() / "val/cat/0.png")
+    return "infer", [*validate("--ckpt_path", not_finite(bench))[1], "--image", image, "--output", "nan.json"]
 
 
 @row("averages that a checkpoint does not have")

@@ -12,7 +12,11 @@ from tests.faults.bad_input import ROWS, Bench, linked, train
 DOCUMENT = Path(__file__).parents[2] / "docs/errors.md"
 DOCUMENTED = dict(re.findall(r"^\| (.+?) \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
 DOCUMENTED = {what: line for what, line in DOCUMENTED.items() if what not in ("what", "---")}
-CODES = {"a learning rate that blows the loss up": command.DIVERGED}
+CODES = {
+    "a learning rate that blows the loss up": command.DIVERGED,
+    "weights that are not finite, to validate": command.DIVERGED,
+    "weights that are not finite, to predict with": command.DIVERGED,
+}
 
 
 @pytest.fixture
@@ -75,6 +79,7 @@ def test_row(what, run, trained, tmp_path, monkeypatch):
     assert re.fullmatch(rf"{name}\.py: (error: )?{pattern}", line), line
     assert code == CODES.get(what, command.USER_ERROR)
     assert "Traceback" not in error
+    assert not (work / "nan.json").exists()
     assert there == {path: path.stat().st_mtime_ns for path in trained.iterdir()}
     if (tmp_path / "used").exists():
         assert visible(trained) <= visible(tmp_path / "used"), "a file of the run that was there is gone"
