@@ -2,6 +2,8 @@
 
 import errno
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +33,22 @@ class Contents(NamedTuple):
     digest: str
 
 
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Put the file's name before the message of a ValueError that is raised inside."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"checkpoint {path}: {error}") from error
+
+
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """All arrays of the checkpoint `path`, by name: weights and, where it has them, averages and training state.
 
     MindSpore's .ckpt and .safetensors, PyTorch's .safetensors, and its .pth where PyTorch is installed. Nested
     dictionaries become dotted names; bfloat16 becomes float32. The digest that this project's files carry is verified,
-    and so are the CRCs of MindSpore's .ckpt and of PyTorch's archives.
+    and so are the CRCs of MindSpore's .ckpt and of PyTorch's archives. The arrays are aligned; some are views into the
+    file's bytes, which cannot be written to.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -66,7 +78,8 @@ def contents_of(path: str | Path) -> Contents:
         raise DamagedCheckpoint(f"cannot read the checkpoint {path}: {error}") from error
     if not contents.arrays:
         raise DamagedCheckpoint(f"the checkpoint {path} holds no tensors: use another one")
-    return contents
+    # MindSpore 2.7.0 makes no tensor of a view that begins in the middle of a number's place in memory
+    return contents._replace(arrays={name: np.require(a, requirements="A") for name, a in contents.arrays.items()})
 
 
 def _parse(data: bytes) -> Contents:

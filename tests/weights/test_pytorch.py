@@ -46,7 +46,9 @@ def test_averages(state, tiny, values, assert_same, tmp_path):
 
 def test_bfloat16(tmp_path):
     torch.save({"w": torch.tensor([1.0, -2.5], dtype=torch.bfloat16)}, tmp_path / "a.pth")
-    assert weights.read(tmp_path / "a.pth")["w"].tolist() == [1.0, -2.5]
+    found = weights.read(tmp_path / "a.pth")["w"]
+    assert found.tolist() == [1.0, -2.5]
+    assert found.flags.aligned
 
 
 def test_safetensors_read_by_pytorch(state, tmp_path):

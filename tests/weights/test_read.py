@@ -63,6 +63,14 @@ def test_bfloat16_in_safetensors(tmp_path):
     assert found.tolist() == [1.0, -2.5]
 
 
+@pytest.mark.parametrize("suffix", ["ckpt", "safetensors"])
+def test_read_returns_aligned_arrays(suffix, some_arrays, tmp_path):
+    for shift in range(8):  # numbers begin at any byte of the file
+        weights.write(tmp_path / f"a.{suffix}", {f"{'x' * shift}{name}": a for name, a in some_arrays.items()})
+        found = weights.read(tmp_path / f"a.{suffix}")
+        assert not [name for name, array in found.items() if not array.flags.aligned]
+
+
 def npz():
     file = io.BytesIO()
     np.savez(file, w=np.ones(3))
