@@ -5,7 +5,8 @@ import sys
 from mindcv.arguments import Parser
 from mindcv.weights import layouts
 from mindcv.weights.describe import describe
-from mindcv.weights.read import read
+from mindcv.weights.parts import weights_of
+from mindcv.weights.read import naming, read
 from mindcv.weights.write import write
 
 _CONVERTERS = {layouts.MINDCV: layouts.to_mindcv, layouts.PYTORCH: layouts.to_pytorch}
@@ -34,8 +35,9 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
         OSError: `target` cannot be written.
     """
     contents = read(source)
-    weights = layouts.weights_of(contents, ema)
-    converted = _CONVERTERS[to](weights)
+    with naming(source):
+        weights = weights_of(contents, ema)
+        converted = _CONVERTERS[to](weights)
     write(target, converted)
     beside = len(contents) - len(weights)
     left = f"; {beside} tensors of averages and training state were left out" if beside else ""

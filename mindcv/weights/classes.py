@@ -8,7 +8,8 @@ import numpy as np
 
 from mindcv.weights import layouts
 from mindcv.weights.adapt import CLASSIFIER
-from mindcv.weights.read import read
+from mindcv.weights.parts import weights_of
+from mindcv.weights.read import naming, read
 
 CLASS_NAMES = layouts.RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
 
@@ -28,7 +29,8 @@ def classes_in(path: str | Path) -> Classes:
     """
     contents = read(path)
     names = contents.get(CLASS_NAMES)
-    count = class_count(layouts.to_mindcv(layouts.weights_of(contents)))
+    with naming(path):
+        count = class_count(layouts.to_mindcv(weights_of(contents)))
     return Classes(count, None if names is None else json.loads(str(names)))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from mindcv.weights import layouts
 from mindcv.weights.adapt import FIRST_CONV, POS_EMBED
 from mindcv.weights.classes import class_count
-from mindcv.weights.read import contents_of
+from mindcv.weights.parts import parts_of
+from mindcv.weights.read import contents_of, naming
 
 # The width of their tokens sets the variants apart.
 _VARIANTS = {
@@ -27,14 +28,10 @@ def describe(path: str | Path) -> dict[str, str]:
         FileNotFoundError, ValueError: as `read`.
     """
     contents = contents_of(path)
-    weights = layouts.weights_of(contents.arrays)
+    with naming(path):
+        parts = parts_of(contents.arrays)
+    weights = parts.weights
     layout = layouts.layout_of(weights)
-    state = {
-        "moving averages": sum(name.startswith(layouts.AVERAGES) for name in contents.arrays),
-        "optimizer state": sum(name.startswith(layouts.OPTIMIZER) for name in contents.arrays),
-        "run state": sum(name.startswith(layouts.RUN) for name in contents.arrays),
-    }
-    beside = ", ".join(f"{what} ({count} tensors)" for what, count in state.items() if count)
     types = ", ".join(sorted({str(array.dtype) for array in weights.values()}))
     size = sum(array.size for array in weights.values())
     grid = contents.arrays.get(layouts.GRID)
@@ -44,7 +41,7 @@ def describe(path: str | Path) -> dict[str, str]:
         "layout": {layouts.MINDCV: "MindCV's names", layouts.PYTORCH: "PyTorch's names"}[layout],
         **_model(layouts.to_mindcv(weights), grid),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
-        **({"beside": beside} if beside else {}),
+        **({"beside": beside} if (beside := parts.beside()) else {}),
         "sha256": sha256(Path(path).read_bytes()).hexdigest(),
         "digest": f"{contents.digest} (of the contents, verified)" if contents.digest else "carries none",
     }

@@ -12,7 +12,8 @@ import numpy as np
 
 from mindcv.weights import layouts
 from mindcv.weights.adapt import ARGUMENTS, adapted
-from mindcv.weights.read import read
+from mindcv.weights.parts import parts_of
+from mindcv.weights.read import naming, read
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -55,13 +56,12 @@ def load(
             nearest = get_close_matches(argument, ARGUMENTS, n=1) or ARGUMENTS
             raise ValueError(f"weights cannot be adapted in {argument!r}, but in {', '.join(nearest)}")
     contents = read(path)
-    try:
-        weights = layouts.to_mindcv(layouts.weights_of(contents, ema))
-    except ValueError as error:
-        raise ValueError(f"checkpoint {path}: {error}") from error
+    parameters = {parameter.name: parameter for parameter in model.get_parameters()}
+    with naming(path):
+        parts = parts_of(contents, parameters)
+        weights = layouts.to_mindcv(parts.chosen(ema))
     if layouts.GRID in contents:
         grid = tuple(int(side) for side in contents[layouts.GRID])
-    parameters = {parameter.name: parameter for parameter in model.get_parameters()}
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     weights, fresh, done, refused = adapted(weights, shapes, adapt, grid, getattr(model, "grid", None))
 
@@ -72,6 +72,8 @@ def load(
         raise ValueError(f"checkpoint {path} does not fit the model: {differences}{remedy}")
     if differences:
         _log.warning("checkpoint %s fits the model in part: %s", path, differences)
+    if foreign := parts.foreign():
+        _log.info("checkpoint %s: %s tensors of an optimizer's and a run's state are left out", path, foreign)
     for change in done:
         _log.warning("checkpoint %s: %s", path, change)
     for name, parameter in parameters.items():

@@ -1,4 +1,4 @@
-"""Whose names the weights bear, and what else a checkpoint holds beside them.
+"""Whose names the weights bear, and the names of what this project puts beside them.
 
 Two sets of names are known. MindCV's, the project's own: queries, keys and values each alone (`attn.q.weight`), norms
 with `gamma` and `beta`, the head called `classifier`. And PyTorch's, the ConViT authors' and timm's: `attn.qk.weight`
@@ -18,11 +18,6 @@ OPTIMIZER = "optimizer."
 RUN = "run."
 GRID = RUN + "grid"  # rows and columns of patches, int32: what pos_embed's length alone does not tell
 
-# PyTorch's training scripts (the authors', DeiT's, timm's) put the weights, and their averages, in dictionaries.
-_WRAPPERS = {"model.": "model_ema.", "state_dict.": "state_dict_ema."}
-AVERAGES = (EMA, *_WRAPPERS.values())
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
-
 _NORM = re.compile(r"(^|\.)(norm\d*)\.(weight|bias|gamma|beta)$")
 _NORM_IN = {
     MINDCV: {"weight": "gamma", "bias": "beta", "gamma": "gamma", "beta": "beta"},
@@ -30,30 +25,6 @@ _NORM_IN = {
 }
 _STACKED = re.compile(r"^(.*\.)?(qkv|qk)\.(weight|bias)$")
 _ALONE = re.compile(r"^(.*\.)?([qkv])\.(weight|bias)$")
-
-
-def weights_of(contents: dict[str, np.ndarray], ema: bool = False) -> dict[str, np.ndarray]:
-    """The model's weights among the `contents` of a checkpoint: the trained ones, or their moving averages.
-
-    Raises:
-        ValueError: averages are asked for and the checkpoint has none.
-    """
-
-    def under(prefix: str) -> dict[str, np.ndarray]:
-        return {name[len(prefix) :]: array for name, array in contents.items() if name.startswith(prefix)}
-
-    if ema:
-        weights = next(filter(None, map(under, AVERAGES)), {})
-        if not weights:
-            raise ValueError("the checkpoint holds no moving averages: take its weights, without ema")
-    else:
-        weights = next(filter(None, map(under, _WRAPPERS)), None) or {
-            name: array for name, array in contents.items() if not name.startswith((EMA, OPTIMIZER, RUN))
-        }
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in weights):
-            weights = {name[len(prefix) :]: array for name, array in weights.items()}
-    return weights
 
 
 def layout_of(weights: dict[str, np.ndarray]) -> str:
@@ -70,7 +41,7 @@ def to_mindcv(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         ValueError: stacked queries, keys and values do not divide.
     """
     if layout_of(weights) == MINDCV:
-        return weights
+        return dict(weights)
     result = {}
     for name, array in weights.items():
         name = _renamed(name, MINDCV)
@@ -93,7 +64,7 @@ def to_pytorch(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         ValueError: queries, keys or values lack their companions.
     """
     if layout_of(weights) == PYTORCH:
-        return weights
+        return dict(weights)
     result = {}
     for name, array in weights.items():
         match = _ALONE.match(name)

@@ -404,6 +404,20 @@ def _(bench):
 def _(bench):
     image = str(bench.images() / "val/cat/0.png")
     return "infer", [*validate("--ckpt_path", not_finite(bench))[1], "--image", image, "--output", "nan.json"]
+@row("a checkpoint with two models in it")
+def _(bench):
+    arrays = weights.weights_of(weights.read(bench.trained / "convit_tiny-1_3.ckpt"))
+    twice = {f"{prefix}{name}": array for prefix in ("student.", "teacher.") for name, array in arrays.items()}
+    weights.write(bench.folder / "twice.ckpt", twice)
+    return validate("--ckpt_path", bench.folder / "twice.ckpt")
+
+
+@row("a checkpoint of training state alone")
+def _(bench):
+    arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
+    state = {name: array for name, array in arrays.items() if name.startswith(("optimizer.", "run."))}
+    weights.write(bench.folder / "state.ckpt", state)
+    return validate("--ckpt_path", bench.folder / "state.ckpt")
 
 
 @row("averages that a checkpoint does not have")
