@@ -52,8 +52,13 @@ def _scaled_rate_has_a_base(config):
 
 
 def _averages_are_in_a_checkpoint(config):
-    if config.use_ema and not config.ckpt_path:
+    if config.use_ema and not (config.ckpt_path or config.resume or config.resume_opt):
         return "use_ema takes the moving averages of a checkpoint: pass --ckpt_path FILE as well"
+
+
+def _classifier_is_in_a_checkpoint(config):
+    if config.keep_classifier and not (config.ckpt_path or config.resume or config.resume_opt):
+        return "keep_classifier keeps the classifier of a checkpoint: pass --ckpt_path FILE as well"
 
 
 def _views_differ(config):
@@ -112,6 +117,7 @@ CHECKS = (
     _restarts_need_a_launcher,
     _scaled_rate_has_a_base,
     _averages_are_in_a_checkpoint,
+    _classifier_is_in_a_checkpoint,
     _views_differ,
     _repeats_need_a_shuffle,
     _mixing_can_be_switched_off,

@@ -36,7 +36,6 @@ _weight = Number(at_least=0)
 _positive = Number(above=0)
 _size = Either(_count, Many(_count, (2,)))
 _file = Text("FILE", may_be_empty=True)
-_USING = ("validate", "infer", "export")
 _level = Choice("O0", "O1", "O2", "O3", "auto")
 
 # fmt: off
@@ -202,7 +201,9 @@ _ROWS = [
                "weights to load: .ckpt, .safetensors or .pth, under MindCV's, the authors' or timm's names",
                ("checkpoint_path", "checkpoint", "initial_checkpoint")),
         Option("use_ema", _flag, False,
-               "take the moving averages in the checkpoint in place of its weights", only=_USING),
+               "take the moving averages in ckpt_path in place of its weights"),
+        Option("keep_classifier", _flag, False,
+               "fine-tune the classifier in ckpt_path though its classes have other names, row by row"),
         Option("resume", _flag, False,
                "go on exactly from the newest whole checkpoint in ckpt_save_dir, or from ckpt_path", ("auto_resume",)),
         Option("resume_opt", _flag, False,

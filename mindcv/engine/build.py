@@ -1,7 +1,7 @@
 """Models and optimizers from a configuration."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import mindspore as ms
 from mindspore import nn
@@ -19,19 +19,29 @@ _log = logging.getLogger("mindcv")
 FINE_TUNING = ("num_classes", "in_channels", "image_size")
 
 
-def build_model(config: Config, num_classes: int, adapt: Collection[str] = FINE_TUNING) -> nn.Cell:
-    """The model, with published weights or those of `config.ckpt_path` where they are asked for.
+def build_model(
+    config: Config, num_classes: int, adapt: Collection[str] = FINE_TUNING, class_names: Sequence[str] | None = None
+) -> nn.Cell:
+    """Return the model, with published weights or those of `config.ckpt_path` where they are asked for.
 
-    `adapt` says in what the latter may differ from the model; see `create_model`. For a run that is resumed no weights
-    are loaded, or fetched.
+    For a run that is resumed no weights are loaded, or fetched.
+
+    Args:
+        config: The options.
+        num_classes: Classes of the model.
+        adapt: In what the checkpoint may differ from the model; see `create_model`. With `config.keep_classifier` never
+            in "num_classes".
+        class_names: The data's, which a checkpoint's classifier is compared with unless `config.keep_classifier`.
     """
+    if config.keep_classifier:
+        adapt, class_names = [name for name in adapt if name != "num_classes"], None
     ms.set_seed(config.seed)
     arguments = model_arguments(config)
     if resumes(config):  # the checkpoint to resume from puts all weights back
         own = trained_with(config.model, arguments["pretrained"])
         own |= {name: arguments[name] for name in own if arguments[name] is not None}
-        arguments |= {**own, "pretrained": False, "checkpoint_path": ""}
-    return create_model(num_classes=num_classes, adapt=adapt, **arguments)
+        arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}
+    return create_model(num_classes=num_classes, adapt=adapt, class_names=class_names, **arguments)
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:

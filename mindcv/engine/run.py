@@ -113,7 +113,7 @@ def build_run(config: Config) -> Run:
         if config.val_while_train:
             validation = open_validation(config, training.class_names, waits=not group.leads)
         num_classes = class_count(config, training)
-        model = build_model(config, num_classes)
+        model = build_model(config, num_classes, class_names=training.class_names)
     steps = training_loader(config, training, num_classes, Group(group.rank, workers)).get_dataset_size()
     peak = peak_rate(config, config.batch_size * workers * config.gradient_accumulation_steps)
     rates = build_schedule(config, steps, peak)

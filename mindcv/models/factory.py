@@ -23,6 +23,7 @@ def create_model(
     adapt: Collection[str] | None = None,
     features_only: bool = False,
     out_indices: int | Sequence[int] = (-1,),
+    class_names: Sequence[str] | None = None,
     **kwargs,
 ) -> nn.Cell:
     """The model called `model_name`.
@@ -44,6 +45,8 @@ def create_model(
             are adapted in all.
         features_only: Give feature maps in place of logits: a `Features` of the model, whatever its classes.
         out_indices: The blocks whose maps `features_only` gives; see `Features`.
+        class_names: The classes in the order of the outputs. Where the checkpoint names its classes too, its
+            classifier's rows go by name, and other classes get a fresh classifier. By default rows go by their number.
         **kwargs: As the model takes them, such as `image_size` or `drop_path_rate`; None stands for its default.
 
     Raises:
@@ -65,10 +68,10 @@ def create_model(
     model = entrypoint(False, num_classes, in_channels, **{**_trained_with(source), **given})
     model.pretrained_cfg = source
     if adapt is None:
-        asked = {"num_classes": num_classes != _CLASSES, "in_channels": in_channels != _CHANNELS}
+        asked = {"num_classes": num_classes != _CLASSES or bool(class_names), "in_channels": in_channels != _CHANNELS}
         adapt = [name for name in weights.ARGUMENTS if asked.get(name, name in given)]
     adapt = [*adapt, *["num_classes"] * features_only]
-    weights.load(model, checkpoint_path, ema=ema, strict=not auto_mapping, adapt=adapt)
+    weights.load(model, checkpoint_path, ema=ema, strict=not auto_mapping, adapt=adapt, class_names=class_names)
     return Features(model, out_indices) if features_only else model
 
 

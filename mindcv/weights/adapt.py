@@ -5,7 +5,7 @@ Works on MindCV's names and on shapes alone. Each difference is called after the
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ _POSITIONAL = ("gating_param", "pos_proj.weight", "pos_proj.bias")
 
 Shapes = dict[str, tuple[int, ...]]
 Grid = tuple[int, int] | None
+Names = Sequence[str] | None
+_NAMES_SHOWN = 3
 
 
 class Change(NamedTuple):
@@ -42,7 +44,10 @@ class Adapted(NamedTuple):
 
 
 def adapted(
-    weights: dict[str, np.ndarray], shapes: Shapes, allowed: Collection[str], theirs: Grid = None, ours: Grid = None
+    weights: dict[str, np.ndarray],
+    shapes: Shapes,
+    allowed: Collection[str],
+    known: Mapping[str, tuple[object, object]] | None = None,
 ) -> Adapted:
     """Make `weights`, under MindCV's names, fit a model's `shapes`, as far as the arguments in `allowed` differ.
 
@@ -50,13 +55,12 @@ def adapted(
         weights: What the file holds.
         shapes: The model's parameters, by name.
         allowed: Any of `ARGUMENTS`.
-        theirs: Rows and columns of patches that the file's position embedding was learned on, if known.
-        ours: The model's rows and columns of patches.
+        known: What names and shapes do not tell, of the file and of the model: under "image_size" the rows and columns
+            of patches, under "num_classes" the names of the classes; None for what is unknown.
     """
     fresh, done, refused = frozenset(), [], []
     for argument, difference in _DIFFERENCES.items():
-        grids = (theirs, ours) if argument == "image_size" else ()
-        change = difference(weights, shapes, *grids)
+        change = difference(weights, shapes, *(known or {}).get(argument, ()))
         if change is None:
             continue
         said = f"{argument} is {change.theirs} in the file and {change.ours} in the model"
@@ -68,15 +72,35 @@ def adapted(
     return Adapted(weights, fresh, done, refused)
 
 
-def _num_classes(weights: dict[str, np.ndarray], shapes: Shapes) -> Change | None:
-    """Other classes: the classifier starts afresh."""
-    theirs = {name: array.shape for name, array in weights.items() if name.startswith(CLASSIFIER)}
-    ours = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
-    if _rows(theirs) == _rows(ours):
-        return None
-    effect = "the classifier starts afresh" if ours else "its classifier is left out"
-    kept = {name: array for name, array in weights.items() if name not in theirs}
-    return Change(_rows(theirs), _rows(ours), effect, kept, frozenset(ours))
+def _num_classes(
+    weights: dict[str, np.ndarray], shapes: Shapes, theirs: Names = None, ours: Names = None
+) -> Change | None:
+    """Other classes: the classifier starts afresh. The same classes in another order: its rows change places."""
+    head = {name: array for name, array in weights.items() if name.startswith(CLASSIFIER)}
+    fresh = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
+    rows = [_rows({name: array.shape for name, array in head.items()}), _rows(fresh)]
+    if rows[0] == rows[1]:
+        if not (head and theirs and ours) or list(theirs) == list(ours):
+            return None
+        moved = (_elsewhere(theirs, ours), _elsewhere(ours, theirs))
+        rows = [f"{count} ({some(names)})" for count, names in zip(rows, moved, strict=True)]
+        if sorted(theirs) == sorted(ours):
+            order = [theirs.index(name) for name in ours]
+            head = {name: np.concatenate([array[order], array[len(order) :]]) for name, array in head.items()}
+            return Change(*rows, "the classifier's rows follow the names", {**weights, **head})
+    effect = "the classifier starts afresh" if fresh else "its classifier is left out"
+    kept = {name: array for name, array in weights.items() if name not in head}
+    return Change(*rows, effect, kept, frozenset(fresh))
+
+
+def _elsewhere(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The `names` that do not stand at the same place in `others`."""
+    return [name for i, name in enumerate(names) if name not in others[i : i + 1]]
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of `names`, with a sign that there are more."""
+    return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
 
 
 def _rows(shapes: Shapes) -> int:
@@ -98,7 +122,9 @@ def _in_channels(weights: dict[str, np.ndarray], shapes: Shapes) -> Change | Non
     return Change(theirs, ours, effect, {**weights, FIRST_CONV: adapted.astype(kernel.dtype)})
 
 
-def _image_size(weights: dict[str, np.ndarray], shapes: Shapes, theirs: Grid, ours: Grid) -> Change | None:
+def _image_size(
+    weights: dict[str, np.ndarray], shapes: Shapes, theirs: Grid = None, ours: Grid = None
+) -> Change | None:
     """Another grid of patches: the position embedding is resampled; positional attention is relative and needs nothing.
 
     `theirs` is the file's grid, if known; else `ours`, if the number of positions agrees, or a square, if it is one.

@@ -28,10 +28,15 @@ def classes_in(path: str | Path) -> Classes:
         FileNotFoundError, ValueError: as `read`.
     """
     contents = read(path)
-    names = contents.get(CLASS_NAMES)
     with naming(path):
         count = class_count(layouts.to_mindcv(weights_of(contents)))
-    return Classes(count, None if names is None else json.loads(str(names)))
+    return Classes(count, names_in(contents))
+
+
+def names_in(contents: dict[str, np.ndarray]) -> list[str] | None:
+    """Return the names of the classes in a checkpoint's `contents`, in the order of the outputs; None without names."""
+    names = contents.get(CLASS_NAMES)
+    return None if names is None else json.loads(str(names))
 
 
 def class_count(weights: dict[str, np.ndarray]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mindcv.weights import layouts
-from mindcv.weights.adapt import ARGUMENTS, adapted
+from mindcv.weights.adapt import ARGUMENTS, CLASSIFIER, adapted, some
+from mindcv.weights.classes import names_in
 from mindcv.weights.parts import parts_of
 from mindcv.weights.read import naming, read
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mindspore import nn
 
 _log = logging.getLogger("mindcv")
-_NAMES_SHOWN = 3
 
 
 def load(
@@ -29,6 +29,7 @@ def load(
     strict: bool = True,
     adapt: Collection[str] = (),
     grid: tuple[int, int] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> None:
     """Load the checkpoint `path` into `model`.
 
@@ -44,6 +45,9 @@ def load(
             done is said as a warning.
         grid: Rows and columns of patches that the file's position embedding was learned on, where the file does not
             tell. By default the model's, if the number of positions agrees, and else a square.
+        class_names: The model's classes, in the order of its outputs. Where the file names its classes too, the
+            classifier's rows go by name, and with "num_classes" in `adapt` other classes get a fresh classifier. By
+            default rows go by their number.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -63,7 +67,9 @@ def load(
     if layouts.GRID in contents:
         grid = tuple(int(side) for side in contents[layouts.GRID])
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
-    weights, fresh, done, refused = adapted(weights, shapes, adapt, grid, getattr(model, "grid", None))
+    names = names_in(contents)
+    known = {"image_size": (grid, getattr(model, "grid", None)), "num_classes": (names, class_names)}
+    weights, fresh, done, refused = adapted(weights, shapes, adapt, known)
 
     mismatch = describe_mismatch({name: shape for name, shape in shapes.items() if name not in fresh}, weights)
     differences = "; ".join(filter(None, [mismatch, *refused]))
@@ -74,6 +80,8 @@ def load(
         _log.warning("checkpoint %s fits the model in part: %s", path, differences)
     if foreign := parts.foreign():
         _log.info("checkpoint %s: %s tensors of an optimizer's and a run's state are left out", path, foreign)
+    if class_names and not names and any(name.startswith(CLASSIFIER) for name in weights):
+        _log.info("checkpoint %s does not name its classes: the classifier's rows are taken in their order", path)
     for change in done:
         _log.warning("checkpoint %s: %s", path, change)
     for name, parameter in parameters.items():
@@ -91,8 +99,4 @@ def describe_mismatch(shapes: dict[str, tuple[int, ...]], arrays: dict[str, np.n
         if name in arrays and arrays[name].shape != shape
     ]
     groups = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
-    return "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in groups.items() if names)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return "; ".join(f"{len(names)} {kind} ({some(names)})" for kind, names in groups.items() if names)

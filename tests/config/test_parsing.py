@@ -254,13 +254,22 @@ def test_another_scripts_option_is_refused(script, tmp_path, capsys):
 
 def test_several_scripts_share_an_option(capsys):
     with pytest.raises(SystemExit):
-        parse(["--use_ema"], prog="train.py")
-    assert "use_ema is an option of validate.py, infer.py, export.py only" in capsys.readouterr().err
+        parse(["--class_names", "a.txt"], prog="train.py")
+    assert "class_names is an option of infer.py, export.py only" in capsys.readouterr().err
 
 
 def test_averages_need_a_checkpoint():
     with pytest.raises(ConfigError, match="use_ema takes the moving averages of a checkpoint: pass --ckpt_path"):
         resolve(["--use_ema"])
+    with pytest.raises(ConfigError, match="keep_classifier keeps the classifier of a checkpoint: pass --ckpt_path"):
+        resolve(["--keep_classifier"])
+    resolve(["--use_ema", "--keep_classifier", "--resume"])  # as the run that goes on was begun
+
+
+@pytest.mark.parametrize("script", ["train", "validate", "infer", "export"])
+def test_every_script_takes_the_averages_of_a_checkpoint(script, tmp_path):
+    (tmp_path / "a.ckpt").touch()
+    assert parse(["--use_ema", "--ckpt_path", str(tmp_path / "a.ckpt")], prog=f"{script}.py").use_ema
 
 
 def test_file_names_are_taken_as_they_are():

@@ -1,8 +1,12 @@
+import json
+
+import numpy as np
 import pytest
 
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.engine.build import build_model, build_schedule, peak_rate
+from mindcv.weights.classes import CLASS_NAMES
 
 
 @pytest.mark.parametrize(("given", "approximate"), [({}, True), ({"act": "gelu"}, False)])
@@ -11,6 +15,65 @@ def test_a_run_that_is_resumed_fetches_no_weights_and_is_the_same_model(given, a
     model = build_model(Config(pretrained="mindcv", resume=True, image_resize=32, patch_size=8, **given), 10)
     assert model.blocks[0].mlp.act.approximate is approximate
     assert model.blocks[0].norm1.eps == 1e-7
+
+
+@pytest.fixture
+def checkpoint(small_model, tmp_path):
+    """A function that writes a model of `names`, with averages, and returns the options to load it and its arrays."""
+
+    def write(names):
+        arrays = {p.name: p.asnumpy() + 5 for p in small_model(num_classes=len(names)).get_parameters()}
+        averages = {f"ema.{name}": array + 1 for name, array in arrays.items()}
+        weights.write(tmp_path / "a.ckpt", {**arrays, **averages, CLASS_NAMES: np.array(json.dumps(names))})
+        return Config(ckpt_path=str(tmp_path / "a.ckpt")), arrays
+
+    return write
+
+
+def classifier(monkeypatch, small_model, config, names):
+    """The classifier's weights and bias that a run on classes called `names` begins with."""
+    monkeypatch.setattr(
+        "mindcv.models.factory.model_entrypoint",
+        lambda _: lambda _, num_classes, *__, **___: small_model(num_classes=num_classes),
+    )
+    head = build_model(config, len(names), class_names=names).classifier
+    return head.weight.asnumpy(), head.bias.asnumpy()
+
+
+def test_build_model_puts_the_classifier_rows_in_the_order_of_the_names(checkpoint, small_model, monkeypatch, caplog):
+    config, arrays = checkpoint(["cat", "dog", "eel"])
+    rows, bias = classifier(monkeypatch, small_model, config, ["cat", "eel", "dog"])
+    np.testing.assert_array_equal(rows, arrays["classifier.weight"][[0, 2, 1]])
+    np.testing.assert_array_equal(bias, arrays["classifier.bias"][[0, 2, 1]])
+    said = "a.ckpt: num_classes is 3 (dog, eel) in the file and 3 (eel, dog) in the model: the classifier's rows follow"
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_build_model_keeps_the_classifier_of_other_classes_only_if_asked(
+    keep, checkpoint, small_model, monkeypatch, caplog
+):
+    config, arrays = checkpoint(["cat", "dog", "eel"])
+    rows, _ = classifier(monkeypatch, small_model, config.replace(keep_classifier=keep), ["cat", "zebra", "eel"])
+    assert np.array_equal(rows, arrays["classifier.weight"]) == keep
+    assert (np.abs(rows).max() < 1) != keep  # a start of its own
+    said = "num_classes is 3 (dog) in the file and 3 (zebra) in the model: the classifier starts afresh"
+    assert (said in caplog.text) != keep
+
+
+def test_build_model_keeps_no_classifier_of_another_number_of_classes(checkpoint, small_model, monkeypatch):
+    config, _ = checkpoint(["cat", "dog", "eel"])
+    rows, _ = classifier(monkeypatch, small_model, config, ["cat", "dog"])
+    assert len(rows) == 2
+    with pytest.raises(ValueError, match="num_classes is 3 in the file and 2 in the model"):
+        classifier(monkeypatch, small_model, config.replace(keep_classifier=True), ["cat", "dog"])
+
+
+def test_build_model_starts_from_the_averages_with_use_ema(checkpoint, small_model, monkeypatch):
+    config, arrays = checkpoint(["cat", "dog"])
+    for ema in (False, True):
+        rows, _ = classifier(monkeypatch, small_model, config.replace(use_ema=ema), ["cat", "dog"])
+        np.testing.assert_array_equal(rows, arrays["classifier.weight"] + ema)
 
 
 def test_the_rate_grows_with_the_images_of_an_update():

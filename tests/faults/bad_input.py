@@ -420,6 +420,16 @@ def _(bench):
     return validate("--ckpt_path", bench.folder / "state.ckpt")
 
 
+@row("a classifier to keep for another number of classes")
+def _(bench):
+    return train_on(bench.images(), "--num_classes", "2", "--ckpt_path", bench.checkpoint(), "--keep_classifier")
+
+
+@row("a classifier to keep, but from where")
+def _(bench):
+    return train("--keep_classifier")
+
+
 @row("averages that a checkpoint does not have")
 def _(bench):
     return validate("--ckpt_path", bench.checkpoint(), "--use_ema")

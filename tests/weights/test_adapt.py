@@ -46,6 +46,27 @@ def test_other_classes(saved, tiny, values, caplog):
             np.testing.assert_array_equal(found[name], array)
 
 
+def test_classes_by_name_in_python(saved, tiny, values):
+    """Rows go by name where both are known, else by number; those beyond the names stay where they are."""
+    path, model = saved()
+    theirs = values(model)["classifier.weight"]
+    weights.write(path, {**values(model), "run.class_names": np.array('["cat", "dog"]')})
+    for names, order in ((None, [0, 1, 2]), (["cat", "dog"], [0, 1, 2]), (["dog", "cat"], [1, 0, 2])):
+        found = values(tiny(checkpoint_path=path, class_names=names))["classifier.weight"]
+        np.testing.assert_array_equal(found, theirs[order])
+    other = values(tiny(checkpoint_path=path, class_names=["cat", "cow"]))["classifier.weight"]
+    assert np.abs(other).max() < 0.2 < np.abs(theirs).max()
+    with pytest.raises(ValueError, match=r"num_classes is 3 \(dog\) in the file and 3 \(cow\) in the model"):
+        tiny(checkpoint_path=path, class_names=["cat", "cow"], adapt=[])
+
+
+def test_a_checkpoint_that_names_no_classes_is_said(saved, tiny, caplog):
+    caplog.set_level("INFO")
+    path, _ = saved()
+    tiny(checkpoint_path=path, class_names=["cat", "dog", "eel"])
+    assert "a.ckpt does not name its classes: the classifier's rows are taken in their order" in caplog.text
+
+
 def test_no_classifier(saved, tiny, images, caplog):
     path, model = saved()
     features = run(tiny(num_classes=0, checkpoint_path=path), images)
