@@ -1,10 +1,19 @@
-"""Files that are whole or not there, whatever happens; errors name them."""
+"""Files that are whole or not there, whatever happens; errors name them. And what may be overwritten.
 
+Two rules protect the user's files. A file that the user names as an output is replaced only if it is an older output of
+the same kind; anything else is refused before the work begins (`require_replaceable`). A file whose name this program
+chose, in a folder that the user names, is moved to `earlier-N` there if something else wrote it (`put_foreign_aside`).
+"""
+
+import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_log = logging.getLogger("mindcv")
 
 
 @contextmanager
@@ -49,6 +58,72 @@ def share(path: Path, name: Path) -> None:
             shutil.copyfile(path, aside)
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+def is_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> bool:
+    """Return whether nothing is lost by writing `path`: it does not exist, is an empty file, or `is_ours` says so."""
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0) or is_ours(path)
+
+
+def require_replaceable(path: Path, kind: str, is_ours: Callable[[Path], bool]) -> None:
+    """Check that `path` can be written and that only an older output of the same kind would be overwritten.
+
+    Args:
+        kind: What is written there, for the message: "a results file of validate.py".
+        is_ours: Whether an existing file is of that kind.
+
+    Raises:
+        OSError: `path` holds something else, or its folder cannot be written to.
+    """
+    if not is_replaceable(path, is_ours):
+        raise FileExistsError(f"{path} exists and is not {kind}: name another file, or move it away")
+    require_writable(path.parent)
+
+
+def require_writable(folder: Path) -> None:
+    """Check that `folder` can be written to, or made. Raises OSError, which names what is in the way."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"cannot write to {folder}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {folder}: no permission to write to {there}")
+
+
+def put_foreign_aside(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
+    """Move the files that are not this program's to a new folder `earlier-N` beside them, and log where they are.
+
+    Args:
+        owned: Names in one folder that this program is about to write, each with what recognises its own files.
+    """
+    foreign = [path for path, is_ours in owned.items() if not is_replaceable(path, is_ours)]
+    there = next_earlier(foreign[0].parent) if foreign else None
+    for file in foreign:
+        there.mkdir(exist_ok=True)
+        file.rename(there / file.name)
+        _log.warning("%s was not written by this program: it is %s now", file, there / file.name)
+
+
+def next_earlier(folder: Path) -> Path:
+    """Return the first of `earlier-1`, `earlier-2`, … in `folder` that does not exist."""
+    n = 1
+    while (there := folder / f"earlier-{n}").exists():
+        n += 1
+    return there
+
+
+def first_bytes(path: Path, count: int = 256) -> bytes:
+    """Return the first `count` bytes of `path`; none if it cannot be read."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(count)
+    return b""
+
+
+def json_object(path: Path) -> dict:
+    """Return the JSON object in `path`; an empty one if the file holds anything else or cannot be read."""
+    with suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_bytes())
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 @contextmanager

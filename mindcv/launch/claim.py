@@ -4,11 +4,13 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import socket
 import time
 from io import TextIOWrapper
 from pathlib import Path
 
+_OWNER = re.compile(r"(process \d+ on .*\s*)?")  # what the file says
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _log = logging.getLogger("mindcv")
 
@@ -28,11 +30,11 @@ def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
 
     Raises:
         Claimed: another process has it; the message names it.
-        OSError: the file cannot be made.
+        OSError: the file cannot be made, or was not written by this function.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise OSError(f"cannot write to {path.parent}: {error.strerror}: choose another folder") from error
     deadline = time.monotonic() + patience
@@ -52,6 +54,9 @@ def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
                 raise
             _log.warning("%s is on a file system without locks: two runs there do not notice each other", path)
             break
+    file.seek(0)
+    if not _OWNER.fullmatch(file.read()):
+        raise OSError(f"{path} is not a lock of this program: choose another folder, or move the file away")
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()

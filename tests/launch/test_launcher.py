@@ -231,6 +231,13 @@ def test_a_folder_that_knows_no_locks_is_used_with_a_warning(tmp_path, monkeypat
         assert "without locks" in caplog.text
 
 
+def test_claim_refuses_a_file_that_is_not_a_lock(tmp_path):
+    (tmp_path / ".lock").write_text("mine")
+    with pytest.raises(OSError, match=r"\.lock is not a lock of this program: choose another folder"):
+        claim(tmp_path / ".lock")
+    assert (tmp_path / ".lock").read_text() == "mine"
+
+
 def test_a_claim_ends_with_its_file(tmp_path):
     with claim(tmp_path / "a" / ".lock"), pytest.raises(Claimed, match=f"process {os.getpid()} on"):
         claim(tmp_path / "a" / ".lock", patience=0.2)
