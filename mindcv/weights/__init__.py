@@ -7,7 +7,7 @@ from mindcv.weights.layouts import to_mindcv, to_pytorch
 from mindcv.weights.parts import weights_of
 from mindcv.weights.published import fetch_published, get_weights_download_root
 from mindcv.weights.read import DamagedCheckpoint, read
-from mindcv.weights.write import write
+from mindcv.weights.write import is_ours, write
 
 __all__ = [
     "ARGUMENTS",
@@ -15,6 +15,7 @@ __all__ = [
     "classes_in",
     "fetch_published",
     "get_weights_download_root",
+    "is_ours",
     "load",
     "read",
     "to_mindcv",

@@ -1,12 +1,15 @@
 """Look at checkpoints and convert them: python -m mindcv.weights inspect FILE, or convert IN OUT --to LAYOUT."""
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from mindcv.arguments import Parser
+from mindcv.files import require_replaceable
 from mindcv.weights import layouts
 from mindcv.weights.describe import describe
 from mindcv.weights.parts import weights_of
-from mindcv.weights.read import naming, read
+from mindcv.weights.read import contents_of, naming, read
 from mindcv.weights.write import write
 
 _CONVERTERS = {layouts.MINDCV: layouts.to_mindcv, layouts.PYTORCH: layouts.to_pytorch}
@@ -32,8 +35,9 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
 
     Raises:
         FileNotFoundError, ValueError: as `read` and `write`.
-        OSError: `target` cannot be written.
+        OSError: `target` cannot be written, or holds anything but weights that this function wrote.
     """
+    require_replaceable(Path(target), "a file of weights alone from convert", _holds_weights_alone)
     contents = read(source)
     with naming(source):
         weights = weights_of(contents, ema)
@@ -42,6 +46,14 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     beside = len(contents) - len(weights)
     left = f"; {beside} tensors of averages and training state were left out" if beside else ""
     print(f"{target}: {len(converted)} tensors under {to} names{left}")
+
+
+def _holds_weights_alone(path: Path) -> bool:
+    """Return whether this project wrote `path`, and nothing but weights to it: no averages, training state or names."""
+    with suppress(ValueError, OSError):
+        contents = contents_of(path)
+        return bool(contents.digest) and len(layouts.weights_of(contents.arrays)) == len(contents.arrays)
+    return False
 
 
 def _parser(prog: str) -> Parser:

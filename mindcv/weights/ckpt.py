@@ -158,6 +158,11 @@ def _opening(number: int, length: int) -> bytes:
     return _encoded(number << 3 | _BYTES) + _encoded(length)
 
 
+def is_ours(head: bytes) -> bool:
+    """Return whether `head`, a file's first bytes, is of a checkpoint that this project wrote: it has a digest."""
+    return head.startswith(_opening(_DIGEST, 32))
+
+
 def _encoded(number: int) -> bytes:
     """`number` as a varint."""
     result = bytearray()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from mindcv.files import whole
+from mindcv.files import first_bytes, whole
 from mindcv.weights import ckpt
 from mindcv.weights.digest import digest
 
@@ -41,6 +41,11 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         file.flush()
         os.fsync(file.fileno())
     _flush(path.parent)
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether this project wrote the .ckpt file `path`. Only its first bytes are read."""
+    return ckpt.is_ours(first_bytes(path))
 
 
 def _flush(folder: Path) -> None:

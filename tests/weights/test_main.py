@@ -45,6 +45,21 @@ def test_averages_are_taken_and_state_is_left_out(some_arrays, assert_same, tmp_
     assert "1 tensors under pytorch names; 2 tensors" in capsys.readouterr().out
 
 
+def test_convert_replaces_only_weights_alone_that_it_wrote(some_arrays, assert_same, tmp_path, capsys):
+    ours = {"norm.gamma": some_arrays["norm.gamma"]}
+    trained, converted, foreign = (tmp_path / name for name in ("trained.ckpt", "converted.ckpt", "foreign.ckpt"))
+    weights.write(trained, {**ours, "run.step": np.array(1)})
+    weights.write(converted, {"norm.gamma": ours["norm.gamma"] + 1})
+    ms.save_checkpoint([{"name": "norm.gamma", "data": ms.Tensor(ours["norm.gamma"])}], str(foreign))
+    before = {path: path.read_bytes() for path in (trained, foreign)}
+    for target in before:
+        assert main(["convert", str(trained), str(target), "--to", "mindcv"]) == 2
+        assert f"{target} exists and is not a file of weights alone from convert" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    assert main(["convert", str(trained), str(converted), "--to", "mindcv"]) == 0
+    assert_same(weights.read(converted), ours)
+
+
 def test_inspect(mindcv_weights, tmp_path, capsys):
     ours = mindcv_weights("convit_tiny")
     training = {**ours, **{f"ema.{name}": array for name, array in ours.items()}, "run.step": np.array(1)}
