@@ -9,7 +9,7 @@ from mindcv.config.checks import DECAYING_TO_MIN_LR
 from mindcv.config.options import OPTIONS, Option
 from mindcv.config.parsing import parse, read_recipe, resolve
 from mindcv.config.recipes import find_recipe, recipe_names
-from mindcv.config.values import Config, ConfigError
+from mindcv.config.values import Config, ConfigError, is_saved_config
 
 __all__ = [
     "DECAYING_TO_MIN_LR",
@@ -19,6 +19,7 @@ __all__ = [
     "Option",
     "data_sinks",
     "find_recipe",
+    "is_saved_config",
     "model_arguments",
     "parse",
     "read_recipe",

@@ -9,7 +9,9 @@ import yaml
 from mindcv.config.checks import CHECKS
 from mindcv.config.kinds import Choice, Maybe, show
 from mindcv.config.options import OPTIONS
-from mindcv.files import write_whole
+from mindcv.files import first_bytes, write_whole
+
+_HEADING = "# the resolved options of a run"
 
 
 class ConfigError(ValueError):
@@ -84,7 +86,7 @@ class Config:
 
     def to_yaml(self) -> str:
         """The options as a recipe that `--config` reads back; a comment says where each came from."""
-        lines = [f"# the resolved options of a run{' of ' + self.config if self.config else ''}"]
+        lines = [f"{_HEADING}{' of ' + self.config if self.config else ''}"]
         group = ""
         for name, option in OPTIONS.items():
             if name == "config" or (option.only and name not in self._origins):
@@ -100,6 +102,11 @@ class Config:
     def save(self, path: str | Path) -> None:
         """Write `to_yaml` to `path`, whole or not at all. Missing folders are made."""
         write_whole(Path(path), self.to_yaml())
+
+
+def is_saved_config(path: Path) -> bool:
+    """Return whether `path` was written by `Config.save`, as its first line says."""
+    return first_bytes(path).startswith(_HEADING.encode())
 
 
 def _as_yaml(value) -> str:

@@ -1,7 +1,7 @@
 """From image files to batches: `create_dataset`, `create_transforms`, `create_loader`."""
 
 from mindcv.data.auto_augment import create_policy
-from mindcv.data.check import checked, find_bad, leave_out
+from mindcv.data.check import checked, find_bad, is_list_of_bad, leave_out
 from mindcv.data.dataset import ImageDataset, affordable_batches, create_dataset, usable_workers
 from mindcv.data.datasets import default_val_split, is_encoded, open_source
 from mindcv.data.erasing import RandomErasing
@@ -33,6 +33,7 @@ __all__ = [
     "find_bad",
     "get_dataset_download_root",
     "is_encoded",
+    "is_list_of_bad",
     "leave_out",
     "open_source",
     "seed_pipeline",

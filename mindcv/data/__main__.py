@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindcv.data.check import checked
+from mindcv.data.check import checked, is_list_of_bad
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import folders_in
 from mindcv.data.datasets.files import images_in
 from mindcv.data.pack import pack as pack_source
+from mindcv.data.pack import require_unused
+from mindcv.files import require_replaceable, write_whole
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,18 +27,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Decode every image; print those that cannot be read, one a line, and write them to `options.output`."""
+    output = Path(options.output) if options.output else None
+    if output:
+        require_replaceable(output, "a list of unreadable images", is_list_of_bad)
     sources = list(_opened(options))
     lines = [bad.line for source in sources for bad in checked(source, num_parallel_workers=options.workers)]
     for line in lines:
         print(line)
-    if options.output:
-        Path(options.output).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    if output:
+        write_whole(output, "".join(f"{line}\n" for line in lines))
     print(f"{sum(map(len, sources)):,} images, {len(lines):,} unreadable", file=sys.stderr)
     return 1 if lines else 0
 
 
 def pack(options: argparse.Namespace) -> int:
     """Pack the splits into MindRecord files."""
+    for split in options.split:
+        require_unused(Path(options.out) / split)
     for split, source in zip(options.split, _opened(options), strict=True):
         packed = pack_source(source, Path(options.out) / split, options.shards)
         print(f"{packed.folder}: {len(packed):,} images of {len(packed.class_names):,} classes", file=sys.stderr)

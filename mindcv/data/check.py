@@ -11,8 +11,10 @@ import io
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mindcv.data.datasets import Source
+from mindcv.data.datasets.files import EXTENSIONS
 from mindcv.data.datasets.subset import Subset
 from mindcv.data.odd_images import UnreadableImage
 from mindcv.download import get_download_root
@@ -29,6 +32,9 @@ from mindcv.download import get_download_root
 logger = logging.getLogger("mindcv")
 
 MOST_BAD = 0.1  # share of a data set; where more cannot be read, something else is wrong
+
+# A line of a list: an image file, in brackets if it is packed, and what is wrong with it.
+_LINE = re.compile(rf".+(?:{'|'.join(map(re.escape, EXTENSIONS))})\)?: .+", re.IGNORECASE)
 
 
 class Bad(NamedTuple):
@@ -99,6 +105,14 @@ def record_of(source: Source) -> Path:
     who_may_read = ("st_mode", "st_uid", "st_gid")
     digest = hashlib.sha256(source.fingerprint(*who_may_read)).hexdigest()[:32]
     return Path(get_download_root()) / "checked" / f"{digest}.json"
+
+
+def is_list_of_bad(path: Path) -> bool:
+    """Return whether `path` is a list of unreadable images, each line an image file and what is wrong with it."""
+    with suppress(OSError, ValueError):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return bool(lines) and all(map(_LINE.fullmatch, lines))
+    return False
 
 
 def leave_out(source: Source, bad: Sequence[Bad]) -> Source:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.mindrecord import MANIFEST, MindRecordSource, read_index, shard_bounds, shard_name
-from mindcv.files import write_whole
+from mindcv.files import json_object, write_whole
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}
 _BATCH = 64  # images handed to MindSpore at a time
@@ -34,7 +34,8 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
         The packed images.
 
     Raises:
-        ValueError: `folder` holds a packing of other images, or a file read back is not what was written.
+        ValueError: `folder` holds a packing of other images, or anything else; or a file read back is not what was
+            written.
         OSError: an image cannot be read, or a file cannot be written.
     """
     if shards < 1:
@@ -58,11 +59,23 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
     return MindRecordSource(folder.parent, folder.name)
 
 
+def require_unused(folder: Path) -> None:
+    """Check that `folder` holds a packing, finished or not, or nothing.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    others = sorted(path.name for path in folder.glob("[!.]*"))
+    if others and MANIFEST not in others:
+        raise ValueError(f"{folder} holds other files, such as {others[0]}: give another folder")
+
+
 def _begin(folder: Path, manifest: dict) -> None:
     there = folder / MANIFEST
+    require_unused(folder)
     if not there.exists():
         write_whole(there, json.dumps(manifest))
-    elif json.loads(there.read_text()) != manifest:
+    elif json_object(there) != manifest:
         raise ValueError(
             f"{folder} holds a packing of other images, of changed ones, or into another number of files: "
             "give another folder, or remove it"

@@ -52,7 +52,7 @@ def _holds_weights_alone(path: Path) -> bool:
     """Return whether this project wrote `path`, and nothing but weights to it: no averages, training state or names."""
     with suppress(ValueError, OSError):
         contents = contents_of(path)
-        return bool(contents.digest) and len(layouts.weights_of(contents.arrays)) == len(contents.arrays)
+        return bool(contents.digest) and len(weights_of(contents.arrays)) == len(contents.arrays)
     return False
 
 

@@ -26,6 +26,36 @@ def test_check_lists_the_unreadable_and_says_so_by_its_exit_code(root, capsys):
     assert said.err.endswith("6 images, 1 unreadable\n")
 
 
+def test_check_refuses_to_write_over_another_file(root, capsys):
+    mine = root / "train/a/0.png"
+    before = mine.read_bytes()
+    assert main(["check", str(root), "--output", str(mine)]) == 2
+    assert capsys.readouterr().err == (
+        f"python -m mindcv.data: {mine} exists and is not a list of unreadable images: name another file, or move it "
+        "away\n"
+    )
+    assert mine.read_bytes() == before
+
+
+def test_check_replaces_its_own_list(root):
+    (root / "val/a/1.png").write_bytes(b"text")
+    listed = root.parent / "bad.txt"
+    for expected in (1, 0):
+        assert main(["check", str(root), "--split", "val", "--output", str(listed)]) == expected
+        assert len(listed.read_text().splitlines()) == expected
+        (root / "val/a/1.png").write_bytes((root / "val/a/0.png").read_bytes())
+
+
+def test_pack_refuses_a_folder_with_other_files(root, capsys):
+    for out, other in ((root, "a"), (root.parent / "out", "00000.mindrecord")):
+        if out != root:
+            (out / "train").mkdir(parents=True)
+            (out / "train" / other).write_text("mine")
+        assert main(["pack", str(root), str(out)]) == 2
+        assert f"{out}/train holds other files, such as {other}: give another folder" in capsys.readouterr().err
+        assert [path.name for path in (out / "train").iterdir()] == [other]
+
+
 def test_a_users_mistake_is_one_line(root, capsys):
     assert main(["check", str(root), "--split", "test"]) == 2
     assert capsys.readouterr().err == f"python -m mindcv.data: no split 'test' in {root}; it has train, val\n"
