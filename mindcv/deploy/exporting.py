@@ -19,11 +19,13 @@ from mindcv.deploy.form import Form, form_of
 from mindcv.deploy.labels import label
 from mindcv.deploy.loading import load_model
 from mindcv.deploy.views import OPTIONS
+from mindcv.files import first_bytes, json_object, require_replaceable
 from mindcv.models.finite import require_finite
 
 _log = logging.getLogger("mindcv")
 
 _FORMATS = {"mindir": mindir, "onnx": onnx_graph}
+_PRODUCERS = {"mindir": b"\x12\x09MindSpore", "onnx": b"\x12\x06mindcv"}  # a field in a file's first bytes
 _TOLERANCE = {False: 1e-5, True: 1e-2}  # relative, in float32 and with half precision
 
 
@@ -42,14 +44,14 @@ def export(config: Config) -> Path:
     path = Path(config.output or f"{config.model}.{config.format}")
     if path.suffix != f".{config.format}":
         raise ConfigError(f"output: got {str(path)!r}, wanted a file that ends in .{config.format}")
-    _check_packages(config.format)
+    _require_writable(path)
     model, class_names = load_model(config)
     preparation = {name: getattr(config, name) for name in OPTIONS}
     path = export_model(
         model, path, config.dynamic_batch, config.fp16, config.with_preprocess, class_names,
         model_name=config.model, **preparation,
     )  # fmt: skip
-    print(f"{path}: verified; {path.with_suffix('.json').name} beside it says how to use it", flush=True)
+    print(f"{path}: verified; {_sidecar(path).name} beside it says how to use it", flush=True)
     return path
 
 
@@ -67,7 +69,7 @@ def export_model(
     interpolation: str,
     model_name: str = "",
 ) -> Path:
-    """Write `model` to `path`, as MindIR or ONNX by its suffix, and what is to be known of it to a JSON beside it.
+    """Write `model` to `path`, as MindIR or ONNX by its suffix, and how to use it to `path`.json beside it.
 
     The file is run on random images first, MindIR by MindSpore and ONNX by ONNX Runtime; neither file appears unless
     its output is the model's within 1e-5 of its norm (1e-2 with `fp16`).
@@ -83,7 +85,7 @@ def export_model(
 
     Raises:
         ValueError: another suffix, a model that cannot be written so, or a package is missing.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or one of that name is not an exported model.
         ExportError: the file does not compute what the model does.
         FloatingPointError: the model's outputs are not finite.
     """
@@ -91,12 +93,10 @@ def export_model(
     kind = path.suffix.removeprefix(".")
     if kind not in _FORMATS:
         raise ValueError(f"got {str(path)!r}; a model is exported to a file that ends in .mindir or .onnx")
-    _check_packages(kind)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+    _require_writable(path)
     form = form_of(model, dynamic_batch, fp16, Normalize(mean, std) if with_preprocess else None)
     preparation = {"mean": list(mean), "std": list(std), "crop_pct": crop_pct, "interpolation": interpolation}
-    sidecar = path.with_suffix(".json")
+    sidecar = _sidecar(path)
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.PYNATIVE_MODE)  # single calls, for which it would not pay to compile a graph
     try:
@@ -108,10 +108,42 @@ def export_model(
             (Path(aside) / sidecar.name).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
             for file in (draft, Path(aside) / sidecar.name):
                 os.replace(file, path.parent / file.name)
+            _remove_old_sidecar(path, about["format"])
     finally:
         ms.set_context(mode=mode)
     _log.info("%s agrees with the model to %.1e", path, error)
     return path
+
+
+def _sidecar(path: Path) -> Path:
+    """Where it is said how to use the exported model `path`."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _is_sidecar(path: Path) -> bool:
+    return {"format", "input", "prepare", "output", "verified"} <= {*json_object(path)}
+
+
+def _remove_old_sidecar(path: Path, version: str) -> None:
+    """Delete the sidecar that an earlier version of this program wrote for `path` as STEM.json: it is out of date."""
+    old = path.with_suffix(".json")
+    if _is_sidecar(old) and str(json_object(old)["format"]).split()[:1] == version.split()[:1]:
+        old.unlink()
+
+
+def _require_writable(path: Path) -> None:
+    """Check that `path` and its sidecar can be written, before the model is built.
+
+    Raises:
+        ValueError: a package is missing.
+        OSError: the folder is not there, or one of the two files is something else.
+    """
+    kind = path.suffix.removeprefix(".")
+    _check_packages(kind)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+    require_replaceable(path, f"a model exported as {kind}", lambda file: _PRODUCERS[kind] in first_bytes(file))
+    require_replaceable(_sidecar(path), "the description of an exported model", _is_sidecar)
 
 
 def _check_packages(kind: str) -> None:

@@ -16,7 +16,7 @@ from mindcv.data import UnreadableImage
 from mindcv.data.datasets.files import EXTENSIONS
 from mindcv.deploy.loading import load_model, views_of
 from mindcv.deploy.prediction import Guess, classify, in_batches
-from mindcv.files import write_whole
+from mindcv.files import first_bytes, json_object, require_replaceable, write_whole
 
 
 def infer(config: Config) -> dict[str, list[Guess]]:
@@ -39,6 +39,8 @@ def infer(config: Config) -> dict[str, list[Guess]]:
     output = Path(config.output) if config.output else None
     if output and output.suffix not in _FORMATS:
         raise ConfigError(f"output: got {config.output!r}, wanted a file that ends in {' or '.join(_FORMATS)}")
+    if output:
+        require_replaceable(output, "predictions of infer.py", _holds_predictions)
     paths = find_images(config.image)
     model, class_names = load_model(config)
     views = views_of(config, model)
@@ -127,11 +129,18 @@ def _as_csv(guesses: dict[str, list[Guess]], failures: dict[str, str]) -> str:
     """A line for each image and class; an image that could not be read has one line, without a class."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["image", "rank", *Guess._fields])
+    writer.writerow(_COLUMNS)
     for path, classes in guesses.items():
         writer.writerows([path, rank, *guess] for rank, guess in enumerate(classes, 1))
     writer.writerows([path, *[""] * (1 + len(Guess._fields))] for path in failures)
     return out.getvalue()
 
 
+def _holds_predictions(path: Path) -> bool:
+    if path.suffix == ".csv":
+        return first_bytes(path).startswith(f"{','.join(_COLUMNS)}\n".encode())
+    return {"images", "unreadable"} == {*json_object(path)}
+
+
+_COLUMNS = ["image", "rank", *Guess._fields]
 _FORMATS = {".json": _as_json, ".csv": _as_csv}

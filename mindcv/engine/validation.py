@@ -17,7 +17,7 @@ from mindcv.engine.build import build_model, compute_in
 from mindcv.engine.group import Group, join
 from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
-from mindcv.files import write_whole
+from mindcv.files import json_object, require_replaceable, write_whole
 from mindcv.loss import create_loss
 from mindcv.models.finite import require_finite
 from mindcv.stopping import Stopped, StopWish
@@ -39,6 +39,8 @@ def validate(config: Config) -> dict[str, float]:
     """
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
+    if config.results_file:
+        _require_results_file(Path(config.results_file))
     device.set_up(config.device_target, config.mode)
     group = join(config)
     class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None
@@ -68,6 +70,12 @@ def validate(config: Config) -> dict[str, float]:
         }
         write_whole(Path(config.results_file), json.dumps(record, indent=2) + "\n")
     return scores
+
+
+def _require_results_file(path: Path) -> None:
+    if path.suffix != ".json":
+        raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in .json")
+    require_replaceable(path, "results of validate.py", lambda old: {"Top_1_Accuracy", "images"} <= {*json_object(old)})
 
 
 class Evaluator:

@@ -20,6 +20,7 @@ needs_onnx = pytest.mark.skipif(
     not (find_spec("onnx") and find_spec("onnxruntime")), reason="onnx and onnxruntime are not installed"
 )
 FORMATS = ["mindir", pytest.param("onnx", marks=needs_onnx)]
+OLD = "\n\x031.1\x12\x09MindSpore, an older export"
 RUN = {"mindir": mindir.run, "onnx": onnx_graph.run}
 
 
@@ -51,7 +52,7 @@ def test_one_image_at_a_time(kind, small_model, images, tmp_path):
     path = export_model(model, tmp_path / f"a.{kind}", **PREPARATION)
     [found] = RUN[kind](path, [images[:1]])
     assert relative(found, outputs(model, images[:1])) < 1e-5
-    assert json.loads((tmp_path / "a.json").read_text())["output"] == {"name": "features", "shape": [1, 32]}
+    assert json.loads((tmp_path / f"a.{kind}.json").read_text())["output"] == {"name": "features", "shape": [1, 32]}
     with pytest.raises(Exception, match=r"(?i)dimension|shape"):
         RUN[kind](path, [images])
 
@@ -98,7 +99,7 @@ def test_what_the_json_says(small_model, tmp_path):
     export_model(
         small_model(), tmp_path / "a.mindir", with_preprocess=True, class_names=names, model_name="m", **PREPARATION
     )
-    about = json.loads((tmp_path / "a.json").read_text())
+    about = json.loads((tmp_path / "a.mindir.json").read_text())
     assert about["model"] == "m"
     assert about["format"] == f"MindIR of MindSpore {ms.__version__}"
     facts = about["input"]
@@ -109,12 +110,12 @@ def test_what_the_json_says(small_model, tmp_path):
     assert "40 x 30 pixels" in about["prepare"]["resize"]
     assert about["labels"] == ["tabby", "x", "y", "class 3", "class 4", "class 5", "class 6"]
     assert 0 <= about["verified"]["relative_error"] <= 1e-5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mindir"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mindir", "a.mindir.json"]
 
 
 @pytest.mark.parametrize("wrong", ["another weight", "no number"])
 def test_a_file_that_computes_something_else_is_not_left(wrong, small_model, tmp_path, monkeypatch):
-    (tmp_path / "a.mindir").write_text("old")
+    (tmp_path / "a.mindir").write_text(OLD)
     write = mindir.write
 
     def write_another(path, model, form):
@@ -127,7 +128,27 @@ def test_a_file_that_computes_something_else_is_not_left(wrong, small_model, tmp
     monkeypatch.setattr(mindir, "write", write_another)
     with pytest.raises(ExportError, match=r"a.mindir was not written: .* more than 1e-05"):
         export_model(small_model(), tmp_path / "a.mindir", **PREPARATION)
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.mindir", "old")]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.mindir", OLD)]
+
+
+@pytest.mark.parametrize("name", ["a.mindir", "a.mindir.json"])
+def test_export_refuses_to_replace_other_files_before_it_begins(name, small_model, tmp_path, monkeypatch):
+    (tmp_path / name).write_text('{"labels": ["mine"]}')
+    monkeypatch.setattr(mindir, "write", None)
+    with pytest.raises(FileExistsError, match=rf"{name} exists and is not"):
+        export_model(small_model(), tmp_path / "a.mindir", **PREPARATION)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("version", "stays"), [("ONNX opset 17", True), (f"MindIR of MindSpore {ms.__version__}", False)]
+)
+def test_export_removes_the_sidecar_that_older_versions_wrote_for_this_format(version, stays, small_model, tmp_path):
+    old = dict.fromkeys(("input", "prepare", "output", "verified"), "")
+    (tmp_path / "a.json").write_text(json.dumps({**old, "format": version}))
+    for _ in range(2):
+        export_model(small_model(0), tmp_path / "a.mindir", **PREPARATION)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json"] * stays + ["a.mindir", "a.mindir.json"]
 
 
 def test_missing_packages_are_named(small_model, tmp_path, monkeypatch):
@@ -172,7 +193,7 @@ def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
     words = [*WORDS, "--ckpt_path", str(checkpoint), "--dynamic_batch", "--use_ema"]
     assert command("export", "Export.", words) == 0
     assert "convit_tiny.mindir: verified" in capsys.readouterr().out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.json", "convit_tiny.mindir"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.mindir", "convit_tiny.mindir.json"]
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = mindcv.create_model(
         "convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16, checkpoint_path=str(checkpoint), ema=True
@@ -180,19 +201,19 @@ def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
     images = np.random.default_rng(0).standard_normal((3, 3, 32, 16)).astype(np.float32)
     [found] = mindir.run(tmp_path / "convit_tiny.mindir", [images])
     assert relative(found, outputs(model, images)) < 1e-5
-    assert json.loads((tmp_path / "convit_tiny.json").read_text())["labels"] == ["ant", "bee"]
+    assert json.loads((tmp_path / "convit_tiny.mindir.json").read_text())["labels"] == ["ant", "bee"]
 
 
 def test_the_script_writes_onnx(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--format", "onnx"]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.json", "convit_tiny.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.onnx", "convit_tiny.onnx.json"]
 
 
 def test_the_script_in_half_precision_with_normalisation(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--fp16", "--with_preprocess"]) == 0
-    about = json.loads((tmp_path / "convit_tiny.json").read_text())
+    about = json.loads((tmp_path / "convit_tiny.mindir.json").read_text())
     assert about["precision"] == "float16 in linear layers"
     assert (about["input"]["type"], about["input"]["layout"], about["input"]["colours"]) == ("uint8", "NHWC", "RGB")
     assert (tmp_path / "convit_tiny.mindir").stat().st_size < 0.6 * checkpoint.stat().st_size / 2  # it has averages too

@@ -149,6 +149,26 @@ def test_bad_input_gets_one_line(case, infer, photos, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "names.txt"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("r.json", '{"images": [], "annotations": []}'), ("r.csv", "image,label\na.jpg,1\n")]
+)
+def test_infer_refuses_to_write_over_another_file(name, text, infer, photos, tmp_path):
+    (tmp_path / name).write_text(text)
+    code, out, err = infer("--image", photos, "--output", tmp_path / name)
+    assert (code, out) == (USER_ERROR, "")
+    assert f"{tmp_path / name} exists and is not predictions of infer.py: name another file, or move it away" in err
+    assert (tmp_path / name).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.csv"])
+def test_infer_replaces_its_own_predictions(name, infer, photos, tmp_path):
+    before = None
+    for topk in (1, 2):
+        assert infer("--image", photos / "a.jpg", "--output", tmp_path / name, "--topk", topk)[0] == 0
+        before, now = (tmp_path / name).read_text(), before
+        assert before != now
+
+
 def test_without_a_checkpoint(photos, capsys):
     assert command("infer", "Infer.", [*WORDS, "--image", str(photos)]) == USER_ERROR
     assert "pass --ckpt_path FILE, or --pretrained" in capsys.readouterr().err
