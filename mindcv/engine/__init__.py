@@ -1,6 +1,16 @@
-"""Training and validation, from a configuration."""
+"""Training and validation, from a configuration.
 
-from mindcv.engine.training import train
-from mindcv.engine.validation import validate
+The two functions are imported when they are first asked for: what reads a run's files does not wait for MindSpore.
+"""
+
+from importlib import import_module
+
+_MODULE_OF = {"train": "training", "validate": "validation"}
 
 __all__ = ["train", "validate"]
+
+
+def __getattr__(name: str):
+    if name in _MODULE_OF:
+        return getattr(import_module(f"mindcv.engine.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'mindcv.engine' has no attribute {name!r}")

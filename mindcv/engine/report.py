@@ -1,16 +1,18 @@
 """Curves and a table of one or several runs: python -m mindcv.engine.report RUN_DIR … [--out FOLDER]."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from mindcv.files import write_whole
+from mindcv.engine.metrics import read_metrics
+from mindcv.files import first_bytes, put_foreign_aside, require_writable, write_whole
+from mindcv.pictures import is_picture, save_figures
 
 _COLUMNS = {
     "epochs": "epoch", "loss": "loss", "val loss": "val_loss", "top-1 (%)": "top_1", "top-5 (%)": "top_5",
     "images/s": "images_per_second",
 }  # fmt: skip
+_HEADING = "| run | best epoch |"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 
 
@@ -25,11 +27,13 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     out = Path(options.out)
     try:
+        require_writable(out)
         runs = {run: records_of(Path(run)) for run in options.runs}
         figure = curves(runs)
         text = table(runs)
+        put_foreign_aside({out / "report.md": _is_table, out / "report.png": is_picture})
         write_whole(out / "report.md", text)
-        figure.savefig(out / "report.png", dpi=150)
+        save_figures({out / "report.png": figure}, dpi=150)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -42,17 +46,12 @@ def records_of(folder: Path) -> list[dict]:
     """The epochs of a run, from its `metrics.jsonl`.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it has none, or a line of the file is not a record.
     """
     journal = folder / "metrics.jsonl"
     if not journal.is_file():
         raise ValueError(f"{folder}: no metrics.jsonl, wanted the folder of a run (its --ckpt_save_dir)")
-    records = []
-    for line in journal.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break  # torn by the end of the run that wrote it
+    records = read_metrics(journal)
     if not records:
         raise ValueError(f"{journal}: holds no epoch so far")
     return records
@@ -60,7 +59,7 @@ def records_of(folder: Path) -> list[dict]:
 
 def table(runs: dict[str, list[dict]]) -> str:
     """A Markdown table: what each run's best epoch by top-1 reached, or its last where nothing was validated."""
-    lines = [f"| run | best epoch | {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
+    lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
     for name, records in runs.items():
         scored = [record for record in records if record.get("top_1") is not None]
         best = max(scored, key=lambda record: record["top_1"]) if scored else records[-1]
@@ -99,6 +98,10 @@ def curves(runs: dict[str, list[dict]]):
         else:
             axes.text(0.5, 0.5, "not validated", transform=axes.transAxes, ha="center", color="gray")
     return figure
+
+
+def _is_table(path: Path) -> bool:
+    return first_bytes(path).startswith(_HEADING.encode())
 
 
 def _cell(value) -> str:

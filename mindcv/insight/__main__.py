@@ -1,6 +1,5 @@
 """Draw where a trained model's heads look: python -m mindcv.insight CKPT --image FILE --out DIR."""
 
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,9 @@ import numpy as np
 from mindcv.arguments import Parser
 from mindcv.command import USER_ERROR
 from mindcv.config import Config, ConfigError, resolve
+from mindcv.engine.metrics import read_metrics
+from mindcv.files import require_writable
+from mindcv.pictures import save_figures
 
 _ABOUT = """Draw where a trained ConViT's heads look, as PNG files: attention.png, of every head from one patch over the
 image; kernels.png, by position alone, before training and after it; gates.png and non_locality.png, by layer and, where
@@ -51,6 +53,8 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     from mindcv.insight import plots
     from mindcv.models import create_model
 
+    require_writable(out)
+    training = journal(Path(config.ckpt_path).with_name("metrics.jsonl"))
     model, _names = load_model(config)
     rows, cols = grid = insight.looking.require_convit(model).grid
     row, col = patch or (rows // 2 + 1, cols // 2 + 1)
@@ -59,7 +63,6 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     views = views_of(config, model)
     view = views.view(image or _first_image(config))
     images = views.batch([view])
-    training = journal(Path(config.ckpt_path).with_name("metrics.jsonl"))
     maps = insight.attention_maps(model, images)
     figures = {
         "attention": plots.attention_figure(view, maps, (row - 1, col - 1), grid),
@@ -71,10 +74,9 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         figures["kernels"] = plots.kernels_figure(insight.effective_kernel(start, 0), kernels)
         figures["gates"] = plots.gates_figure(insight.gates(model), training.get("gates"))
     out.mkdir(parents=True, exist_ok=True)
-    files = {name: out / f"{name}.png" for name in figures}
-    for name, figure in figures.items():
-        figure.savefig(files[name], dpi=160)
-    return list(files.values())
+    files = {out / f"{name}.png": figure for name, figure in figures.items()}
+    save_figures(files, dpi=160)
+    return list(files)
 
 
 def _first_image(config: Config) -> str | np.ndarray:
@@ -88,21 +90,22 @@ def _first_image(config: Config) -> str | np.ndarray:
 
 
 def journal(path: Path) -> dict[str, np.ndarray]:
-    """What a run's `metrics.jsonl` has of "gates" and "non_locality", (epochs, layers, heads); {} without the file.
+    """Return the "gates" and "non_locality" of a run's `metrics.jsonl`, each (epochs, layers, heads), if it has them.
 
     Raises:
-        ValueError: it is not what a run writes.
+        ValueError: a line of the file is not a record, or the values are not one number for each layer and head.
     """
-    kept = {"gates": [], "non_locality": []}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for record in map(json.loads, lines):
-            for name, values in kept.items():
-                if name in record:
-                    values.append(record[name])
-        return {name: np.array(values, float) for name, values in kept.items() if values}
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not what a run writes: mend it, or move it away") from error
+    records, found = read_metrics(path), {}
+    for name in ("gates", "non_locality"):
+        values = [record[name] for record in records if name in record]
+        try:
+            found |= {name: np.array(values, float)} if values else {}
+            wrong = values and found[name].ndim != 3
+        except (ValueError, TypeError):
+            wrong = True
+        if wrong:
+            raise ValueError(f"{path}: {name} has other layers or heads in one epoch than in another: move it away")
+    return found
 
 
 def _config(checkpoint: str, options: list[str]) -> Config:

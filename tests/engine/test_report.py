@@ -41,6 +41,23 @@ def test_the_curves_are_the_records(runs):
     assert set(drawn) == {"a: training", "a: validation", "a: top-1", "a: top-5"}
 
 
+def test_report_replaces_its_own_files_and_puts_others_aside(runs, tmp_path, caplog):
+    for name in ("report.md", "report.png"):
+        (tmp_path / name).write_text("mine")
+    for _ in range(2):
+        assert main([*runs, "--out", str(tmp_path)]) == 0
+    assert [(tmp_path / "earlier-1" / name).read_text() for name in ("report.md", "report.png")] == ["mine"] * 2
+    assert not (tmp_path / "earlier-2").exists(), "the second call replaced the files of the first"
+    assert f"{tmp_path}/report.md was not written by this program" in caplog.text
+
+
+def test_report_of_a_file_with_another_line_names_it(runs, tmp_path, capsys):
+    with (tmp_path / "a/metrics.jsonl").open("a") as file:
+        file.write("# stopped here\n")
+    assert main([*runs, "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path}/a/metrics.jsonl line 4: got '# stopped here', wanted" in capsys.readouterr().err
+
+
 def test_a_folder_of_no_run(tmp_path, capsys):
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

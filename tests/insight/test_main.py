@@ -25,10 +25,12 @@ def run_folder(tmp_path_factory):
     resolve(SMALL).save(folder / "config.yaml")
     rng = np.random.default_rng(0)
     records = [
-        {"epoch": e, "gates": rng.random((10, 4)).tolist(), "non_locality": rng.random((12, 4)).tolist()}
+        {"epoch": e, "top_1": None, "gates": rng.random((10, 4)).tolist(), "non_locality": rng.random((12, 4)).tolist()}
         for e in (1, 2)
     ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [{"epoch": 0}, *records]))
+    (folder / "metrics.jsonl").write_text(
+        "".join(json.dumps(record) + "\n" for record in [{"epoch": 0, "top_1": None}, *records])
+    )
     Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(folder / "image.png")
     return folder
 
@@ -39,9 +41,12 @@ def draw(folder, out, *words):
 
 
 def test_the_pictures(run_folder, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/gates.png").write_text("mine")
     assert draw(run_folder, tmp_path / "pictures", "--patch", "2", "1") == 0
     names = ["attention.png", "gates.png", "kernels.png", "non_locality.png"]
-    written = sorted((tmp_path / "pictures").iterdir())
+    written = sorted((tmp_path / "pictures").glob("*.png"))
+    assert (tmp_path / "pictures/earlier-1/gates.png").read_text() == "mine"
     assert [path.name for path in written] == names
     assert sorted(capsys.readouterr().out.split()) == [str(path) for path in written], "it says where they are"
     for path in written:
@@ -97,7 +102,21 @@ def test_without_matplotlib_it_says_what_to_install(run_folder, tmp_path, capsys
     assert capsys.readouterr().err == "mindcv insight: pictures need matplotlib: pip install matplotlib\n"
 
 
-def test_a_journal_that_is_none_is_named(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"gates": [[0.5]]}\n{"ga')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl is not what a run writes"):
+MISSHAPEN = {
+    "one number": [0.5],
+    "another depth": [[[0.5], [0.5]], [[0.5]]],
+    "words": [[["open"]]],
+}
+
+
+@pytest.mark.parametrize("case", MISSHAPEN)
+def test_journal_of_values_of_another_shape_names_the_file(case, tmp_path):
+    records = [{"epoch": n, "top_1": None, "gates": gates} for n, gates in enumerate(MISSHAPEN[case], 1)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: gates has other layers or heads"):
         drawing.journal(tmp_path / "metrics.jsonl")
+
+
+def test_journal_tolerates_a_torn_last_line(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "top_1": null, "gates": [[0.5]]}\n{"epoch": 2, "ga')
+    assert drawing.journal(tmp_path / "metrics.jsonl")["gates"].tolist() == [[[0.5]]]

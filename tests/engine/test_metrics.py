@@ -1,0 +1,73 @@
+"""metrics.jsonl as users and breaks leave it."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mindcv.engine.metrics import read_metrics, scan_metrics
+
+RECORDS = [{"epoch": 1, "top_1": 50.0, "loss": 1.5}, {"epoch": 2, "top_1": None, "loss": float("inf")}]
+FIRST, SECOND = map(json.dumps, RECORDS)
+
+TOLERATED = {
+    "as a run writes it": f"{FIRST}\n{SECOND}\n",
+    "blank lines": f"\n{FIRST}\n\n  \n{SECOND}\n\n",
+    "a byte-order mark": f"\ufeff{FIRST}\n{SECOND}\n",
+    "Windows line ends": f"{FIRST}\r\n{SECOND}\r\n",
+    "no line end": f"{FIRST}\n{SECOND}",
+    "a torn last line": f"{FIRST}\n{SECOND}\n{SECOND[:20]}",
+    "zeros where the power went": f"{FIRST}\n{SECOND}\n" + "\0" * 40,
+}
+OTHERS = {
+    "a comment": "# rate lowered here",
+    "a list": "[1, 2]",
+    "a number": "7",
+    "null": "null",
+    "no epoch": '{"top_1": 1.0}',
+    "no top_1": '{"epoch": 1}',
+    "an epoch in words": '{"epoch": "one", "top_1": 1.0}',
+    "a top_1 in words": '{"epoch": 1, "top_1": "high"}',
+    "a torn line": SECOND[:20],
+    "brackets without end": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", TOLERATED)
+def test_read_metrics_tolerates_what_carries_nothing(case, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(TOLERATED[case].encode())
+    assert read_metrics(path) == RECORDS
+    assert scan_metrics(path) == (RECORDS, {})
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_read_metrics_names_the_line_that_is_not_a_record(case, tmp_path):
+    path, line = tmp_path / "metrics.jsonl", OTHERS[case]
+    path.write_text(f"{FIRST}\n\n{line}\n{SECOND}\n")
+    assert scan_metrics(path) == (RECORDS, {3: line})
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} line 3: got .*, wanted a JSON object with epoch"):
+        read_metrics(path)
+
+
+@pytest.mark.parametrize("case", [case for case in OTHERS if case != "a torn line"])
+def test_read_metrics_takes_only_a_torn_record_for_torn(case, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(f"{FIRST}\n{OTHERS[case]}")
+    assert scan_metrics(tmp_path / "metrics.jsonl").others == {2: OTHERS[case]}
+
+
+def test_read_metrics_of_bytes_that_are_no_text_names_the_line(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(FIRST.encode("utf-16"))
+    with pytest.raises(ValueError, match=r"metrics\.jsonl line 1: got"):
+        read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_read_metrics_without_a_file_returns_nothing(tmp_path):
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+def test_reading_a_runs_files_does_not_load_mindspore():
+    code = "import sys, mindcv.engine.metrics, mindcv.engine.report; assert 'mindspore' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
