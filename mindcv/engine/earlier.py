@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from mindcv import weights
+from mindcv.config import is_saved_config
 from mindcv.engine.checkpoints import CHECKPOINT
-from mindcv.files import share
+from mindcv.files import next_earlier, put_foreign_aside, share
 
 _log = logging.getLogger("mindcv")
 
@@ -25,7 +27,7 @@ def put_run_aside(folder: Path) -> None:
         for file in (*checkpoints, *(folder / name for name in _OTHERS)):
             if file.exists():
                 file.replace(unfinished / file.name)
-        there = _next(folder)
+        there = next_earlier(folder)
         unfinished.rename(there)
         _tell(there)
 
@@ -47,7 +49,7 @@ def put_branch_aside(folder: Path, later: Iterable[Path]) -> None:
 
     What that run will write anew, its best weights, journal and options, is kept there too as it was.
     """
-    there, moved = _next(folder), {file for file in later if file.exists()}
+    there, moved = next_earlier(folder), {file for file in later if file.exists()}
     there.mkdir()
     for file in {folder / name for name in ("best.ckpt", "metrics.jsonl", "config.yaml")} - moved:
         if file.exists():
@@ -57,12 +59,19 @@ def put_branch_aside(folder: Path, later: Iterable[Path]) -> None:
     _tell(there)
 
 
-def _next(folder: Path) -> Path:
-    n = 1
-    while (there := folder / f"earlier-{n}").exists():
-        n += 1
-    return there
+def keep_copy(file: Path) -> None:
+    """Keep `file` as it is in a new folder earlier-N beside it, before it is written anew, and say so."""
+    there = next_earlier(file.parent)
+    there.mkdir()
+    share(file, there / file.name)
+    _tell(there)
+
+
+def put_foreign_files_aside(folder: Path) -> None:
+    """Move what a run would overwrite in `folder`, and this program did not write, to earlier-N there, and say so."""
+    owned = {"config.yaml": is_saved_config, "best.ckpt": weights.is_ours, "tensorboard": Path.is_dir}
+    put_foreign_aside({folder / name: is_ours for name, is_ours in owned.items()})
 
 
 def _tell(there: Path) -> None:
-    _log.info("an earlier run's files are in %s now: %s", there, ", ".join(sorted(p.name for p in there.iterdir())))
+    _log.info("earlier files are in %s now: %s", there, ", ".join(sorted(p.name for p in there.iterdir())))

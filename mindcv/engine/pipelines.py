@@ -17,6 +17,7 @@ from mindcv.data import (
     create_loader,
     create_transforms,
     default_val_split,
+    is_list_of_bad,
     leave_out,
     unreadable,
 )
@@ -26,7 +27,7 @@ from mindcv.data.datasets.subset import class_balanced
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.engine.checkpoints import BEGINNING, Place
 from mindcv.engine.group import ALONE, Group
-from mindcv.files import write_whole
+from mindcv.files import put_foreign_aside, write_whole
 
 _log = logging.getLogger("mindcv")
 
@@ -77,12 +78,18 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
 
 
 def list_left_out(folder: Path, *sources: Source | None) -> None:
-    """Write the unreadable images that `sources` leave out, one a line, to `bad_images.txt` in `folder`."""
+    """Write the unreadable images that `sources` leave out, one a line, to `bad_images.txt` in `folder`.
+
+    Without such images an older list is deleted. A file of that name with other contents is kept: it stays where it is,
+    or is put aside where there is a list to write.
+    """
+    path = folder / "bad_images.txt"
     lines = [line for source in sources for line in getattr(source, "left_out", ())]
+    if not lines and is_list_of_bad(path):
+        path.unlink()
     if lines:
-        write_whole(folder / "bad_images.txt", "\n".join(lines) + "\n")
-    else:
-        (folder / "bad_images.txt").unlink(missing_ok=True)
+        put_foreign_aside({path: is_list_of_bad})
+        write_whole(path, "\n".join(lines) + "\n")
 
 
 def _training(config: Config) -> Source:

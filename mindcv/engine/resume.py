@@ -10,8 +10,10 @@ from mindspore import Parameter, Tensor
 
 from mindcv import weights
 from mindcv.config import Config, ConfigError
+from mindcv.data.datasets.classes import some
 from mindcv.engine.checkpoints import Keeper, Place, checkpoints_in, contents
-from mindcv.engine.earlier import put_branch_aside, put_run_aside
+from mindcv.engine.earlier import keep_copy, put_branch_aside, put_run_aside
+from mindcv.engine.metrics import Metrics, scan_metrics
 from mindcv.engine.step import TrainStep
 from mindcv.files import write_whole
 from mindcv.weights.layouts import OPTIMIZER, RUN
@@ -106,7 +108,8 @@ class RunState:
 def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: Place) -> Place:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
-    `metrics.jsonl` is cut back to it. Checkpoints of later places are put aside, and `best.ckpt` where it is one.
+    `metrics.jsonl` is cut back to it; if that drops a line, a copy of the file as it was is put aside. Checkpoints of
+    later places are put aside, and `best.ckpt` where it is one.
 
     Args:
         end: The last step of the run.
@@ -128,10 +131,11 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
         path, place, keeper.best = _newest_whole(saved, state)
     whole = place.step == state.steps
     elsewhere = path.parent.resolve() != keeper.folder.resolve()  # and so is that run's journal
-    records = [] if elsewhere else _records(journal)
-    kept = sum(record["epoch"] <= (place.epoch if whole else place.epoch - 1) for record in records)
-    records, dropped = records[:kept], records[kept:]
-    ended = whole and (elsewhere or (bool(records) and records[-1]["epoch"] == place.epoch))
+    metrics = Metrics([], {}) if elsewhere else scan_metrics(journal)
+    done = place.epoch if whole else place.epoch - 1
+    records = [record for record in metrics.records if record["epoch"] <= done]
+    dropped = [record for record in metrics.records if record["epoch"] > done]
+    ended = whole and (elsewhere or any(record["epoch"] == place.epoch for record in records))
     if place > end or (place == end and (ended or not whole)):
         if config.steps is not None:
             raise ConfigError(f"resume: {path} has the {config.steps} updates of steps already; nothing is left")
@@ -152,10 +156,15 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
         put_run_aside(keeper.folder)
     elif later:
         put_branch_aside(keeper.folder, later)
+    elif dropped or metrics.others:
+        keep_copy(journal)
+    if metrics.others:
+        numbers = some([str(number) for number in metrics.others])
+        _log.warning("%s: not a record of an epoch, and left out: line %s", journal, numbers)
     if journal.exists():
         write_whole(journal, "".join(json.dumps(record) + "\n" for record in records))
     for older, file in saved.items():
-        if older <= place:
+        if older <= place and weights.is_ours(file):  # the others are never deleted
             full = older.step == state.steps
             keeper.kept.append((scores.get(older.epoch, -math.inf) if full else -math.inf, file))
     _log.info("resumed from %s, after step %s of epoch %s of %s", path, place.step, place.epoch, config.epoch_size)
@@ -172,17 +181,3 @@ def _newest_whole(saved: dict[Place, Path], state: RunState) -> tuple[Path, Plac
         "resume: no whole checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path, or an "
         "earlier run's folder by --ckpt_save_dir"
     )
-
-
-def _records(journal: Path) -> list[dict]:
-    """The whole lines of `journal`."""
-    if not journal.exists():
-        return []
-    kept = []
-    for line in journal.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            break  # torn by the end of the run that wrote it
-        kept.append(record)
-    return kept

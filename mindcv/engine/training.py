@@ -14,7 +14,7 @@ from mindcv.engine.build import compute_in
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import BEGINNING, REMEDY, Keeper, Place
 from mindcv.engine.dry_run import dry_run
-from mindcv.engine.earlier import is_half_aside, is_of_a_run, put_run_aside
+from mindcv.engine.earlier import is_half_aside, is_of_a_run, put_foreign_files_aside, put_run_aside
 from mindcv.engine.figures import DataWait, memory, norms, observer
 from mindcv.engine.group import Group
 from mindcv.engine.pipelines import list_left_out, unreadable_images_named, validation_loader
@@ -33,8 +33,8 @@ def train(config: Config) -> None:
     """Train as `config` says, into `config.ckpt_save_dir`, alone or as one of the workers that a launcher started.
 
     The folder gets the resolved options (`config.yaml`), checkpoints and `metrics.jsonl`; those of an earlier run there
-    are put aside. With `config.resume` the run goes on exactly where a checkpoint was written. With `config.dry_run`
-    its cost is printed, and the folder left alone.
+    are put aside, and so is a `config.yaml` that this program did not write. With `config.resume` the run goes on
+    exactly where a checkpoint was written. With `config.dry_run` its cost is printed, and the folder left alone.
 
     Raises:
         ValueError, OSError: an option, the data or a checkpoint is at fault, or another run writes to that folder.
@@ -63,6 +63,7 @@ def train(config: Config) -> None:
                 put_run_aside(folder)
             if resumes(config):
                 place = resume(config, state, keeper, journal, run.end)
+            put_foreign_files_aside(folder)
             config.save(folder / "config.yaml")
             list_left_out(folder, run.training, run.validation)
         with unreadable_images_named(), group.others_named():

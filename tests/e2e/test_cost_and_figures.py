@@ -19,6 +19,9 @@ WORDS = [
 ]  # fmt: skip
 
 
+OWN_RECIPE = f"# mine\n{Path(WORDS[1]).read_text()}"
+
+
 def train(out, *more):
     return command("train", "Train.", [*WORDS, "--ckpt_save_dir", str(out), *map(str, more)])
 
@@ -34,9 +37,10 @@ def same_weights(one, other):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two epochs of three steps, with moving averages and event files."""
+    """Two epochs of three steps, with moving averages and event files, by a recipe in the run's own folder."""
     out = tmp_path_factory.mktemp("trained")
-    assert train(out, "--ema", "--tensorboard", "--log_interval", "2") == 0
+    (out / "config.yaml").write_text(OWN_RECIPE)
+    assert train(out, "-c", out / "config.yaml", "--ema", "--tensorboard", "--log_interval", "2") == 0
     return out
 
 
@@ -65,6 +69,11 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, capsys):
     step = int(re.search(r"at most ([\d,]+) a step of 48 images", lines["arithmetic"])[1].replace(",", ""))
     assert step == pytest.approx(4 * 48 * flops, rel=0.05)  # views of 16 images; each block forwards twice
     assert not (tmp_path / "run").exists()
+
+
+def test_train_by_a_recipe_in_its_own_folder_keeps_the_recipe(trained):
+    assert (trained / "earlier-1/config.yaml").read_text() == OWN_RECIPE
+    assert (trained / "config.yaml").read_text().startswith("# the resolved options of a run of ")
 
 
 def test_steps_end_a_run_early_and_it_can_go_on(trained, tmp_path, capsys):

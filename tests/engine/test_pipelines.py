@@ -60,6 +60,17 @@ def test_skip_leaves_out_what_cannot_be_read_and_lists_it(config, folder, caplog
     assert os.listdir(folder / "out") == []
 
 
+def test_list_left_out_keeps_a_foreign_list(config, folder):
+    listed = folder / "out/bad_images.txt"
+    listed.parent.mkdir()
+    listed.write_text("0.jpg\n1.jpg\n")
+    list_left_out(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    assert os.listdir(folder / "out") == ["bad_images.txt"]
+    list_left_out(folder / "out", open_training(config))
+    assert (folder / "out/earlier-1/bad_images.txt").read_text() == "0.jpg\n1.jpg\n"
+    assert listed.read_text().startswith(f"{folder}/train/class1/4.jpg: ")
+
+
 def test_raise_names_the_file(config, folder):
     config = config.replace(on_bad_image="raise")
     loader = training_loader(config, open_training(config), 3)

@@ -96,3 +96,36 @@ def test_another_number_of_loader_workers_or_devices_is_said(state, run, caplog)
     go_on(state, folder)
     assert "had 1 loader workers and now has 3" in caplog.text
     assert "had 1 devices and now has 2" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("added", "kept"), [("# a note", True), ("[1, 2]", True), ('{"epoch": 2}', True), ("", False), ("\ufeff", False)]
+)
+def test_resume_with_other_lines_in_metrics_keeps_all_records_and_a_copy(added, kept, state, run, caplog):
+    folder = run([70.0, 80.0])
+    journal = folder / "metrics.jsonl"
+    before = f"{added}\n".replace("\ufeff\n", "\ufeff") + journal.read_text()
+    journal.write_text(before, encoding="utf-8")
+    assert go_on(state, folder)[0] == Place(3, 0)
+    assert [json.loads(line)["epoch"] for line in journal.read_text().splitlines()] == [1, 2]
+    assert (folder / "earlier-1").exists() == kept
+    assert (f"{journal}: not a record of an epoch, and left out: line 1" in caplog.text) == kept
+    if kept:
+        assert (folder / "earlier-1/metrics.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_resume_that_drops_a_record_keeps_a_copy_of_metrics(state, run):
+    folder = run([70.0, 60.0, 50.0])
+    before = (folder / "metrics.jsonl").read_text()
+    (folder / "convit_tiny-3_1.ckpt").unlink()
+    assert go_on(state, folder)[0] == Place(3, 0)
+    assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+    assert names(folder / "earlier-1") == ["metrics.jsonl"]
+    assert (folder / "earlier-1/metrics.jsonl").read_text() == before
+
+
+def test_resume_does_not_count_checkpoints_of_other_programs_among_its_own(state, run):
+    folder = run([70.0, 60.0])
+    ms.save_checkpoint(state.step.model, str(folder / "convit_tiny-1_1.ckpt"))
+    _, keeper = go_on(state, folder)
+    assert [path.name for _, path in keeper.kept] == ["convit_tiny-2_1.ckpt"], "the others would be deleted in time"
