@@ -476,6 +476,44 @@ def _(bench):
     return train("--resume", "--ckpt_path", bench.checkpoint(), "--num_samples", "96", "--epoch_size", "3")
 
 
+@row("results under a checkpoint's name")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--results_file", bench.trained / "best.ckpt")
+
+
+@row("results over another file")
+def _(bench):
+    notes = bench.file("notes.json", '{"images": 5}')
+    return validate("--ckpt_path", bench.checkpoint(), "--results_file", notes)
+
+
+@row("predictions over another file")
+def _(bench):
+    labels = bench.file("labels.json", '{"images": [], "annotations": []}')
+    return "infer", ["--ckpt_path", bench.checkpoint(), "--image", str(bench.images()), "--output", labels]
+
+
+@row("an exported model over another file")
+def _(bench):
+    return "export", ["--ckpt_path", bench.checkpoint(), "--output", bench.file("a.mindir", "mine")]
+
+
+@row("a description of an exported model over another file")
+def _(bench):
+    bench.file("a.mindir.json", '{"format": "mine"}')
+    return "export", ["--ckpt_path", bench.checkpoint(), "--output", str(bench.folder / "a.mindir")]
+
+
+@row("an output below a file")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--results_file", bench.file("notes.txt", "mine") + "/a.json")
+
+
+@row("a lock of another program")
+def _(bench):
+    return train("--ckpt_save_dir", str(Path(bench.file(".lock", "mine")).parent))
+
+
 @row("a second run in one folder")
 def _(bench):
     bench.keep.append(claim(bench.folder / ".lock"))
