@@ -4,6 +4,11 @@ The two functions are imported when they are first asked for: what reads a run's
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mindcv.engine.training import train
+    from mindcv.engine.validation import validate
 
 _MODULE_OF = {"train": "training", "validate": "validation"}
 

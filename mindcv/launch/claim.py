@@ -10,7 +10,7 @@ import time
 from io import TextIOWrapper
 from pathlib import Path
 
-_OWNER = re.compile(r"(process \d+ on .*\s*)?")  # what the file says
+_OWNER = re.compile(r"(process \d+ on .*)?")  # what the file says
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _log = logging.getLogger("mindcv")
 
@@ -55,7 +55,7 @@ def claim(path: Path, patience: float = 0.0) -> TextIOWrapper:
             _log.warning("%s is on a file system without locks: two runs there do not notice each other", path)
             break
     file.seek(0)
-    if not _OWNER.fullmatch(file.read()):
+    if not _OWNER.fullmatch(file.read().strip("\0\n")):  # zeros, of a disk that lost its power
         raise OSError(f"{path} is not a lock of this program: choose another folder, or move the file away")
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")

@@ -242,6 +242,8 @@ def test_a_claim_ends_with_its_file(tmp_path):
     with claim(tmp_path / "a" / ".lock"), pytest.raises(Claimed, match=f"process {os.getpid()} on"):
         claim(tmp_path / "a" / ".lock", patience=0.2)
     claim(tmp_path / "a" / ".lock").close()
+    (tmp_path / "a" / ".lock").write_bytes(bytes(20))
+    claim(tmp_path / "a" / ".lock").close()
 
 
 def test_a_port_that_is_taken(tmp_path):
