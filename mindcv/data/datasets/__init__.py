@@ -1,9 +1,10 @@
 """Data sets by name.
 
 Each is a *source*: `class_names`, `splits`, `encoded` (whether an image comes as the bytes of its file or as
-pixels), `labels`, (N,) int32, `len(source)`, and `source[i]`, which is a uint8 array, (n,) if encoded, else (H,
-W, 3), and an int32 label from 0 to len(class_names) - 1. `path(i)` names an image, by its file or by its index.
-Encoded ones have `fingerprint()`, bytes that change when their files do.
+pixels), `labels`, (N,) int32, `names()`, bytes that identify each image wherever the data lies, `len(source)`, and
+`source[i]`, which is a uint8 array, (n,) if encoded, else (H, W, 3), and an int32 label from 0 to
+len(class_names) - 1. `path(i)` names an image, by its file or by its index. Encoded ones have `fingerprint()`, bytes
+that change when their files do.
 """
 
 from collections.abc import Sequence

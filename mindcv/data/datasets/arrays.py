@@ -1,6 +1,6 @@
 """A data set small enough to be held in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,6 +51,10 @@ class ArraySource:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def names(self) -> Iterator[bytes]:
+        """The pixels of every image, which has no other name."""
+        return (image.tobytes() for image in self.images)
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """Image `i` as (H, W, 3) uint8, and its label."""

@@ -1,6 +1,7 @@
 """What sources of image files share."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,10 @@ class FileSource:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def names(self) -> Iterator[bytes]:
+        """The path of every image in the folder, in the order of `labels`."""
+        return map(self.relative, range(len(self)))
 
     def path(self, i: int) -> Path:
         """Where image `i` is."""

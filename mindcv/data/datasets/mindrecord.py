@@ -11,7 +11,7 @@ and range of an image's bytes, which begin with 8 bytes that count the others.
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,13 @@ class MindRecordSource:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def names(self) -> Iterator[bytes]:
+        """The path that every image had in the folder it was packed from, in the order of `labels`."""
+        for file in self._files:
+            with _index(file) as index:
+                for (name,) in index.execute("SELECT file_name_0 FROM INDEXES ORDER BY ROW_ID"):
+                    yield os.fsencode(name)
 
     def path(self, i: int) -> str:
         """Which file image `i` is in, and the file's name that it had."""

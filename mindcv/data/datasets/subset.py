@@ -1,5 +1,6 @@
 """Some of the images of a source."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,11 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+    def names(self) -> Iterator[bytes]:
+        """The names of the chosen images, as their source gives them."""
+        names = list(self.source.names())
+        return (names[i] for i in self.chosen.tolist())
 
     def path(self, i: int) -> str:
         """Where image number `i` of the chosen is."""
