@@ -37,11 +37,11 @@ def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
 
 
 def checkpoints_in(folder: Path, model_name: str) -> dict[Place, Path]:
-    """The checkpoints of `model_name` in `folder`, oldest first, by their place in the run."""
+    """The checkpoint files of `model_name` in `folder`, oldest first, by their place in the run."""
     found = {}
     for path in folder.iterdir():
         match = CHECKPOINT.fullmatch(path.name)
-        if match and match[1] == model_name:
+        if match and match[1] == model_name and path.is_file():
             found[Place(int(match[2]), int(match[3]))] = path
     return dict(sorted(found.items()))
 

@@ -20,7 +20,7 @@ def put_run_aside(folder: Path) -> None:
 
     Whatever breaks this off, the next call finishes it.
     """
-    checkpoints = [path for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name)]
+    checkpoints = [path for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name) and path.is_file()]
     if checkpoints or (folder / "best.ckpt").exists() or (folder / "metrics.jsonl").exists() or is_half_aside(folder):
         unfinished = folder / _UNFINISHED
         unfinished.mkdir(exist_ok=True)

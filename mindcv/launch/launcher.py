@@ -254,7 +254,8 @@ def _checkpoints(config: Config) -> set[tuple[Path, int]]:
     found = set()
     for path in Path(config.ckpt_save_dir).glob(f"{config.model}-*_*.ckpt"):
         with suppress(FileNotFoundError):  # another machine's run deletes it
-            found.add((path, path.stat().st_mtime_ns))
+            if path.is_file():
+                found.add((path, path.stat().st_mtime_ns))
     return found
 
 

@@ -41,6 +41,12 @@ def test_nothing_that_was_put_aside_is_overwritten(alone, tmp_path):
     assert names(tmp_path) == [f"earlier-1/{alone}", f"earlier-2/{alone}"]
 
 
+def test_a_folder_with_a_checkpoints_name_stays(tmp_path):
+    fill(tmp_path, "best.ckpt", "convit_tiny-1_3.ckpt/mine")
+    put_run_aside(tmp_path)
+    assert names(tmp_path) == ["convit_tiny-1_3.ckpt/mine", "earlier-1/best.ckpt"]
+
+
 def test_options_alone_are_no_run(tmp_path):
     fill(tmp_path, "config.yaml", "bad_images.txt")
     put_run_aside(tmp_path)
