@@ -6,14 +6,16 @@
 
 from mindcv.config.arguments import data_sinks, model_arguments, resumes
 from mindcv.config.checks import DECAYING_TO_MIN_LR
+from mindcv.config.kinds import show
 from mindcv.config.options import OPTIONS, Option
-from mindcv.config.parsing import parse, read_recipe, resolve
+from mindcv.config.parsing import RUN_CONFIG, parse, read_recipe, resolve
 from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.config.values import Config, ConfigError, is_saved_config
 
 __all__ = [
     "DECAYING_TO_MIN_LR",
     "OPTIONS",
+    "RUN_CONFIG",
     "Config",
     "ConfigError",
     "Option",
@@ -26,4 +28,5 @@ __all__ = [
     "recipe_names",
     "resolve",
     "resumes",
+    "show",
 ]

@@ -16,6 +16,8 @@ from mindcv.config.options import OPTIONS
 from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.config.values import Config, ConfigError, unknown_option
 
+RUN_CONFIG = "config.yaml"  # what a run writes its options to, in its folder
+
 
 def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
     """`resolve`, for the script `prog` ("train.py", "mindcv train"): a bad option ends it with one line on standard
@@ -34,6 +36,8 @@ def parse(argv: list[str] | None = None, *, prog: str | None = None, description
 def resolve(argv: list[str] | None = None) -> Config:
     """The options of a command line (`sys.argv` if None): defaults, then the recipe, then `argv`.
 
+    Where `argv` resumes a run and names no recipe, the `config.yaml` in the run's folder is the recipe.
+
     Raises:
         ConfigError: in one line, which option, what it was given and what is allowed.
     """
@@ -45,7 +49,11 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     if strangers:
         raise ConfigError(_stranger(strangers[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
-    recipe, origins = read_recipe(find_recipe(typed["config"])) if typed.get("config") else ({}, {})
+    recipe, origins = {}, {}
+    if typed.get("config"):
+        recipe, origins = read_recipe(find_recipe(typed["config"]))
+    elif script in ("", "train") and (folder := _resumed_folder(typed)) is not None:
+        recipe, origins = _options_of_run(folder)
     for name in recipe:
         if not _is_for(script, name):
             raise ConfigError(f"{origins[name]}: {_others(name)}")
@@ -53,6 +61,39 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     if config.ckpt_path and not os.path.isfile(config.ckpt_path):
         raise ConfigError(f"ckpt_path ({config.origin('ckpt_path')}): {_no_file(config.ckpt_path)}")
     return config
+
+
+def _resumed_folder(typed: dict) -> str | None:
+    """The folder of the run that the command line resumes, if the run's options are there.
+
+    That of the checkpoint comes before the one that the resumed run is to write to.
+    """
+    if not any(_is_on(typed.get(name)) for name in ("resume", "resume_opt")):
+        return None
+    folders = [typed.get("ckpt_save_dir") or OPTIONS["ckpt_save_dir"].default]
+    if typed.get("ckpt_path"):
+        folders.insert(0, os.path.dirname(typed["ckpt_path"]) or ".")
+    return next((folder for folder in folders if os.path.isfile(os.path.join(folder, RUN_CONFIG))), None)
+
+
+def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
+    """`read_recipe` of the options that a run wrote to `folder`, which may have been moved since.
+
+    What belongs to one start of the run is left out.
+    """
+    path = os.path.join(folder, RUN_CONFIG)
+    recipe, origins = read_recipe(path)
+    for name in ("ckpt_path", "resume_changes"):
+        recipe.pop(name, None)
+        origins.pop(name, None)
+    where = {"config": path, "ckpt_save_dir": folder}
+    return {**recipe, **where}, {**origins, **dict.fromkeys(where, path)}
+
+
+def _is_on(given) -> bool:
+    with suppress(ValueError):
+        return Boolean().read(given)
+    return False  # what it is instead is for `Config` to say
 
 
 def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:

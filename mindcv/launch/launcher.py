@@ -84,7 +84,8 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
                 break
             whence = "as before: there is no checkpoint since"
             if _checkpoints(config) - before:
-                words, whence = [*argv, "--resume", "True", "--ckpt_path", ""], "from the last checkpoint"
+                words = [*argv, "--resume", "True", "--ckpt_path", "", "--ckpt_save_dir", config.ckpt_save_dir]
+                whence = "from the last checkpoint"
             _say(prog, f"starting again, {attempt + 1} of {config.max_restarts}, {whence}")
             port = _port(config, attempt + 1)
     if script != "train" and code == 0:

@@ -111,5 +111,7 @@ def test_the_blocks_of_a_page_run_in_their_order(document, folder):
 def _quick(line):
     if not re.match(rf"(python|mindcv) ({'|'.join(COMMANDS)})\b", line) or "--help" in line:
         return line
+    if "--resume" in line and "--config" not in line:
+        return line  # the run's own options are short already
     more = QUICK | (ON_DIGITS if re.search(r"(--config|-c) \S*digits", line) else ON_IMAGES)
     return " ".join([line, *(f"{name} {value}" for name, value in more.items() if name not in line)])

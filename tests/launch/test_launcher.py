@@ -202,7 +202,7 @@ def test_failed_workers_are_started_again_from_the_last_checkpoint(tmp_path):
     code, out, error = finish(tmp_path, "ok", "save", restarts=1)
     assert code == 0, error
     assert "starting again, 1 of 1, from the last checkpoint" in error
-    assert "rank 0 with ok save --resume True --ckpt_path '', " in out
+    assert f"rank 0 with ok save --resume True --ckpt_path '' --ckpt_save_dir {tmp_path}, " in out
 
 
 def test_restarts_end(tmp_path):
