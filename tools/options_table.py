@@ -14,8 +14,12 @@ from mindcv.config.kinds import Boolean, Choice, Either, Integer, Many, Maybe, N
 
 CHINESE = Path(__file__).with_name("options_zh.yml")
 _HEADS = {
-    "en": ("option", "value", "default", "meaning", "only of", "elsewhere", "here"),
-    "zh": ("选项", "取值", "默认", "含义", "仅用于", "在别处", "在这里"),
+    "en": ("option", "value", "default", "meaning", "at --resume", "only of", "elsewhere", "here"),
+    "zh": ("选项", "取值", "默认", "含义", "恢复时更改", "仅用于", "在别处", "在这里"),
+}
+_ON_RESUME = {
+    "en": {"refuse": "refused", "warn": "warned of", "rates": "by the rates", "free": "free"},
+    "zh": {"refuse": "拒绝", "warn": "警告", "rates": "看学习率", "free": "随意"},
 }
 
 
@@ -28,16 +32,22 @@ def on_page_markdown(markdown: str, page, **_) -> str:
 
 def reference(language: str) -> str:
     """A heading for each group and a row for each option, in Markdown."""
-    option, value, default, meaning, only, *_ = _HEADS[language]
+    option, value, default, meaning, changed, only, *_ = _HEADS[language]
     said = chinese() if language == "zh" else {"groups": {}, "options": {}}
     lines = []
     for group, rows in groupby(OPTIONS.values(), lambda row: row.group):
-        lines += [f"## {said['groups'].get(group, group)}", "", f"| {option} | {value} | {default} | {meaning} |"]
-        lines += ["| --- | --- | --- | --- |"]
+        heads = f"| {option} | {value} | {default} | {meaning} | {changed} |"
+        lines += [f"## {said['groups'].get(group, group)}", "", heads, "| --- | --- | --- | --- | --- |"]
         for row in rows:
             text = said["options"].get(row.name, row.help)
             text += f" ({only} {', '.join(row.only)})" if row.only else ""
-            cells = (f"`{row.name}`", _cell(values(row.kind)), f"`{show(row.default)}`", _cell(text))
+            cells = (
+                f"`{row.name}`",
+                _cell(values(row.kind)),
+                f"`{show(row.default)}`",
+                _cell(text),
+                _ON_RESUME[language][row.on_resume],
+            )
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

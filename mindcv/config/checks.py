@@ -1,5 +1,7 @@
 """What no single option can tell: values that contradict each other. Each check returns its complaint."""
 
+from mindcv.config.options import OPTIONS, unknown_option
+
 DECAYING_TO_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
 
@@ -104,6 +106,12 @@ def _flash_attention_is_in_half_precision(config):
             )
 
 
+def _changes_name_options(config):
+    for name in config.resume_changes or ():
+        if name not in OPTIONS:
+            return f"resume_changes: {unknown_option(name)}"
+
+
 def _clipping_is_on(config):
     if config.clip_mode != "norm" and not config.clip_grad:
         return f"clip_mode is {config.clip_mode}, but nothing is clipped: pass --clip_grad True as well"
@@ -125,4 +133,5 @@ CHECKS = (
     _half_precision_is_used,
     _flash_attention_is_in_half_precision,
     _clipping_is_on,
+    _changes_name_options,
 )

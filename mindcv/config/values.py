@@ -8,7 +8,7 @@ import yaml
 
 from mindcv.config.checks import CHECKS
 from mindcv.config.kinds import Choice, Maybe, show
-from mindcv.config.options import OPTIONS
+from mindcv.config.options import OPTIONS, unknown_option
 from mindcv.files import first_bytes, write_whole
 
 _HEADING = "# the resolved options of a run"
@@ -133,13 +133,3 @@ def _nearest_choice(kind, given) -> str:
     words = {str(value).lower(): str(value) for value in kind.values}
     near = get_close_matches(str(given).lower(), words, n=1)
     return f"; did you mean {words[near[0]]}?" if near else ""
-
-
-def unknown_option(name: str) -> str:
-    """The line for a name that is not in the table, with the nearest that is."""
-    spoken = {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.known_as)}
-    word = str(name).lower().replace("-", "_")
-    near = [word] if word in spoken else get_close_matches(word, spoken, n=3)
-    near = near or get_close_matches(word, spoken, n=1, cutoff=0)
-    names = dict.fromkeys(spoken[alias] for alias in near)
-    return f"unknown option {str(name)!r}; did you mean {' or '.join(names)}? (--help lists them all)"

@@ -72,9 +72,17 @@ def peak_rate(config: Config, images_an_update: int) -> float:
 
 
 def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
-    """The learning rate of every update of the run, `peak` at most, where an epoch has `steps` batches.
+    """`learning_rates`, after a line in the log if the run ends before its schedule does."""
+    if (planned := _planned_epochs(config)) > config.epoch_size:
+        _log.info(
+            "the schedule's %s epochs are cut at epoch_size %s, before the learning rate's end",
+            planned, config.epoch_size,
+        )  # fmt: skip
+    return learning_rates(config, steps, peak)
 
-    A cosine that is longer than the run is cut where the run ends, and said so.
+
+def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
+    """The learning rate of every update of the run, `peak` at most, where an epoch has `steps` batches.
 
     Raises:
         ConfigError: the rate is to decay to one above its peak, or an epoch has no update.
@@ -88,15 +96,6 @@ def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
         )
     if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > peak:
         raise ConfigError(f"min_lr {config.min_lr} is above the scaled learning rate {peak:.3g}: lower it")
-    before = config.warmup_epochs if config.warmup_prefix else 0
-    planned = config.warmup_epochs
-    if config.scheduler.endswith("cosine_decay"):
-        planned = max(planned, before + config.num_cycles * config.decay_epochs)
-    if planned > config.epoch_size:
-        _log.info(
-            "the schedule's %s epochs are cut at epoch_size %s, before the learning rate's end",
-            planned, config.epoch_size,
-        )  # fmt: skip
     rates = create_scheduler(
         updates,
         scheduler=config.scheduler,
@@ -107,7 +106,7 @@ def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
         decay_epochs=config.decay_epochs,
         decay_rate=config.decay_rate,
         milestones=config.multi_step_decay_milestones,
-        num_epochs=max(planned, config.epoch_size),
+        num_epochs=max(_planned_epochs(config), config.epoch_size),
         num_cycles=config.num_cycles,
         cycle_decay=config.cycle_decay,
         lr_epoch_stair=config.lr_epoch_stair,
@@ -116,6 +115,14 @@ def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
     rates = rates[: updates * config.epoch_size]
     # What is left of an epoch's batches counts into the next one's first update.
     return [rates[n * accumulation * updates // steps] for n in range(steps * config.epoch_size // accumulation)]
+
+
+def _planned_epochs(config: Config) -> int:
+    """The epochs that the warm-up and the cosines take together; of other decays the warm-up's alone."""
+    if not config.scheduler.endswith("cosine_decay"):
+        return config.warmup_epochs
+    before = config.warmup_epochs if config.warmup_prefix else 0
+    return max(config.warmup_epochs, before + config.num_cycles * config.decay_epochs)
 
 
 def build_loss(config: Config) -> nn.Cell:

@@ -16,7 +16,8 @@ from mindcv.weights.layouts import GRID, RUN
 
 CHECKPOINT = re.compile(r"(.+)-(\d+)_(\d+)\.ckpt")  # model, epoch and step in a file's name
 REMEDY = (  # for losses and weights that are not finite
-    "lower --lr, lengthen --warmup_epochs or pass --clip_grad True, and go on from the last checkpoint by --resume"
+    "lower --lr, lengthen --warmup_epochs or pass --clip_grad True, and go on from the last checkpoint by --resume, "
+    "with --resume_changes naming what was changed"
 )
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mindcv.config import Config, ConfigError
 from mindcv.data.datasets.classes import some
 from mindcv.engine.checkpoints import Keeper, Place, checkpoints_in, contents
 from mindcv.engine.earlier import keep_copy, put_branch_aside, put_run_aside
+from mindcv.engine.identity import ANEW, Identity, check_same_run, read_identity, told
 from mindcv.engine.metrics import Metrics, scan_metrics
 from mindcv.engine.step import TrainStep
 from mindcv.files import write_whole
@@ -20,8 +22,7 @@ from mindcv.weights.layouts import OPTIMIZER, RUN
 
 _log = logging.getLogger("mindcv")
 
-EPOCH, STEP, STEPS = RUN + "epoch", RUN + "step", RUN + "steps_per_epoch"
-BEST, LOADERS, WORKERS = RUN + "best", RUN + "loader_workers", RUN + "workers"
+EPOCH, STEP, BEST = RUN + "epoch", RUN + "step", RUN + "best"
 
 
 class RunState:
@@ -32,18 +33,12 @@ class RunState:
 
     Args:
         step: Holds the state.
-        class_names: Of the data.
-        steps: Steps an epoch.
-        loaders: Threads that load images.
-        workers: Devices that train together.
+        identity: What checkpoints record about the run.
     """
 
-    def __init__(self, step: TrainStep, class_names: list[str], steps: int, loaders: int, workers: int = 1):
+    def __init__(self, step: TrainStep, identity: Identity):
         self.step = step
-        self.class_names = class_names
-        self.steps = steps
-        self.loaders = loaders
-        self.workers = workers
+        self.identity = identity
 
     def parameters(self) -> dict[str, Parameter]:
         """The parameters that hold the state, by the names that a checkpoint gives them."""
@@ -59,53 +54,45 @@ class RunState:
     def arrays(self, place: Place, best: float) -> dict[str, np.ndarray]:
         """A checkpoint's contents at `place`, with `best` the best score so far."""
         return {
-            **contents(self.step.model, self.class_names),
+            **contents(self.step.model, self.identity.class_names),
+            **self.identity.entries(),
             **{name: parameter.asnumpy() for name, parameter in self.parameters().items()},
             EPOCH: np.array(place.epoch, np.int32),
             STEP: np.array(place.step, np.int32),
-            STEPS: np.array(self.steps, np.int32),
             BEST: np.array(best, np.float64),
-            LOADERS: np.array(self.loaders, np.int32),
-            WORKERS: np.array(self.workers, np.int32),
         }
 
-    def restore(self, path: Path) -> tuple[Place, float]:
-        """Take the state that `path` holds; its place in the run and best score. Before the first step only.
+    def restore(self, path: Path, arrays: dict[str, np.ndarray]) -> tuple[Place, float]:
+        """Take the state from `arrays`, the contents of the checkpoint `path`. Before the first step only.
+
+        Returns:
+            The checkpoint's place in the run and the best score until then.
 
         Raises:
-            ValueError: the file is not whole, or holds no such state. Nothing is changed then.
+            ValueError: the checkpoint does not hold such a state. Nothing is changed then.
         """
-        arrays = weights.read(path)
         wanted = self.parameters()
         odd = [n for n, p in wanted.items() if n not in arrays or arrays[n].shape != p.shape] + [
-            name for name in (EPOCH, STEP, STEPS, BEST, LOADERS, WORKERS) if name not in arrays
+            name for name in (EPOCH, STEP, BEST) if name not in arrays
         ]
         if odd:
             raise ValueError(
                 f"{path} holds no state that this run could go on from: {odd[0]} is missing or of another shape; "
-                "resume with the options of the run, or without --ckpt_path from its newest, or load weights alone, "
-                "without --resume"
-            )
-        if arrays[STEPS] != self.steps:
-            raise ValueError(
-                f"{path} is of a run with {arrays[STEPS]} steps an epoch, and now there are {self.steps}: resume with "
-                "the data, the batch size and the number of devices of the run, or load weights alone, without --resume"
+                f"resume with the options of the run, or without --ckpt_path from its newest, {ANEW}"
             )
         for name, parameter in wanted.items():
             parameter.set_data(Tensor(arrays[name], parameter.dtype))
-        for what, saved, now in (
-            ("loader workers", arrays[LOADERS], self.loaders),
-            ("devices", arrays[WORKERS], self.workers),
-        ):
-            if saved != now:
-                _log.warning(
-                    "the run had %s %s and now has %s: images are augmented otherwise than without the break",
-                    saved, what, now,
-                )  # fmt: skip
         return Place(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
 
 
-def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: Place) -> Place:
+def resume(
+    config: Config,
+    state: RunState,
+    keeper: Keeper,
+    journal: Path,
+    end: Place,
+    rates_under: Callable[[Config], list[float]],
+) -> Place:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
     `metrics.jsonl` is cut back to it; if that drops a line, a copy of the file as it was is put aside. Checkpoints of
@@ -113,6 +100,7 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
 
     Args:
         end: The last step of the run.
+        rates_under: Gives the learning rate of every update if the schedule's options were those of a configuration.
 
     Returns:
         The place to go on from. All steps of an epoch made, and not the next epoch begun, means that the epoch's
@@ -121,15 +109,13 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
     Raises:
         ConfigError: there is nothing to resume, or nothing left to do; or the checkpoint is of another folder, and this
             one has a run's.
-        ValueError: the checkpoint named is not whole, or not of such a run.
+        ValueError: the checkpoint is not of this run, or the one named is not whole.
     """
     saved = checkpoints_in(keeper.folder, config.model)
-    if config.ckpt_path:
-        path = Path(config.ckpt_path)
-        place, keeper.best = state.restore(path)
-    else:
-        path, place, keeper.best = _newest_whole(saved, state)
-    whole = place.step == state.steps
+    path, arrays = _checkpoint(config.ckpt_path, saved)
+    _check_identity(config, path, arrays, state.identity, rates_under)
+    place, keeper.best = state.restore(path, arrays)
+    whole = place.step == state.identity.steps
     elsewhere = path.parent.resolve() != keeper.folder.resolve()  # and so is that run's journal
     metrics = Metrics([], {}) if elsewhere else scan_metrics(journal)
     done = place.epoch if whole else place.epoch - 1
@@ -165,19 +151,53 @@ def resume(config: Config, state: RunState, keeper: Keeper, journal: Path, end: 
         write_whole(journal, "".join(json.dumps(record) + "\n" for record in records))
     for older, file in saved.items():
         if older <= place and weights.is_ours(file):  # the others are never deleted
-            full = older.step == state.steps
+            full = older.step == state.identity.steps
             keeper.kept.append((scores.get(older.epoch, -math.inf) if full else -math.inf, file))
     _log.info("resumed from %s, after step %s of epoch %s of %s", path, place.step, place.epoch, config.epoch_size)
     return Place(place.epoch + 1, 0) if ended else place
 
 
-def _newest_whole(saved: dict[Place, Path], state: RunState) -> tuple[Path, Place, float]:
+def _checkpoint(named: str, saved: dict[Place, Path]) -> tuple[Path, dict[str, np.ndarray]]:
+    """The checkpoint `named`, or else the newest whole one of those `saved`, and its contents."""
+    if named:
+        return Path(named), weights.read(named)
     for path in reversed(saved.values()):
         try:
-            return path, *state.restore(path)
+            return path, weights.read(path)
         except weights.DamagedCheckpoint as error:
             _log.warning("%s; trying the one before", error)
     raise ConfigError(
         "resume: no whole checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path, or an "
         "earlier run's folder by --ckpt_save_dir"
     )
+
+
+def _check_identity(
+    config: Config,
+    path: Path,
+    arrays: dict[str, np.ndarray],
+    identity: Identity,
+    rates_under: Callable[[Config], list[float]],
+) -> None:
+    """Check that the checkpoint is of this run, and warn of what keeps the run from ending as without the break.
+
+    Raises:
+        ValueError: as `check_same_run`.
+    """
+    saved = read_identity(arrays)
+
+    def rates_to_come(changes: dict) -> list[float] | None:
+        steps_made = (int(arrays[EPOCH]) - 1) * identity.steps + int(arrays[STEP])
+        try:
+            return rates_under(config.replace(**changes))[steps_made // config.gradient_accumulation_steps :]
+        except ValueError:
+            return None
+
+    warned = check_same_run(path, saved, identity, config.resume_changes or (), rates_to_come)
+    if warned:
+        _log.warning("%s: the run goes on, but will not end exactly as without the break", told(warned))
+    if saved.options is None and EPOCH in arrays:
+        _log.warning(
+            "%s is of a version that recorded neither options nor training images: that they are the run's own is not "
+            "checked", path,
+        )  # fmt: skip

@@ -17,6 +17,7 @@ from mindcv.engine.build import (
     build_optimizer,
     build_schedule,
     compute_in,
+    learning_rates,
     peak_rate,
     recompute_blocks,
 )
@@ -67,6 +68,10 @@ class Run:
     @property
     def images_an_update(self) -> int:
         return self.images_a_step * self.config.gradient_accumulation_steps
+
+    def rates_under(self, config: Config) -> list[float]:
+        """The learning rate of every update if the schedule's options were those of `config`."""
+        return learning_rates(config, self.steps, peak_rate(config, self.images_an_update))
 
     @property
     def end(self) -> Place:

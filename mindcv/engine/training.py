@@ -8,8 +8,9 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import Tensor
 
-from mindcv.config import Config, ConfigError, data_sinks, resumes
+from mindcv.config import RUN_CONFIG, Config, ConfigError, data_sinks, resumes
 from mindcv.data import usable_workers
+from mindcv.data.datasets.digest import list_digest
 from mindcv.engine.build import compute_in
 from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import BEGINNING, REMEDY, Keeper, Place
@@ -17,6 +18,7 @@ from mindcv.engine.dry_run import dry_run
 from mindcv.engine.earlier import is_half_aside, is_of_a_run, put_foreign_files_aside, put_run_aside
 from mindcv.engine.figures import DataWait, memory, norms, observer
 from mindcv.engine.group import Group
+from mindcv.engine.identity import Identity, recorded
 from mindcv.engine.pipelines import list_left_out, unreadable_images_named, validation_loader
 from mindcv.engine.resume import RunState, resume
 from mindcv.engine.run import Run, build_run
@@ -51,8 +53,7 @@ def train(config: Config) -> None:
     if config.dry_run:
         return dry_run(run)
     group = run.group
-    loaders = usable_workers(config.num_parallel_workers)
-    state = RunState(run.step, run.training.class_names, run.steps, loaders, group.size)
+    state = RunState(run.step, _identity(run))
 
     journal = folder / "metrics.jsonl"
     keeper, place = None, BEGINNING
@@ -62,9 +63,9 @@ def train(config: Config) -> None:
             if not resumes(config) or is_half_aside(folder):
                 put_run_aside(folder)
             if resumes(config):
-                place = resume(config, state, keeper, journal, run.end)
+                place = resume(config, state, keeper, journal, run.end, run.rates_under)
             put_foreign_files_aside(folder)
-            config.save(folder / "config.yaml")
+            config.replace(resume_changes=None).save(folder / RUN_CONFIG)
             list_left_out(folder, run.training, run.validation)
         with unreadable_images_named(), group.others_named():
             place = Place(*map(int, group.shared(place)))
@@ -72,6 +73,20 @@ def train(config: Config) -> None:
             _draw_apart(run.model, group)
             _announce(run)
             _loop(run, state, keeper, place, journal)
+
+
+def _identity(run: Run) -> Identity:
+    """What this run's checkpoints record about it; the digest is left to the worker that writes them."""
+    config, images = run.config, run.training
+    options = recorded(
+        config,
+        num_classes=run.num_classes,
+        num_parallel_workers=usable_workers(config.num_parallel_workers),
+        num_devices=run.group.size,
+        dataset_sink_mode=data_sinks(config),
+    )
+    digest = list_digest(images) if run.group.writes else ""
+    return Identity(images.class_names, run.steps, (len(images), digest), options)
 
 
 def _loop(run: Run, state: RunState, keeper: Keeper | None, place: Place, journal: Path) -> None:

@@ -283,3 +283,66 @@ def test_reading_options_does_not_load_mindspore():
     code = "import sys, mindcv.config as c; c.resolve([]); print({'mindspore', 'numpy'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A folder with the options of a run that began with a checkpoint, which was another's."""
+    folder = tmp_path / "run"
+    (tmp_path / "start.ckpt").touch()
+    config = resolve(
+        ["--lr", "0.02", "--seed", "7", "--ckpt_path", str(tmp_path / "start.ckpt"), "--resume_changes", "lr"]
+    )
+    config.save(folder / "config.yaml")
+    (folder / "convit_tiny-1_3.ckpt").touch()
+    return folder
+
+
+def test_resume_without_a_recipe_takes_the_runs_options_and_the_command_line_over_them(run_folder):
+    config = resolve(["--resume", "--ckpt_save_dir", str(run_folder), "--lr", "0.03"])
+    assert (config.lr, config.seed, config.ckpt_save_dir) == (0.03, 7, str(run_folder))
+    assert (config.ckpt_path, config.resume_changes) == ("", None), "these were for the start alone"
+    assert config.origin("seed").startswith(f"{run_folder}/config.yaml line ")
+    assert config.config == f"{run_folder}/config.yaml"
+
+
+def test_resume_from_a_checkpoint_takes_the_options_and_the_folder_beside_it(run_folder, tmp_path):
+    path = str(run_folder / "convit_tiny-1_3.ckpt")
+    config = resolve(["--resume_opt", "True", "--ckpt_path", path])
+    assert (config.seed, config.ckpt_path, config.ckpt_save_dir) == (7, path, str(run_folder))
+    forked = resolve(["--resume", "--ckpt_path", path, "--ckpt_save_dir", str(tmp_path / "other")])
+    assert (forked.seed, forked.ckpt_save_dir) == (7, str(tmp_path / "other"))
+    alone = resolve(["--resume", "--ckpt_path", str(tmp_path / "start.ckpt"), "--ckpt_save_dir", str(run_folder)])
+    assert alone.seed == 7
+
+
+def test_resume_in_the_default_folder_takes_its_options(run_folder, monkeypatch):
+    run_folder.rename(run_folder.with_name("ckpt"))
+    monkeypatch.chdir(run_folder.parent)
+    assert resolve(["--resume"]).seed == 7
+
+
+@pytest.mark.parametrize("words", [["--resume", "-c", "RECIPE"], ["--resume", "False"], []])
+def test_options_of_a_run_are_not_taken_with_a_recipe_or_without_resume(words, run_folder, recipe):
+    words = [recipe("lr: 0.5\n") if word == "RECIPE" else word for word in words]
+    config = resolve([*words, "--ckpt_save_dir", str(run_folder)])
+    assert config.seed == 42
+    assert config.lr == (0.5 if "-c" in words else 0.001)
+
+
+def test_resume_for_another_script_takes_no_options_of_a_run(run_folder):
+    assert parse(["--resume", "--ckpt_save_dir", str(run_folder)], prog="validate.py").seed == 42
+    assert parse(["--resume", "--ckpt_save_dir", str(run_folder)], prog="mindcv train").seed == 7
+
+
+def test_resume_with_damaged_options_of_the_run_names_file_and_line(run_folder):
+    (run_folder / "config.yaml").write_text("lr: 0.1\nmixup: much\n")
+    assert complaint(["--resume", "--ckpt_save_dir", str(run_folder)]) == (
+        f"mixup ({run_folder}/config.yaml line 2): got 'much', wanted a number of at least 0"
+    )
+
+
+def test_resume_changes_of_an_unknown_option_names_the_nearest():
+    line = complaint(["--resume", "--resume_changes", "lr", "min_lrr"])
+    assert line == "resume_changes: unknown option 'min_lrr'; did you mean min_lr? (--help lists them all)"
+    assert resolve(["--resume_changes", "lr,min_lr"]).resume_changes == ("lr", "min_lr")

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mindcv import weights
+from mindcv import command, weights
+from mindcv.data.datasets import open_source
+from mindcv.data.pack import pack
 from mindcv.engine.checkpoints import checkpoints_in
 
 ROOT = Path(__file__).parents[2]
@@ -104,3 +107,48 @@ def test_a_signal_saves_and_stops(number, code, unbroken, tmp_path):
         code, error = finish(tmp_path, "--resume")
         assert code == 0, error
         assert_same_end(tmp_path, unbroken)
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """A function that trains on images in a folder, into another one, and gives the exit code and the last line."""
+    monkeypatch.setattr(command, "hear_signals", lambda **_: None)
+    for name in ("cat", "dog"):
+        for i in range(4):
+            path = tmp_path / f"images/train/{name}/{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (16, 16), (40 * i, 90, 10)).save(path)
+
+    def train(*more):
+        words = [
+            "-c", str(WORDS[1]), "--mode", "1", "--image_resize", "16", "--num_parallel_workers", "1",
+            "--batch_size", "4", "--dataset", "folder", "--num_classes", "2", "--val_while_train", "False",
+            "--ckpt_save_dir", str(tmp_path / "out"), *map(str, more),
+        ]  # fmt: skip
+        code = command.command("train", "", words)
+        return code, capsys.readouterr().err.strip().splitlines()[-1:]
+
+    return train
+
+
+def test_resume_refuses_a_renamed_class_and_goes_on_from_packed_images(train, tmp_path):
+    images = tmp_path / "images"
+    assert train("--data_dir", images, "--epoch_size", "1")[0] == 0
+
+    (images / "train/cat").rename(images / "train/zebra")
+    code, [line] = train("--data_dir", images, "--epoch_size", "2", "--resume")
+    assert code == command.USER_ERROR
+    assert "convit_tiny-1_2.ckpt is of a run with other classes: class 0 was cat and is dog now" in line
+    (images / "train/zebra").rename(images / "train/cat")
+
+    (images / "train/cat/0.png").rename(images / "train/cat/new.png")
+    code, [line] = train("--data_dir", images, "--epoch_size", "2", "--resume")
+    assert code == command.USER_ERROR
+    assert "there are 8 as before, but some have another name or label" in line
+    (images / "train/cat/new.png").rename(images / "train/cat/0.png")
+
+    pack(open_source("folder", str(images), "train"), tmp_path / "packed/train", shards=2)
+    packed = ["--dataset", "mindrecord", "--data_dir", tmp_path / "packed"]
+    assert train(*packed, "--epoch_size", "2", "--resume")[0] == 0
+    records = (tmp_path / "out/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(record)["epoch"] for record in records] == [1, 2]

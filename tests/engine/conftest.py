@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from mindcv.engine.identity import Identity
 from mindcv.models import ConViT
 
 SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 4}
@@ -17,6 +18,12 @@ def small_model():
         return ConViT(**{**SMALL, "depth": 2, "local_up_to_layer": 1, "drop_path_rate": 0.0, **kwargs})
 
     return build
+
+
+@pytest.fixture
+def identity():
+    """That of a run on two classes whose epochs have one step."""
+    return Identity(["cat", "dog"], 1, (2, "a"), {"seed": 42, "num_parallel_workers": 1, "num_devices": 1})
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_averages_are_those_of_float64(mode, small_model, batch):
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, batch, tmp_path):
+def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, batch, identity, tmp_path):
     ms.set_context(mode=mode)
     model = small_model()
     images, labels = batch
@@ -70,7 +70,7 @@ def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, b
     evaluator = Evaluator(config, model, loader, 7, ALONE, StopWish(), lambda: None)
     for _ in range(2):
         step(images, labels)
-    weights.write(tmp_path / "1.ckpt", RunState(step, [], 1, 1).arrays(Place(1, 1), 0.0))
+    weights.write(tmp_path / "1.ckpt", RunState(step, identity).arrays(Place(1, 1), 0.0))
     before = values(model.get_parameters())
     first = _scores(config, evaluator, step)
     assert abs(first["loss"] - first["ema_loss"]) > 1e-4
@@ -124,12 +124,12 @@ def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model
     assert trained != trained_in_float32, "the step after the validation is in half precision again"
 
 
-def test_resumed_exactly(small_model, batch, tmp_path):
+def test_resumed_exactly(small_model, batch, identity, tmp_path):
     one = step_of(small_model(), 0.9)
     one(*batch)
-    weights.write(tmp_path / "1.ckpt", RunState(one, [], 1, 1).arrays(Place(1, 1), 0.0))
+    weights.write(tmp_path / "1.ckpt", RunState(one, identity).arrays(Place(1, 1), 0.0))
     other = step_of(small_model(), 0.9)
-    RunState(other, [], 1, 1).restore(tmp_path / "1.ckpt")
+    RunState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
     for step in (one, other):
         step(*batch)
     assert other.averages.updates.asnumpy() == 2

@@ -98,12 +98,12 @@ def test_a_fixed_scale_may_leave_out_what_overflows(drops, mode, small_model, ba
     assert (step.loss_scale.state.asnumpy() == [2.0**24, 0, int(drops)]).all()
 
 
-def test_the_scale_is_saved_and_resumed(small_model, batch, tmp_path):
+def test_the_scale_is_saved_and_resumed(small_model, batch, identity, tmp_path):
     one, other = (step_of(small_model(), LossScale(64.0, dynamic=True, window=2)) for _ in range(2))
     for _ in range(3):
         one(*batch)
-    weights.write(tmp_path / "1.ckpt", RunState(one, [], 1, 1).arrays(Place(1, 1), 0.0))
-    RunState(other, [], 1, 1).restore(tmp_path / "1.ckpt")
+    weights.write(tmp_path / "1.ckpt", RunState(one, identity).arrays(Place(1, 1), 0.0))
+    RunState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
     for step in (one, other):
         step(*batch)
         assert step.loss_scale.state.asnumpy().tolist() == [256, 0, 0]

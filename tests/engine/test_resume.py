@@ -1,6 +1,7 @@
 """Where a run goes on from, and what becomes of what came after that."""
 
 import json
+from dataclasses import replace
 
 import mindspore as ms
 import pytest
@@ -15,11 +16,11 @@ from mindcv.optim import create_optimizer
 
 
 @pytest.fixture
-def state(small_model):
+def state(small_model, identity):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = small_model()
     step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1, momentum=0.0))
-    return RunState(step, ["cat", "dog"], steps=1, loaders=1)
+    return RunState(step, identity)
 
 
 @pytest.fixture
@@ -46,7 +47,8 @@ def names(folder):
 def go_on(state, folder, path=""):
     keeper = Keeper(folder, "convit_tiny", "latest_k", 10)
     config = Config(ckpt_path=str(path), resume=True)
-    return resume(config, state, keeper, folder / "metrics.jsonl", Place(90, 1)), keeper
+    journal, rates_under = folder / "metrics.jsonl", lambda config: [config.lr] * config.epoch_size
+    return resume(config, state, keeper, journal, Place(90, 1), rates_under), keeper
 
 
 @pytest.mark.parametrize(("scores", "best_is_later"), [([70.0, 80.0, 60.0], True), ([70.0, 65.0, 60.0], False)])
@@ -92,10 +94,10 @@ def test_another_run_does_not_go_on_in_a_folder_that_has_one(state, run, tmp_pat
 
 def test_another_number_of_loader_workers_or_devices_is_said(state, run, caplog):
     folder = run([70.0])
-    state.loaders, state.workers = 3, 2
+    options = state.identity.options | {"num_parallel_workers": 3, "num_devices": 2}
+    state.identity = replace(state.identity, options=options)
     go_on(state, folder)
-    assert "had 1 loader workers and now has 3" in caplog.text
-    assert "had 1 devices and now has 2" in caplog.text
+    assert "num_parallel_workers was 1 and is 3 now, num_devices was 1 and is 2 now: the run goes on" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,32 @@ def test_resume_does_not_count_checkpoints_of_other_programs_among_its_own(state
     ms.save_checkpoint(state.step.model, str(folder / "convit_tiny-1_1.ckpt"))
     _, keeper = go_on(state, folder)
     assert [path.name for _, path in keeper.kept] == ["convit_tiny-2_1.ckpt"], "the others would be deleted in time"
+
+
+def test_resume_of_another_run_leaves_everything_as_it_was(state, run):
+    folder = run([70.0, 80.0])
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    state.step.model.classifier.bias.set_data(ms.Tensor([3.0] * 7))
+    state.identity = replace(state.identity, images=(2, "b"))
+    with pytest.raises(ValueError, match=r"convit_tiny-2_1\.ckpt is of a run on other training images"):
+        go_on(state, folder)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert state.step.model.classifier.bias.asnumpy().tolist() == [3.0] * 7
+
+
+def test_resume_of_a_checkpoint_without_options_goes_on_with_one_warning(state, run, caplog):
+    folder = run([70.0])
+    path = folder / "convit_tiny-1_1.ckpt"
+    arrays = weights.read(path)
+    assert arrays.pop("run.options") is not None and arrays.pop("run.training_images") is not None
+    weights.write(path, arrays)
+    assert go_on(state, folder)[0] == Place(2, 0)
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "recorded neither options nor training images" in warning
+
+
+def test_resume_passes_over_a_folder_with_a_checkpoints_name(state, run):
+    folder = run([70.0])
+    (folder / "convit_tiny-2_1.ckpt").mkdir()
+    assert go_on(state, folder)[0] == Place(2, 0)
+    assert (folder / "convit_tiny-2_1.ckpt").is_dir()

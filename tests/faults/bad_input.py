@@ -3,6 +3,7 @@
 A function gets a `Bench` and returns the script's name and its words.
 """
 
+import json
 import os
 import pickle
 import socket
@@ -105,6 +106,7 @@ options("an option without its value", "--lr")
 options("min_lr above lr", "--lr", "1e-8")
 options("top_k without validation", "--ckpt_save_policy", "top_k", "--val_while_train", "False")
 options("mean and std of unequal length", "--mean", "0", "0")
+options("a change of no option", "--resume_changes", "lr", "min_lrr")
 options("an erased rectangle of other channels", "--re_prob", "1", "--re_value", "1", "2")
 options("grey images, normalised in colour", "--in_channels", "1")
 options("channels that no image has", "--in_channels", "4")
@@ -464,6 +466,32 @@ def _(bench):
 def _(bench):
     path = bench.checkpoint()
     return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--batch_size", "16", "--epoch_size", "3")
+
+
+@row("a run to resume with other steps an epoch")
+def _(bench):
+    more = ["--num_samples", "96", "--batch_size", "16", "--epoch_size", "3", "--resume_changes", "batch_size"]
+    return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
+
+
+@row("a run to resume with another schedule")
+def _(bench):
+    more = ["--num_samples", "96", "--lr", "5e-4", "--decay_epochs", "3", "--epoch_size", "3"]
+    return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
+
+
+def resumed_with_another(what: str, entry: str, value: object):
+    @row(what)
+    def _(bench):
+        path = bench.folder / "changed.ckpt"
+        arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
+        weights.write(path, {**arrays, entry: np.array(json.dumps(value))})
+        return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--epoch_size", "3")
+
+
+resumed_with_another("a run to resume whose classes were renamed", "run.class_names", ["nil", *"123456789"])
+resumed_with_another("a run to resume on other images", "run.training_images", [1437, "0" * 32])
+resumed_with_another("a run to resume on images of other names", "run.training_images", [1438, "0" * 32])
 
 
 @row("a run to resume that is complete")

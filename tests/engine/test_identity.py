@@ -1,0 +1,201 @@
+"""Which checkpoint is of the run that wants to go on: functions of names and values, without a model."""
+
+import json
+
+import pytest
+
+from mindcv.config import OPTIONS, Config
+from mindcv.engine.build import learning_rates
+from mindcv.engine.identity import Identity, changed_options, check_same_run, read_identity, recorded
+
+STEPS = 4
+
+
+def identity(config, classes=("cat", "dog"), steps=STEPS, images=(16, "aa")):
+    return Identity(list(classes), steps, images, recorded(config))
+
+
+def check(saved, now, made=0, intended=()):
+    """`check_same_run` of two configurations, or identities, after `made` updates."""
+    config = now if isinstance(now, Config) else Config()
+
+    def rates(changes):
+        try:
+            other = config.replace(**changes)
+            return learning_rates(other, STEPS, other.lr)[made:]
+        except ValueError:
+            return None
+
+    saved, now = (identity(each) if isinstance(each, Config) else each for each in (saved, now))
+    return check_same_run("1.ckpt", saved, now, intended, rates)
+
+
+def complaint(*args, **more):
+    with pytest.raises(ValueError) as error:
+        check(*args, **more)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_identity_comes_back_from_a_checkpoints_entries():
+    saved = identity(Config(scale=(0.5, 1.0), freeze=("stem",), mixup=0.2))
+    assert read_identity(saved.entries()) == saved
+    assert read_identity({}) == Identity(None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"opt": "adamw"}, "opt was adam and is adamw now"),
+        ({"seed": 7}, "seed was 42 and is 7 now"),
+        ({"mixup": 0.8}, "mixup was 0.0 and is 0.8 now"),
+        ({"loss": "BCE"}, "loss was CE and is BCE now"),
+        ({"ema": True}, "ema was False and is True now"),
+        ({"scale": (0.5, 1.0)}, "scale was 0.08 1.0 and is 0.5 1.0 now"),
+        ({"drop_rate": 0.1}, "drop_rate was none and is 0.1 now"),
+        (
+            {"batch_size": 64, "num_samples": 640},
+            "batch_size was 128 and is 64 now, num_samples was none and is 640 now",
+        ),
+    ],
+)
+def test_check_of_a_changed_option_names_it_with_both_values_and_the_way_out(changes, told):
+    line = complaint(Config(), Config(changes))
+    assert line == (
+        f"1.ckpt is of a run with other options: {told}: resume with the run's own, add --resume_changes "
+        f"{' '.join(changes)} if that is meant, or load weights alone, without --resume"
+    )
+    assert check(Config(), Config(changes), intended=changes) == {}
+
+
+@pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.on_resume == "free"])
+def test_options_whose_change_is_free_are_not_recorded(name):
+    assert name not in recorded(Config())
+
+
+def test_check_of_an_option_that_is_not_named_fails_beside_one_that_is():
+    line = complaint(Config(), Config(opt="adamw", seed=7), intended=["seed"])
+    assert "opt was adam and is adamw now: " in line
+    assert "seed" not in line
+
+
+def test_check_returns_the_changes_to_warn_of():
+    assert check(Config(), Config(device_target="CPU", mode=1)) == {"mode": (0, 1), "device_target": ("Ascend", "CPU")}
+
+
+def test_changed_options_counts_an_option_of_a_later_version_as_its_default():
+    now = recorded(Config(mixup=0.2))
+    saved = {name: value for name, value in now.items() if name not in ("mixup", "cutmix")} | {"long_gone": 3}
+    assert changed_options(saved, now) == {"mixup": (0.0, 0.2)}
+
+
+COSINE = {"scheduler": "cosine_decay", "warmup_epochs": 0, "decay_epochs": 10, "epoch_size": 10}
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "made"),
+    [
+        (COSINE, {"epoch_size": 12}, 8),
+        (COSINE, {"epoch_size": 5}, 8),
+        (COSINE, {"epoch_size": 12}, 40),
+        (COSINE, {"epoch_size": 12, "lr": 0.01}, 40),
+        ({"scheduler": "constant", "warmup_epochs": 2, "epoch_size": 10}, {"warmup_epochs": 1}, 8),
+        ({"scheduler": "constant", "warmup_epochs": 0, "epoch_size": 10}, {"decay_epochs": 7}, 0),
+        (
+            {
+                "scheduler": "multi_step_decay",
+                "warmup_epochs": 0,
+                "multi_step_decay_milestones": (1, 8),
+                "epoch_size": 9,
+            },
+            {"multi_step_decay_milestones": (2, 8)},
+            8,
+        ),
+    ],
+)
+def test_check_of_a_schedule_whose_rates_to_come_stay_passes(before, changes, made):
+    before = Config(before)
+    assert check(before, before.replace(**changes), made) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "made", "named"),
+    [
+        (COSINE, {"lr": 0.01}, 8, ["lr"]),
+        (COSINE, {"lr": 0.01, "epoch_size": 12}, 8, ["lr"]),
+        (COSINE, {"decay_epochs": 12, "epoch_size": 12}, 40, ["decay_epochs"]),
+        (COSINE, {"decay_epochs": 12, "epoch_size": 12}, 8, ["decay_epochs"]),
+        ({"scheduler": "one_cycle", "epoch_size": 10}, {"epoch_size": 12}, 8, ["epoch_size"]),
+        ({"scheduler": "constant", "warmup_epochs": 2, "epoch_size": 10}, {"warmup_epochs": 1}, 7, ["warmup_epochs"]),
+        (COSINE, {"lr": 1e-5, "min_lr": 1e-6, "decay_epochs": 9}, 8, ["lr", "decay_epochs"]),
+    ],
+)
+def test_check_of_a_schedule_whose_rates_to_come_change_names_what_changes_them(before, changes, made, named):
+    before = Config(before)
+    line = complaint(before, before.replace(**changes), made)
+    assert f"--resume_changes {' '.join(named)} if" in line
+    assert check(before, before.replace(**changes), made, intended=named) == {}
+
+
+def test_check_of_a_meant_rate_does_not_hide_another_change():
+    before = Config(COSINE)
+    now = before.replace(lr=0.01, decay_epochs=9)
+    assert "--resume_changes decay_epochs if" in complaint(before, now, 8, intended=["lr"])
+
+
+def test_check_of_a_saved_schedule_that_contradicts_the_new_options_refuses():
+    now = Config(lr=1e-5, min_lr=1e-6)
+    assert "--resume_changes min_lr if" in complaint(Config(lr=1e-2, min_lr=1e-3), now, intended=["lr"])
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        (("dog", "zebra"), "class 0 was cat and is dog now"),
+        (("cat", "zebra"), "class 1 was dog and is zebra now"),
+        (("cat", "dog", "eel"), "class 2 was missing and is eel now"),
+        (("cat",), "class 1 was dog and is missing now"),
+    ],
+)
+def test_check_of_other_classes_names_the_first(classes, told):
+    now = identity(Config(), classes)
+    line = complaint(identity(Config()), now, intended=["data_dir"])
+    assert line == (
+        f"1.ckpt is of a run with other classes: {told}: resume with the run's own class names, or load weights alone, "
+        "without --resume"
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "told"),
+    [
+        ((1700, "aa"), "there were 16 and are 1,700 now"),
+        ((16, "bb"), "there are 16 as before, but some have another name or label"),
+    ],
+)
+def test_check_of_other_training_images_says_how_they_differ(images, told):
+    now = identity(Config(), images=images)
+    assert f"1.ckpt is of a run on other training images: {told}: " in complaint(identity(Config()), now)
+    assert check(identity(Config()), now, intended=["data_dir"]) == {}
+
+
+def test_check_of_another_number_of_steps_offers_no_way_that_is_none():
+    line = complaint(identity(Config()), identity(Config(batch_size=64), steps=8))
+    assert line.endswith(
+        "batch_size was 128 and is 64 now: resume with the run's own, or load weights alone, without --resume"
+    )
+    now = identity(Config(batch_size=64), steps=8)
+    assert "with 4 steps an epoch, and now there are 8" in complaint(identity(Config()), now, intended=["batch_size"])
+
+
+def test_check_of_a_checkpoint_without_options_compares_what_it_has():
+    old = Identity(["cat", "dog"], STEPS)
+    assert check(old, Config(opt="adamw")) == {}
+    assert "class 0 was cat" in complaint(old, identity(Config(), classes=("dog", "zebra")))
+    assert "4 steps an epoch" in complaint(old, identity(Config(), steps=5))
+
+
+def test_recorded_holds_what_options_come_to():
+    options = recorded(Config(num_devices=8), num_devices=1, num_classes=10)
+    assert (options["num_devices"], options["num_classes"]) == (1, 10)
+    assert options == json.loads(json.dumps(options))
