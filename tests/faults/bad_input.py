@@ -406,6 +406,8 @@ def _(bench):
 def _(bench):
     image = str(bench.images() / "val/cat/0.png")
     return "infer", [*validate("--ckpt_path", not_finite(bench))[1], "--image", image, "--output", "nan.json"]
+
+
 @row("a checkpoint with two models in it")
 def _(bench):
     arrays = weights.weights_of(weights.read(bench.trained / "convit_tiny-1_3.ckpt"))
