@@ -19,7 +19,7 @@ def test_the_card_has_the_row(name):
 
 def test_activations_of_a_small_model_by_hand():
     """Two heads of width 16 on 4 patches: a GPSA block, and an MHSA block that asks for its class token alone."""
-    model = ConViT(image_size=16, patch_size=8, num_heads=2, embed_dim=16, depth=2, local_up_to_layer=1, num_classes=2)
+    model = ConViT(image_size=16, patch_size=8, num_heads=2, embed_dim=32, depth=2, local_up_to_layer=1, num_classes=2)
     tokens, hidden = 4 * 32, 4 * 128
     local = 2 * tokens * (4 + 2) + 4 * tokens * 2 + 2 * hidden * 2
     keys, query = 5 * 32, 32

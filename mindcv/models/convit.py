@@ -7,6 +7,7 @@ Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of 
 """
 
 import math
+import warnings
 from difflib import get_close_matches
 from inspect import signature
 
@@ -257,8 +258,8 @@ class ConViT(Mixed):
         num_classes: Classes; 0 for a model without a classifier.
         image_size: Side of the images in pixels, or (height, width).
         patch_size: Side of a patch in pixels, or (height, width); must divide the image's.
-        embed_dim: Width d of one head: tokens have C = embed_dim · num_heads channels.
-        num_heads: Heads of every block. The largest k² of them start on a k × k kernel.
+        embed_dim: C, channels of the tokens, as in MindCV; in timm the argument is the width of one head, C / h.
+        num_heads: h, heads of every block; must divide `embed_dim`. The largest k² of them start on a k × k kernel.
         drop_rate: Dropout after the position embedding, projections and perceptron layers, in training.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
         depth: Blocks.
@@ -283,7 +284,7 @@ class ConViT(Mixed):
         num_classes: int = 1000,
         image_size: int | tuple[int, int] = 224,
         patch_size: int | tuple[int, int] = 16,
-        embed_dim: int = 48,
+        embed_dim: int = 576,
         num_heads: int = 12,
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.1,
@@ -307,7 +308,19 @@ class ConViT(Mixed):
                 f"local_up_to_layer is {local_up_to_layer} of {depth} blocks; it can be 0 to {depth - 1}, "
                 "for the class token needs an MHSA block to gather the patches in"
             )
-        dim = embed_dim * num_heads
+        if embed_dim % num_heads:
+            raise ValueError(
+                f"embed_dim {embed_dim} does not divide into num_heads {num_heads}: it is the width of all heads "
+                f"together, as in MindCV; pass a multiple of {num_heads}"
+            )
+        if embed_dim // num_heads < 16:
+            warnings.warn(
+                f"embed_dim {embed_dim} with num_heads {num_heads} makes heads of width {embed_dim // num_heads}: "
+                f"embed_dim is the width of all heads together, as in MindCV; for timm's width of one head pass "
+                f"embed_dim={embed_dim * num_heads}",
+                stacklevel=2,
+            )
+        dim = embed_dim
         self.num_features = dim
         self.local_up_to_layer = local_up_to_layer
         self.patch_embed = PatchEmbed(_pair(image_size), _pair(patch_size), in_channels, dim)
@@ -513,21 +526,21 @@ def _convit(name: str, pretrained: bool | str, **arguments) -> ConViT:
 @register_model
 def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-Ti: 4 heads of width 48, 5.7 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 4, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
+    shape = {"num_heads": 4, "embed_dim": 192, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_tiny", pretrained, **{**shape, **kwargs})
 
 
 @register_model
 def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-Ti+: 4 heads of width 64, 10.0 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 4, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
+    shape = {"num_heads": 4, "embed_dim": 256, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_tiny_plus", pretrained, **{**shape, **kwargs})
 
 
 @register_model
 def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-S: 9 heads of width 48, 27.8 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 9, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
+    shape = {"num_heads": 9, "embed_dim": 432, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_small", pretrained, **{**shape, **kwargs})
 
 
@@ -536,19 +549,19 @@ def convit_small_plus(
     pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs
 ) -> ConViT:
     """ConViT-S+: 9 heads of width 64, 49.0 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 9, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
+    shape = {"num_heads": 9, "embed_dim": 576, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_small_plus", pretrained, **{**shape, **kwargs})
 
 
 @register_model
 def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-B: 16 heads of width 48, 86.5 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 16, "embed_dim": 48, "num_classes": num_classes, "in_channels": in_channels}
+    shape = {"num_heads": 16, "embed_dim": 768, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_base", pretrained, **{**shape, **kwargs})
 
 
 @register_model
 def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """ConViT-B+: 16 heads of width 64, 153.1 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 16, "embed_dim": 64, "num_classes": num_classes, "in_channels": in_channels}
+    shape = {"num_heads": 16, "embed_dim": 1024, "num_classes": num_classes, "in_channels": in_channels}
     return _convit("convit_base_plus", pretrained, **{**shape, **kwargs})

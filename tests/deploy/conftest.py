@@ -7,7 +7,7 @@ from PIL import Image
 import mindcv
 
 # The smallest ConViT with both kinds of blocks, on a grid that is no square.
-SMALL = {"image_size": (32, 24), "patch_size": 8, "embed_dim": 8, "depth": 3, "local_up_to_layer": 2}
+SMALL = {"image_size": (32, 24), "patch_size": 8, "embed_dim": 32, "depth": 3, "local_up_to_layer": 2}
 
 
 @pytest.fixture(autouse=True)

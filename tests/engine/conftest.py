@@ -6,7 +6,7 @@ from mindspore import Tensor
 from mindcv.engine.identity import Identity
 from mindcv.models import ConViT
 
-SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 4}
+SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 16}
 
 
 @pytest.fixture

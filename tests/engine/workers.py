@@ -30,7 +30,7 @@ def main(batch_size: int, steps: int, out: str):
     source = open_source("digits", None, "train")
     ms.set_seed(group.rank)  # the group has to make them alike
     model = ConViT(
-        image_size=16, patch_size=4, num_classes=10, num_heads=4, embed_dim=4, depth=2, local_up_to_layer=1,
+        image_size=16, patch_size=4, num_classes=10, num_heads=4, embed_dim=16, depth=2, local_up_to_layer=1,
         drop_path_rate=0.0,
     )  # fmt: skip
     group.share(model.get_parameters())

@@ -13,7 +13,7 @@ def odd_model():
 
     def build(**kwargs):
         shape = {"image_size": (24, 32), "patch_size": (8, 16), "num_classes": 5, "depth": 3, "local_up_to_layer": 2}
-        model = ConViT(**{**shape, "num_heads": 4, "embed_dim": 8, **kwargs})
+        model = ConViT(**{**shape, "num_heads": 4, "embed_dim": 32, **kwargs})
         for i, parameter in enumerate(model.get_parameters()):
             draw = np.random.default_rng(i).standard_normal(parameter.shape)
             parameter.set_data(Tensor((0.5 * draw).astype(np.float32)))

@@ -16,5 +16,5 @@ def test_gates(both_modes, odd_model):
 
 
 def test_at_the_start_position_has_the_larger_share():
-    model = ConViT(image_size=16, patch_size=8, num_heads=4, embed_dim=4, depth=2, local_up_to_layer=1)
+    model = ConViT(image_size=16, patch_size=8, num_heads=4, embed_dim=16, depth=2, local_up_to_layer=1)
     assert gates(model).ravel().tolist() == pytest.approx([1 / (1 + np.exp(-1))] * 4, rel=1e-6)

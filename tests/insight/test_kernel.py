@@ -7,7 +7,7 @@ from mindcv.models import ConViT
 
 def test_at_the_start_it_is_a_convolutions(both_modes):
     """Heads look at the nine offsets of a 3 × 3 kernel, each with the discrete Gaussian that the paper writes down."""
-    model = ConViT(image_size=40, patch_size=8, num_heads=9, embed_dim=4, depth=2, local_up_to_layer=1)
+    model = ConViT(image_size=40, patch_size=8, num_heads=9, embed_dim=36, depth=2, local_up_to_layer=1)
     kernel = effective_kernel(model, 0)
     assert kernel.shape == (9, 9, 9)
     dy, dx = np.mgrid[-4:5, -4:5]

@@ -2,6 +2,8 @@
 
 import json
 import re
+import warnings
+from inspect import signature
 
 import mindspore as ms
 import numpy as np
@@ -89,7 +91,7 @@ def test_initial_non_locality(both_modes):
 
 @pytest.mark.parametrize("heads", [3, 5])
 def test_heads_past_the_kernel_look_everywhere(heads):
-    attn = ConViT(**SMALL, num_heads=heads, embed_dim=8).blocks[0].attn
+    attn = ConViT(**SMALL, num_heads=heads, embed_dim=8 * heads).blocks[0].attn
     side = int(heads**0.5)
     rows, cols = (axis.asnumpy() for axis in attn.axis_attention())
     spread = [np.ptp(np.kron(rows[head], cols[head])) for head in range(heads)]
@@ -101,13 +103,13 @@ def test_heads_past_the_kernel_look_everywhere(heads):
 def test_any_grid(attn_impl, both_modes):
     """Oblong images and patches, and both attention paths the same function."""
     shape = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "attn_impl": attn_impl}
-    model = ConViT(**shape, num_heads=4, embed_dim=8)
+    model = ConViT(**shape, num_heads=4, embed_dim=32)
     assert model.grid == (6, 2)
     for parameter in model.get_parameters():
         draw = np.random.default_rng(len(parameter.name)).standard_normal(parameter.shape)
         parameter.set_data(Tensor((0.5 * draw).astype(np.float32)))
     logits = model(images(2, 3, 48, 32)).asnumpy()
-    twin = ConViT(**{**shape, "attn_impl": "plain"}, num_heads=4, embed_dim=8)
+    twin = ConViT(**{**shape, "attn_impl": "plain"}, num_heads=4, embed_dim=32)
     ms.load_param_into_net(twin, model.parameters_dict())
     np.testing.assert_allclose(logits, twin(images(2, 3, 48, 32)).asnumpy(), rtol=1e-6, atol=1e-6)
 
@@ -142,6 +144,30 @@ def test_images_of_other_channels(both_modes):
         ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 1, 32, 32))
 
 
+def test_embed_dim_is_the_width_of_all_heads():
+    model = ConViT(**SMALL, num_heads=4, embed_dim=192)
+    assert model.num_features == 192
+    assert model.blocks[0].attn.q.weight.shape == (192, 192)
+    default = signature(ConViT).parameters
+    assert (default["embed_dim"].default, default["num_heads"].default) == (12 * 48, 12)
+
+
+def test_embed_dim_that_the_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError, match=r"embed_dim 190 does not divide into num_heads 4: .*a multiple of 4"):
+        ConViT(**SMALL, num_heads=4, embed_dim=190)
+
+
+def test_timms_embed_dim_is_pointed_out_once():
+    with pytest.warns(UserWarning, match=r"heads of width 12: .*timm's width of one head pass embed_dim=192") as found:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            ConViT(**SMALL, num_heads=4, embed_dim=48)
+    assert len(found) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ConViT(**SMALL, num_heads=4, embed_dim=64)
+
+
 def test_options_take_their_part():
     plain = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8).parameters_and_names()}
     without = {
@@ -157,14 +183,14 @@ def test_options_take_their_part():
 
 
 def test_class_token_alone_is_the_last_block_in_full(both_modes):
-    model = ConViT(**SMALL, num_heads=4, embed_dim=8)
+    model = ConViT(**SMALL, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
     whole = model.norm(model.hidden_states(x)[-1])[:, 0]
     np.testing.assert_allclose(model.forward_features(x).asnumpy(), whole.asnumpy(), rtol=1e-6, atol=1e-6)
 
 
 def test_classifier(both_modes):
-    model = ConViT(**SMALL, num_heads=4, embed_dim=8)
+    model = ConViT(**SMALL, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
     features = model.forward_features(x)
     assert features.shape == (2, model.num_features)
@@ -189,7 +215,7 @@ def test_decay_and_groups():
 @pytest.mark.parametrize("rates", [{"drop_path_rate": 0.5}, {"drop_rate": 0.3}, {"attn_drop_rate": 0.3}])
 def test_randomness_is_the_models_own(rates, both_modes):
     """Training draws anew at each step, evaluation never; the same state gives the same draw."""
-    model = ConViT(**SMALL, num_heads=4, embed_dim=8, **{"drop_path_rate": 0.0, **rates})
+    model = ConViT(**SMALL, num_heads=4, embed_dim=32, **{"drop_path_rate": 0.0, **rates})
     for block in model.blocks:
         block.mlp.fc2.weight.set_data(block.mlp.fc2.weight * 20)
     x = images(4, 3, 32, 32)
@@ -207,13 +233,13 @@ def test_randomness_is_the_models_own(rates, both_modes):
 
 
 def test_stochastic_depth_grows_linearly_over_the_blocks():
-    model = ConViT(**SMALL, num_heads=4, embed_dim=8, drop_path_rate=0.3)
+    model = ConViT(**SMALL, num_heads=4, embed_dim=32, drop_path_rate=0.3)
     rates = np.linspace(0, 0.3, len(model.blocks)).repeat(2)
     np.testing.assert_allclose(model.stochastic_depth.rates.asnumpy().ravel(), rates, rtol=1e-6)
 
 
 def test_modes_agree():
-    model = ConViT(**SMALL, num_heads=4, embed_dim=8)
+    model = ConViT(**SMALL, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
     ms.set_context(mode=ms.GRAPH_MODE)
     graph = model(x).asnumpy()

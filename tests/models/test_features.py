@@ -5,7 +5,7 @@ from mindspore import Tensor
 import mindcv
 from mindcv import weights
 
-SMALL = {"image_size": (32, 24), "patch_size": 8, "embed_dim": 8, "depth": 4, "local_up_to_layer": 2}
+SMALL = {"image_size": (32, 24), "patch_size": 8, "embed_dim": 32, "depth": 4, "local_up_to_layer": 2}
 IMAGES = Tensor(np.random.default_rng(0).standard_normal((2, 3, 32, 24)).astype(np.float32))
 
 

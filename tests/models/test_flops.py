@@ -10,7 +10,7 @@ from mindspore import Tensor, ops
 import mindcv
 from mindcv.models import ConViT, count_flops
 
-SMALL = {"num_heads": 4, "embed_dim": 4, "num_classes": 7, "patch_size": 4, "depth": 3, "local_up_to_layer": 2}
+SMALL = {"num_heads": 4, "embed_dim": 16, "num_classes": 7, "patch_size": 4, "depth": 3, "local_up_to_layer": 2}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def flops_made(monkeypatch):
         {"image_size": (16, 40)},
         {"image_size": 32, "attn_impl": "plain"},
         {"image_size": 32, "local_up_to_layer": 0},
-        {"image_size": 32, "num_classes": 0, "mlp_ratio": 2.0, "num_heads": 1},
+        {"image_size": 32, "num_classes": 0, "mlp_ratio": 2.0, "num_heads": 1, "embed_dim": 4},
     ],
     ids=["separable", "oblong", "plain", "no GPSA", "no classifier"],
 )

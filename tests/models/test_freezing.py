@@ -7,7 +7,7 @@ import mindcv
 from mindcv.loss import create_loss
 from mindcv.models import freeze
 
-SMALL = {"image_size": 16, "patch_size": 8, "embed_dim": 4, "depth": 4, "local_up_to_layer": 2, "num_classes": 3}
+SMALL = {"image_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 4, "local_up_to_layer": 2, "num_classes": 3}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def pynative():
 
 def build(**kwargs):
     ms.set_seed(0)
-    return ConViT(image_size=16, patch_size=4, num_classes=7, num_heads=4, embed_dim=8, depth=3, local_up_to_layer=2,
+    return ConViT(image_size=16, patch_size=4, num_classes=7, num_heads=4, embed_dim=32, depth=3, local_up_to_layer=2,
                   **{"drop_path_rate": 0.1, **kwargs}).set_train()  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import mindcv
 from mindcv.models import ConViT, count_flops
 from mindcv.models.flops import flops_by_layer
 
-SMALL = {"num_heads": 4, "embed_dim": 4, "num_classes": 7, "patch_size": 4, "image_size": (8, 12)}
+SMALL = {"num_heads": 4, "embed_dim": 16, "num_classes": 7, "patch_size": 4, "image_size": (8, 12)}
 
 
 def rows(model):

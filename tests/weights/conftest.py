@@ -8,7 +8,7 @@ import mindcv
 from tests.golden import rule
 
 # The smallest ConViT with both kinds of blocks: 8 patches in a row of 4 by 2.
-TINY = {"image_size": (32, 16), "patch_size": 8, "embed_dim": 4, "depth": 2, "local_up_to_layer": 1}
+TINY = {"image_size": (32, 16), "patch_size": 8, "embed_dim": 16, "depth": 2, "local_up_to_layer": 1}
 
 
 @pytest.fixture(autouse=True)

@@ -210,7 +210,7 @@ def test_unknown_adaptation(saved, tiny):
 def test_another_model_is_no_adaptation(saved, tiny):
     path, _ = saved()
     with pytest.raises(ValueError, match=r"of another shape"):
-        tiny(embed_dim=8, num_classes=5, checkpoint_path=path)
+        tiny(embed_dim=32, num_classes=5, checkpoint_path=path)
 
 
 def test_types_are_kept():

@@ -27,8 +27,8 @@ class FlashAttention(Mixed):
             )
         if width % 16 or width > 512:
             raise ValueError(
-                f"attn_impl is 'flash', which takes heads of width 16, 32, … to 512, and embed_dim is {width}: "
-                "pass attn_impl 'separable'"
+                f"attn_impl is 'flash', which takes heads of width 16, 32, … to 512, and embed_dim / num_heads is "
+                f"{width}: pass attn_impl 'separable'"
             )
         self.scale = width**-0.5
 

@@ -11,7 +11,7 @@ from mindcv.models import ConViT, set_precision
 from mindcv.models.layers import device
 
 SHAPE = {"image_size": 32, "patch_size": 8, "num_classes": 5, "depth": 3, "local_up_to_layer": 2,
-         "num_heads": 4, "embed_dim": 16}  # fmt: skip
+         "num_heads": 4, "embed_dim": 64}  # fmt: skip
 documented = signature(ops.flash_attention_score)
 
 
@@ -133,7 +133,7 @@ def test_the_published_models_widths_are_taken(width, on_an_atlas):
 
 @pytest.mark.parametrize("width", [24, 528])
 def test_other_widths_are_refused(width, on_an_atlas):
-    with pytest.raises(ValueError, match=f"width 16, 32.*embed_dim is {width}: pass attn_impl 'separable'"):
+    with pytest.raises(ValueError, match=f"width 16, 32.*embed_dim / num_heads is {width}: pass attn_impl 'separable'"):
         ConViT(**{**SHAPE, "num_heads": 1, "embed_dim": width}, attn_impl="flash")
 
 
