@@ -144,6 +144,27 @@ def test_images_of_other_channels(both_modes):
         ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 1, 32, 32))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float64, np.int32])
+def test_images_of_another_type_are_refused(kind, both_modes):
+    with pytest.raises(TypeError, match=r"got images of type \w+, wanted a mindspore.Tensor of float32: normalise"):
+        ConViT(**SMALL, num_heads=1, embed_dim=16)(Tensor(np.ones((1, 3, 32, 32), kind)))
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 3, 32, 32)])
+def test_images_without_a_batch_axis_are_refused(shape, both_modes):
+    with pytest.raises(ValueError, match=r"got images of shape \([\d, ]+\), wanted \(B, 3, height, width\): give"):
+        ConViT(**SMALL, num_heads=1, embed_dim=16)(images(*shape))
+
+
+@pytest.mark.parametrize("kind", [ms.float16, ms.bfloat16])
+def test_images_in_half_precision_are_computed_in_float32(kind, both_modes):
+    model = ConViT(**SMALL, num_heads=1, embed_dim=16)
+    rounded = images(2, 3, 32, 32).astype(kind)
+    logits = model(rounded)
+    assert logits.dtype == ms.float32
+    np.testing.assert_array_equal(logits.asnumpy(), model(rounded.astype(ms.float32)).asnumpy())
+
+
 def test_embed_dim_is_the_width_of_all_heads():
     model = ConViT(**SMALL, num_heads=4, embed_dim=192)
     assert model.num_features == 192

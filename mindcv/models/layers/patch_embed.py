@@ -2,6 +2,7 @@
 
 import math
 
+import mindspore as ms
 from mindspore import Parameter, Tensor, nn
 from mindspore.common.initializer import Uniform, initializer
 
@@ -18,6 +19,7 @@ class PatchEmbed(nn.Cell):
 
     Raises:
         ValueError: the image's sides are no multiples of the patch's, or an image of another size or depth comes in.
+        TypeError: the images are not in float32, float16 or bfloat16.
     """
 
     def __init__(self, image_size: tuple[int, int], patch_size: tuple[int, int], in_channels: int, dim: int):
@@ -36,17 +38,27 @@ class PatchEmbed(nn.Cell):
         self.proj.bias = Parameter(initializer(start, (dim,)), name="bias")
 
     def construct(self, images: Tensor) -> Tensor:
+        channels, height, width = self.proj.weight.shape[1:]
+        if images.dtype not in (ms.float32, ms.float16, ms.bfloat16):
+            raise TypeError(
+                f"got images of type {images.dtype}, wanted a mindspore.Tensor of float32: "
+                "normalise them, (pixels - mean) / std, and convert them with .astype(mindspore.float32)"
+            )
+        if images.ndim != 4:
+            raise ValueError(
+                f"got images of shape {images.shape}, wanted (B, {channels}, height, width): "
+                "give a batch, as images[None] is one of a single image"
+            )
         if images.shape[2:] != self.image_size:
             raise ValueError(
                 f"got images of size {images.shape[2:]}, but the model was made for {self.image_size}: "
                 "resize them, or create the model with image_size=…"
             )
-        if images.shape[1] != self.proj.weight.shape[1]:
+        if images.shape[1] != channels:
             raise ValueError(
-                f"got images of {images.shape[1]} channels, but the model was made for {self.proj.weight.shape[1]}: "
+                f"got images of {images.shape[1]} channels, but the model was made for {channels}: "
                 f"create it with in_channels={images.shape[1]}"
             )
-        channels, height, width = self.proj.weight.shape[1:]
         rows, cols = self.grid
-        patches = images.reshape(-1, channels, rows, height, cols, width).transpose(0, 2, 4, 1, 3, 5)
+        patches = images.astype(ms.float32).reshape(-1, channels, rows, height, cols, width).transpose(0, 2, 4, 1, 3, 5)
         return self.proj(patches.reshape(-1, rows * cols, channels * height * width))
