@@ -6,7 +6,7 @@ from mindspore._c_expression import MSContext
 
 
 def has_fused_kernels() -> bool:
-    """Whether the device's own fused GELU and LayerNorm kernels are the fast ones.
+    """Whether the device's own fused GELU, LayerNorm, softmax and bias kernels are the fast ones.
 
     True on Ascend and GPU. On a CPU MindSpore's are one-threaded or slow to differentiate, and the layers
     here compose the same function from threaded products.

@@ -1,12 +1,15 @@
 """Softmax over the last axis, with a cheap gradient."""
 
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
+
+from mindcv.models.layers.device import has_fused_kernels
+from mindcv.models.layers.precision import Mixed
 
 
-class Softmax(nn.Cell):
-    """exp(x) / Σ exp(x) over the last axis.
+class ProductSoftmax(Mixed):
+    """Softmax over the last axis, with a gradient that is cheap on a CPU.
 
-    The gradient is out·(dout − Σ dout·out); the sum is taken, and spread over its row, as a product with ones: the
+    It is out·(dout − Σ dout·out); the sum is taken, and spread over its row, as a product with ones: the
     CPU's reduction is not threaded, and its broadcasting keeps a table of 16 bytes for every element.
     """
 
@@ -18,3 +21,17 @@ class Softmax(nn.Cell):
         total = ops.matmul((dout * out).reshape(-1, length), ops.ones((length, 1), out.dtype))
         total = ops.matmul(total, ops.ones((1, length), out.dtype))
         return (out * (dout - total.reshape(out.shape)),)
+
+
+class Softmax(Mixed):
+    """exp(x) / Σ exp(x) over the last axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.fused = has_fused_kernels()
+        self.composed = ProductSoftmax()
+
+    def construct(self, x: Tensor) -> Tensor:
+        if self.fused:
+            return ops.softmax(x, -1)
+        return self.composed(x)

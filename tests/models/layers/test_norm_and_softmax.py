@@ -34,7 +34,9 @@ def test_layer_norm(fused, monkeypatch):
     np.testing.assert_allclose(dbeta.asnumpy(), dout.sum((0, 1)), rtol=1e-5, atol=1e-5)
 
 
-def test_softmax():
+@pytest.mark.parametrize("fused", [False, True])
+def test_softmax(fused, monkeypatch):
+    monkeypatch.setattr("mindcv.models.layers.softmax.has_fused_kernels", lambda: fused)
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((2, 3, 4, 9)) * 2
     expected = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
