@@ -98,7 +98,7 @@ class Graph:
 
     def layer_norm(self, x: str, layer) -> str:
         gamma, beta = layer.gamma.asnumpy(), layer.beta.asnumpy()
-        return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.eps)
+        return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.epsilon)
 
     def gelu(self, x: str, layer: GELU) -> str:
         if layer.approximate:
@@ -114,7 +114,7 @@ class Graph:
 
     def attention(self, queries: str, x: str, layer) -> str:
         """What `layer` makes of tokens `x` (B, N, C), asked by `queries` (B, M, C): (B, M, C)."""
-        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.scale))
+        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_maps.scale))
         k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
         v = self.heads(self.dense(x, layer.v), layer.num_heads)
         content = self("Softmax", self("MatMul", q, k), axis=-1)

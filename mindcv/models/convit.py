@@ -18,15 +18,16 @@ from mindspore.common.initializer import TruncatedNormal, initializer
 
 from mindcv.models.factory import build_pretrained
 from mindcv.models.layers import (
-    Dense,
     Dropout,
     FlashAttention,
-    LayerNorm,
+    Linear,
+    MatMul,
     Mixed,
     Mlp,
     PatchEmbed,
     Softmax,
     StochasticDepth,
+    TokenNorm,
     join_heads,
     split_heads,
     spread,
@@ -49,6 +50,44 @@ __all__ = [
 ATTENTION = ("separable", "plain", "flash")
 
 
+class ContentMaps(Mixed):
+    """softmax(q·kᵀ/√d) of queries (B, h, M, d) and keys (B, h, N, d): maps (B, h, M, N) (equation 2)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.scale = width**-0.5
+        self.multiply = MatMul(transpose_b=True)
+        self.softmax = Softmax()
+
+    def construct(self, q: Tensor, k: Tensor) -> Tensor:
+        scores = self.multiply(q * self.scale, k)
+        return self.softmax(self.cast(scores, self.exact))
+
+
+class ContentAttention(Mixed):
+    """softmax(q·kᵀ/√d) v of queries (B, h, M, d), keys and values (B, h, N, d): (B, h, M, d).
+
+    Args:
+        maps: Computes the softmax.
+        drop: Dropout of the maps; where it is active, `flash` is not used.
+        width: d of a head.
+        flash: Whether Ascend's fused kernel computes it, without maps.
+    """
+
+    def __init__(self, maps: ContentMaps, drop: Dropout, width: int, flash: bool):
+        super().__init__()
+        self.maps = maps
+        self.drop = drop
+        self.flash = FlashAttention(width) if flash else None
+        self.multiply = MatMul()
+
+    def construct(self, q: Tensor, k: Tensor, v: Tensor, randomness: Tensor) -> Tensor:
+        if self.flash is not None and not self.drop.is_active():
+            return self.flash(q, k, v)
+        maps = self.drop(self.maps(q, k), randomness)
+        return self.multiply(maps, v)
+
+
 class SelfAttention(Mixed):
     """What both kinds of attention have: queries, keys and values of h heads, and the projection of their output.
 
@@ -67,57 +106,31 @@ class SelfAttention(Mixed):
         if attn_impl not in ATTENTION:
             raise ValueError(f"attn_impl is {attn_impl!r}; it can be {', '.join(map(repr, ATTENTION))}")
         self.num_heads = num_heads
-        self.scale = (dim // num_heads) ** -0.5
-        self.q = Dense(dim, dim, has_bias=qkv_bias)
-        self.k = Dense(dim, dim, has_bias=qkv_bias)
-        self.v = Dense(dim, dim, has_bias=qkv_bias)
-        self.softmax = Softmax()
-        self.times, self.times_transposed = ops.BatchMatMul(), ops.BatchMatMul(transpose_b=True)
-        self.flash = FlashAttention(dim // num_heads) if attn_impl == "flash" else None
+        self.q = Linear(dim, dim, has_bias=qkv_bias)
+        self.k = Linear(dim, dim, has_bias=qkv_bias)
+        self.v = Linear(dim, dim, has_bias=qkv_bias)
+        self.content_maps = ContentMaps(dim // num_heads)
         self.attn_drop = Dropout(attn_drop_rate, streams[0])
-        self.proj = Dense(dim, dim)
+        self.attend = ContentAttention(self.content_maps, self.attn_drop, dim // num_heads, attn_impl == "flash")
+        self.proj = Linear(dim, dim)
         self.proj_drop = Dropout(drop_rate, streams[1])
 
     def content_attention(self, queries: Tensor, x: Tensor) -> Tensor:
-        """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N) (equation 2)."""
-        q = split_heads(self.q(queries), self.num_heads) * self.scale
-        k = split_heads(self.k(x), self.num_heads)
-        return self.softmax(self.cast(self.multiply(q, k, transposed=True), self.exact))
-
-    def drops_attention(self) -> bool:
-        """Whether some of the maps' elements are dropped, which takes maps."""
-        return self.training and self.attn_drop.rate > 0
-
-    def gather(self, queries: Tensor, x: Tensor, v: Tensor, randomness: Tensor) -> Tensor:
-        """softmax(q·kᵀ/√d) v for `queries` (B, M, C) to all tokens `x` (B, N, C), values (B, h, N, d): (B, h, M, d)."""
-        if self.flash is not None and not self.drops_attention():
-            return self.flash(split_heads(self.q(queries), self.num_heads), split_heads(self.k(x), self.num_heads), v)
-        return self.multiply(self.attn_drop(self.content_attention(queries, x), randomness), v)
-
-    def multiply(self, a: Tensor, b: Tensor, transposed: bool = False) -> Tensor:
-        """The matrix product of the last two axes, with those of `b` exchanged if `transposed`.
-
-        Not by `ops.matmul`: its gradient makes transposed copies of both factors, whole maps, already in the forward
-        pass.
-        """
-        a, b = self.cast(a, self.operands), self.cast(b, self.operands)
-        product = self.times_transposed(a, b) if transposed else self.times(a, b)
-        return self.cast(self.cast(product, self.operands), self.outcome)
-
-    def output(self, x: Tensor, randomness: Tensor) -> Tensor:
-        """What the heads gathered, (B, h, M, d), as tokens (B, M, C)."""
-        return self.proj_drop(self.proj(join_heads(x)), randomness)
+        """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N)."""
+        return self.content_maps(split_heads(self.q(queries), self.num_heads), split_heads(self.k(x), self.num_heads))
 
 
 class MHSA(SelfAttention):
-    """Multi-head self-attention (equations 1 and 2).
-
-    With `class_only` the first token alone asks, and its row alone, (B, 1, C), comes back.
-    """
+    """Multi-head self-attention (equations 1 and 2)."""
 
     def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
+        """Tokens (B, N, C) to (B, N, C), or with `class_only` to the first token's output, (B, 1, C)."""
         queries = x[:, :1] if class_only else x
-        return self.output(self.gather(queries, x, split_heads(self.v(x), self.num_heads), randomness), randomness)
+        q = split_heads(self.q(queries), self.num_heads)
+        k = split_heads(self.k(x), self.num_heads)
+        v = split_heads(self.v(x), self.num_heads)
+        attended = self.attend(q, k, v, randomness)
+        return self.proj_drop(self.proj(join_heads(attended)), randomness)
 
 
 class GPSA(SelfAttention):
@@ -147,8 +160,10 @@ class GPSA(SelfAttention):
         super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams)
         self.grid = grid
         self.separable = attn_impl != "plain"
+        self.softmax = Softmax()
+        self.multiply = MatMul()
         self.gating_param = Parameter(initializer("ones", (num_heads,)), name="gating_param")
-        self.pos_proj = Dense(3, num_heads)
+        self.pos_proj = Linear(3, num_heads)
         self.row_offsets, self.col_offsets = (
             Tensor(np.subtract.outer(np.arange(side), np.arange(side)).T, ms.float32) for side in grid
         )
@@ -214,15 +229,19 @@ class GPSA(SelfAttention):
         over_cols = self.multiply(along_x, over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
         return over_cols.reshape(v.shape)
 
-    def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
+    def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
+        """Patches' tokens (B, N, C) to (B, N, C); `class_only` is MHSA's, and False here."""
+        q = split_heads(self.q(x), self.num_heads)
+        k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
-        if self.separable and not self.drops_attention():
+        if self.separable and not self.attn_drop.is_active():
             gate = self.gate()
-            content = self.gather(x, x, v, randomness)
+            content = self.attend(q, k, v, randomness)
             mixed = spread((1 - gate).astype(content.dtype), content) * content + self.apply_position(v, gate)
         else:
-            mixed = self.multiply(self.attn_drop(self.mixed_attention(x), randomness), v)
-        return self.output(mixed, randomness)
+            maps = self.mix(self.content_maps(q, k), self.positional_attention())
+            mixed = self.multiply(self.attn_drop(maps, randomness), v)
+        return self.proj_drop(self.proj(join_heads(mixed)), randomness)
 
 
 class Block(Mixed):
@@ -230,9 +249,9 @@ class Block(Mixed):
 
     def __init__(self, dim: int, attn: SelfAttention, mlp: Mlp, norm_eps: float):
         super().__init__()
-        self.norm1 = LayerNorm(dim, norm_eps)
+        self.norm1 = TokenNorm(dim, norm_eps)
         self.attn = attn
-        self.norm2 = LayerNorm(dim, norm_eps)
+        self.norm2 = TokenNorm(dim, norm_eps)
         self.mlp = mlp
 
     def construct(self, x: Tensor, scales: tuple, randomness: Tensor, class_only: bool = False) -> Tensor:
@@ -240,11 +259,9 @@ class Block(Mixed):
 
         `scales` are the two branches' stochastic-depth factors (B, 1, 1), or empty.
         """
-        tokens = self.norm1(x)
+        branch = self.attn(self.norm1(x), randomness, class_only)
         if class_only:
-            x, branch = x[:, :1], self.attn(tokens, randomness, True)
-        else:
-            branch = self.attn(tokens, randomness)
+            x = x[:, :1]
         x = x + (branch * spread(self.cast(scales[0], self.other), branch) if scales else branch)
         branch = self.mlp(self.norm2(x), randomness)
         return x + (branch * spread(self.cast(scales[1], self.other), branch) if scales else branch)
@@ -347,7 +364,7 @@ class ConViT(Mixed):
             mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate, streams=streams[2:])
             blocks.append(Block(dim, attn, mlp, norm_eps))
         self.blocks = nn.CellList(blocks)
-        self.norm = LayerNorm(dim, norm_eps)
+        self.norm = TokenNorm(dim, norm_eps)
 
         rates = [drop_path_rate * i / max(depth - 1, 1) for i in range(depth) for _branch in range(2)]
         self.stochastic_depth = StochasticDepth(rates, stream=4 * depth + 1) if drop_path_rate else None
@@ -364,7 +381,7 @@ class ConViT(Mixed):
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}; it must be at least 1, or 0 for no classifier")
         self.num_classes = num_classes
-        self.classifier = Dense(self.num_features, num_classes) if num_classes else nn.Identity()
+        self.classifier = Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.classifier.update_parameters_name("classifier.")
         self.compile_cache.clear()
 
@@ -409,7 +426,8 @@ class ConViT(Mixed):
 
         x = self.pos_drop(self.embed(images), randomness)
         states = ()
-        for i, block in enumerate(self.blocks):
+        for block in self.blocks:
+            i = len(states)
             if i == self.local_up_to_layer:
                 x = self.join_class_token(x)
             is_last = i == len(self.blocks) - 1
@@ -419,7 +437,8 @@ class ConViT(Mixed):
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) to the class token's features (B, C) that the classifier reads."""
-        return self.norm(self.hidden_states(images, class_only=True)[-1][:, 0])
+        states = self.hidden_states(images, class_only=True)
+        return self.norm(states[-1][:, 0])
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Features (B, C) to logits (B, num_classes), or the features themselves when there is no classifier."""

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from mindcv.models.layers.device import rounds_bfloat16
 from mindcv.models.layers.precision import Mixed
 
 # What `half` is in: operands of products, their results, LayerNorm and softmax, all else. None: what it comes in.
@@ -36,8 +37,8 @@ def set_precision(
         model: Made of the layers of this package.
         level: One of the five.
         dtype: "float16" or "bfloat16".
-        cast_list: Only these cells, and what is in them, in half precision: classes ("Mlp", "GPSA") or names
-            ("blocks.3.attn", "classifier"). None for all.
+        cast_list: Only these cells, and what is in them, in half precision: classes ("Mlp", "GPSA"), also
+            by a class that they derive from ("Dense"), or names ("blocks.3.attn", "classifier"). None for all.
 
     Raises:
         ValueError: no such level, type or cell, or the device has no products of that type.
@@ -46,7 +47,7 @@ def set_precision(
         raise ValueError(f"amp_level is {level!r}; it can be {', '.join(_LEVELS)}")
     if dtype not in _TYPES:
         raise ValueError(f"amp_dtype is {dtype!r}; it can be {' or '.join(_TYPES)}")
-    rounds = ms.get_context("device_target") == "CPU"
+    rounds = rounds_bfloat16()
     if level != "O0" and not rounds:
         _check_products(dtype)
     chosen = [""] if cast_list is None else _named(model, cast_list)
@@ -62,12 +63,13 @@ def set_precision(
 
 def _named(model: nn.Cell, cast_list: Sequence[str]) -> list[str]:
     """The names of the cells that `cast_list` means."""
-    cells = {name: type(cell).__name__ for name, cell in model.cells_and_names()}
+    cells = {name: {kind.__name__ for kind in type(cell).mro()} for name, cell in model.cells_and_names()}
+    known = set(cells).union(*cells.values())
     for wanted in cast_list:
-        if wanted not in cells and wanted not in cells.values():
-            near = get_close_matches(wanted, {*cells, *cells.values()}, n=3, cutoff=0.3)
+        if wanted not in known:
+            near = get_close_matches(wanted, known, n=3, cutoff=0.3)
             raise ValueError(f"amp_cast_list: the model has no cell {wanted!r}; there is {', '.join(near) or 'Mlp'}")
-    return [name for name, kind in cells.items() if name in cast_list or kind in cast_list]
+    return [name for name, kinds in cells.items() if name in cast_list or not kinds.isdisjoint(cast_list)]
 
 
 def _check_products(dtype: str) -> None:

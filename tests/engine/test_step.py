@@ -5,7 +5,7 @@ from mindspore import Tensor, nn
 
 from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
-from mindcv.models.layers import Dense
+from mindcv.models.layers import Linear
 from mindcv.optim import create_optimizer
 
 
@@ -20,7 +20,7 @@ def perceptron():
 
     def build():
         ms.set_seed(0)
-        model = nn.SequentialCell(nn.Flatten(), Dense(3 * 16 * 16, 8), nn.Tanh(), Dense(8, 7))
+        model = nn.SequentialCell(nn.Flatten(), Linear(3 * 16 * 16, 8), nn.Tanh(), Linear(8, 7))
         for weight in (model[1].weight, model[3].weight):
             weight.set_data(weight * 10)
         return model

@@ -1,13 +1,15 @@
 """Mixed precision against float32: gradients of the whole model, and what is computed in which type."""
 
+import sys
+
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor, ops
+from mindspore import Tensor, amp, nn, ops
 
 from mindcv.loss import create_loss
 from mindcv.models import ConViT, precision, set_precision
-from mindcv.models.layers import Dense, LayerNorm
+from mindcv.models.layers import Linear, TokenNorm
 
 # The relative error of all gradients together, as a vector: float16 keeps 11 bits of a number, bfloat16 8.
 BOUND = {"float16": 5e-3, "bfloat16": 4e-2}
@@ -24,7 +26,7 @@ def build(**kwargs):
                   **{"drop_path_rate": 0.1, **kwargs}).set_train()  # fmt: skip
 
 
-def gradients(model):
+def gradients(model, weights=None):
     rng = np.random.default_rng(0)
     images = Tensor(rng.standard_normal((4, 3, 16, 16)), ms.float32)
     labels = Tensor(rng.integers(0, 7, 4), ms.int32)
@@ -33,7 +35,8 @@ def gradients(model):
     def scaled(images, labels):
         return loss(model(images), labels) * 1024.0
 
-    value, found = ms.value_and_grad(scaled, None, ms.ParameterTuple(model.trainable_params()))(images, labels)
+    weights = ms.ParameterTuple(weights or model.trainable_params())
+    value, found = ms.value_and_grad(scaled, None, weights)(images, labels)
     assert value.dtype == ms.float32 and all(gradient.dtype == ms.float32 for gradient in found)
     return np.concatenate([gradient.asnumpy().ravel() for gradient in found])
 
@@ -87,7 +90,7 @@ def test_listed_cells_alone_are_in_half_precision(level, exact):
 def types(monkeypatch):
     """The types that layers were given and gave, by kind, while a model ran."""
     seen = {"softmax": set(), "norm": set(), "norm_out": set(), "product": set()}
-    softmax, norm, construct = ops.softmax, LayerNorm.normalised, LayerNorm.construct
+    softmax, norm, construct = ops.softmax, TokenNorm.normalised, TokenNorm.construct
     product = ops.BatchMatMul.__call__
 
     def watch_norm(self, x):
@@ -109,8 +112,8 @@ def types(monkeypatch):
 
     monkeypatch.setattr(ops, "softmax", watch_softmax)
     monkeypatch.setattr(ops.BatchMatMul, "__call__", watch_product)
-    monkeypatch.setattr(LayerNorm, "normalised", watch_norm)
-    monkeypatch.setattr(LayerNorm, "construct", watch_construct)
+    monkeypatch.setattr(TokenNorm, "normalised", watch_norm)
+    monkeypatch.setattr(TokenNorm, "construct", watch_construct)
     return seen
 
 
@@ -129,7 +132,7 @@ def test_what_is_computed_in_which_type(level, exact_type, norm_out, types):
 
 
 def test_bfloat16_rounds_on_a_cpu():
-    layer = Dense(1, 1, has_bias=False)
+    layer = Linear(1, 1, has_bias=False)
     layer.weight.set_data(Tensor([[1.0]], ms.float32))
     x = Tensor([[1 + 2.0**-9]], ms.float32)
     assert layer(x).asnumpy() == 1 + 2.0**-9
@@ -155,3 +158,95 @@ def test_a_device_without_products_of_a_type_says_so(monkeypatch):
     monkeypatch.setattr(precision.ops, "matmul", no_kernel)
     with pytest.raises(ValueError, match="has no products of bfloat16: pass --amp_dtype float16"):
         set_precision(build(), "O2", "bfloat16")
+
+
+@pytest.fixture
+def rewriting(tmp_path, monkeypatch):
+    """MindSpore's "O1" writes the code that it makes into the working folder, and adds to sys.path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def mindspore_error(exact, level, dtype=ms.float16):
+    """As `error`, of a model that MindSpore's own function converted."""
+    wanted, state = exact
+    model = build()
+    model.randomness.set_data(Tensor(state))
+    weights = model.trainable_params()
+    found = gradients(amp.auto_mixed_precision(model, level, dtype), weights)
+    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("level", ["O1", "O2", "O3", "auto"])
+def test_mindspores_levels_give_gradients_as_near_to_float32(level, exact, rewriting):
+    assert BOUND["float16"] / 1000 < mindspore_error(exact, level) < BOUND["float16"]
+
+
+def test_mindspores_o0_is_float32_to_the_bit(exact):
+    assert mindspore_error(exact, "O0") == 0
+
+
+def test_mindspores_o2_in_bfloat16_is_rounded_on_a_cpu(exact):
+    assert BOUND["bfloat16"] / 1000 < mindspore_error(exact, "O2", ms.bfloat16) < BOUND["bfloat16"]
+
+
+def test_mindspores_o1_takes_every_product_in_half_precision(rewriting, monkeypatch):
+    seen = []
+
+    def watch(kind):
+        product = kind.__call__
+
+        def watched(self, a, b):
+            seen.append(a.dtype)
+            return product(self, a, b)
+
+        monkeypatch.setattr(kind, "__call__", watched)
+
+    watch(ops.BatchMatMul)
+    watch(ops.MatMul)
+    model = build().set_train(False)
+    images = Tensor(np.zeros((2, 3, 16, 16)), ms.float32)
+    model(images)
+    count, of_norms = len(seen), 4 * 7  # four products in each of seven LayerNorms, which stay in float32
+    seen.clear()
+    amp.auto_mixed_precision(model, "O1")(images)
+    assert len(seen) == count
+    assert seen.count(ms.float16) == count - of_norms
+
+
+def test_mindspores_o1_keeps_the_norms_of_large_tokens(rewriting):
+    """Their squares are past float16's range."""
+    model = build().set_train(False)
+    model.pos_embed.set_data(model.pos_embed * 5e4)
+    images = Tensor(np.random.default_rng(0).standard_normal((2, 3, 16, 16)), ms.float32)
+    wanted = model(images).asnumpy()
+    found = amp.auto_mixed_precision(model, "O1")(images).asnumpy()
+    assert np.linalg.norm(found - wanted) < BOUND["float16"] * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("level", [
+    "O1", "O2", pytest.param("O3", marks=pytest.mark.slow), pytest.param("auto", marks=pytest.mark.slow),
+])  # fmt: skip
+def test_mindspores_model_trains_as_ours_at_each_level(level, rewriting):
+    ms.set_context(mode=ms.GRAPH_MODE)
+    rng = np.random.default_rng(0)
+    images, labels = Tensor(rng.standard_normal((4, 3, 16, 16)), ms.float32), Tensor(rng.integers(0, 7, 4), ms.int32)
+
+    def losses(model, amp_level):
+        optimizer = nn.SGD(model.trainable_params(), 0.1)
+        trainer = ms.Model(model, create_loss("CE"), optimizer, amp_level=amp_level, loss_scale_manager=None)
+        return [trainer.train_network(images, labels).asnumpy() for _ in range(3)]
+
+    kwargs = {"depth": 2, "local_up_to_layer": 1, "drop_path_rate": 0.0}
+    ours = build(**kwargs)
+    set_precision(ours, level)
+    wanted = losses(ours, "O0")
+    assert wanted[2] < 0.99 * wanted[0]
+    np.testing.assert_allclose(losses(build(**kwargs), level), wanted, rtol=1e-3)
+
+
+def test_a_base_class_in_the_cast_list_stands_for_its_cells():
+    model = build()
+    set_precision(model, "O1", cast_list=["Dense"])
+    assert model.blocks[0].attn.q.operands == model.classifier.operands == ms.float16
+    assert model.blocks[0].attn.multiply.operands == ms.float32

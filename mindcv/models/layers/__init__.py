@@ -1,10 +1,11 @@
 """The layers that ConViT is built from, one small file each."""
 
 from mindcv.models.layers.broadcasting import spread
-from mindcv.models.layers.dense import Dense
+from mindcv.models.layers.dense import Linear
 from mindcv.models.layers.flash_attention import FlashAttention
 from mindcv.models.layers.heads import join_heads, split_heads
-from mindcv.models.layers.layer_norm import LayerNorm
+from mindcv.models.layers.layer_norm import TokenNorm
+from mindcv.models.layers.matmul import MatMul
 from mindcv.models.layers.mlp import Mlp
 from mindcv.models.layers.patch_embed import PatchEmbed
 from mindcv.models.layers.precision import Mixed
@@ -12,15 +13,16 @@ from mindcv.models.layers.random import Dropout, StochasticDepth
 from mindcv.models.layers.softmax import Softmax
 
 __all__ = [
-    "Dense",
     "Dropout",
     "FlashAttention",
-    "LayerNorm",
+    "Linear",
+    "MatMul",
     "Mixed",
     "Mlp",
     "PatchEmbed",
     "Softmax",
     "StochasticDepth",
+    "TokenNorm",
     "join_heads",
     "split_heads",
     "spread",

@@ -7,7 +7,7 @@ from mindcv.models.layers.device import has_fused_kernels
 from mindcv.models.layers.precision import Mixed
 
 
-class AddBias(nn.Cell):
+class AddBias(Mixed):
     """x (rows, dim) plus a bias (dim,).
 
     The bias's gradient is a plain sum over rows: a CPU's own for this operation is one-threaded, and took 2.3 ms of
@@ -21,7 +21,7 @@ class AddBias(nn.Cell):
         return dout, dout.sum(0)
 
 
-class Dense(Mixed, nn.Dense):
+class Linear(Mixed, nn.Dense):
     """y = x·Wᵀ + b on the last axis; W from a normal law of deviation 0.02 (truncated at ±2), b zero.
 
     A weight of more than two axes counts as flattened from the second on.

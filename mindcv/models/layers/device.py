@@ -14,6 +14,11 @@ def has_fused_kernels() -> bool:
     return ms.get_context("device_target") != "CPU"
 
 
+def rounds_bfloat16() -> bool:
+    """Whether bfloat16 stands for float32 numbers rounded to it: a CPU has few operations in bfloat16."""
+    return ms.get_context("device_target") == "CPU"
+
+
 @ops.constexpr
 def moves_data_well() -> bool:
     """Whether the device's broadcasting and transposition are the fast ones, as known while a graph is compiled.

@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from mindcv.models.layers.device import has_fused_kernels
+from mindcv.models.layers.precision import Mixed
 
 # logit(Φ(x)) / x as a polynomial in x², highest power first: fitted on 0 < x < 6.5 by its effect on x·Φ(x), which it
 # leaves within 7.6e-8. Beyond, it only grows, and float32 knows Φ as 0 or 1.
@@ -20,7 +21,7 @@ _LOGIT_OF_PHI = (
 )
 
 
-class ExactGELU(nn.Cell):
+class ExactGELU(Mixed):
     """x·Φ(x) and Φ(x) elementwise, with Φ the normal distribution function, computed as σ(x·P(x²)).
 
     Only the first of the two carries a gradient, dout·(Φ(x) + x·Φ'(x)) with Φ' the normal density: cheaper than
@@ -40,14 +41,14 @@ class ExactGELU(nn.Cell):
         return (dout[0] * (out[1] + x * density),)
 
 
-class GELU(nn.Cell):
+class GELU(Mixed):
     """x·Φ(x) elementwise; with `approximate`, 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
 
     def __init__(self, approximate: bool = False):
         super().__init__()
         self.approximate = approximate
         self.fused = has_fused_kernels()
-        self.exact = ExactGELU()
+        self.exact_gelu = ExactGELU()
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.fused:
@@ -59,7 +60,7 @@ class GELU(nn.Cell):
     def composed(self, x: ms.Tensor) -> ms.Tensor:
         if self.approximate:
             return x * ops.sigmoid(x * (x * x * (0.044715 * math.sqrt(8 / math.pi)) + math.sqrt(8 / math.pi)))
-        return self.exact(x)[0]
+        return self.exact_gelu(x)[0]
 
 
 _ACTIVATIONS = {"gelu": False, "gelu_tanh": True}

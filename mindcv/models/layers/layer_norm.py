@@ -1,14 +1,13 @@
 """Layer normalisation (Ba et al. 2016) over the last axis."""
 
 import mindspore as ms
-from mindspore import Parameter, Tensor, ops
-from mindspore.common.initializer import initializer
+from mindspore import Tensor, nn, ops
 
 from mindcv.models.layers.device import has_fused_kernels
 from mindcv.models.layers.precision import Mixed
 
 
-class LayerNorm(Mixed):
+class TokenNorm(Mixed, nn.LayerNorm):
     """(x − mean) / √(variance + eps) · gamma + beta over the last axis of x (..., dim).
 
     On a CPU the means are products with a constant column, and columns are spread over rows by products too: half the
@@ -17,13 +16,12 @@ class LayerNorm(Mixed):
     """
 
     def __init__(self, dim: int, eps: float = 1e-6):
-        super().__init__()
+        super().__init__((dim,), epsilon=eps)
         self.dim = dim
-        self.eps = eps
-        self.gamma = Parameter(initializer("ones", (dim,)), name="gamma")
-        self.beta = Parameter(initializer("zeros", (dim,)), name="beta")
         self.fused = has_fused_kernels()
-        self.layer_norm = ops.LayerNorm(begin_norm_axis=-1, begin_params_axis=-1, epsilon=eps)
+        if not self.fused:  # so that MindSpore's "O1" and, in graphs, "auto" leave the products below in float32
+            self.fp32 = self.get_flags()["fp32"] = True
+        self.bias_add, self.rsqrt = ops.BiasAdd(), ops.Rsqrt()
         self.times = ops.MatMul()
         self.averager = ops.full((dim, 1), 1 / dim, dtype=ms.float32)
         self.spreader = ops.ones((1, dim), dtype=ms.float32)
@@ -43,5 +41,5 @@ class LayerNorm(Mixed):
         x = x.reshape(-1, self.dim)
         centred = x - self.times(self.times(x, self.averager), self.spreader)
         variance = self.times(centred * centred, self.averager)
-        factor = self.times(ops.rsqrt(variance + self.eps), self.gamma.reshape(1, -1))
-        return ops.bias_add(centred * factor, self.beta).reshape(shape)
+        factor = self.times(self.rsqrt(variance + self.epsilon), self.gamma.reshape(1, -1))
+        return self.bias_add(centred * factor, self.beta).reshape(shape)

@@ -3,13 +3,14 @@
 import math
 
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor
 from mindspore.common.initializer import Uniform, initializer
 
-from mindcv.models.layers.dense import Dense
+from mindcv.models.layers.dense import Linear
+from mindcv.models.layers.precision import Mixed
 
 
-class PatchEmbed(nn.Cell):
+class PatchEmbed(Mixed):
     """Images (B, in_channels, H, W) to tokens (B, rows·cols, dim), row by row, one linear map for every patch.
 
     It is a product of matrices: MindSpore's convolution of this stride took 600 ms where the product takes 5, on a CPU
@@ -33,7 +34,7 @@ class PatchEmbed(nn.Cell):
         self.grid = (image_size[0] // patch_size[0], image_size[1] // patch_size[1])
         fan_in = in_channels * math.prod(patch_size)
         start = Uniform(1 / math.sqrt(fan_in))
-        self.proj = Dense(fan_in, dim)
+        self.proj = Linear(fan_in, dim)
         self.proj.weight = Parameter(initializer(start, (dim, in_channels, *patch_size)), name="weight")
         self.proj.bias = Parameter(initializer(start, (dim,)), name="bias")
 

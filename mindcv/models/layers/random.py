@@ -7,7 +7,9 @@ hash of (seed, step, stream, index): the model holds the first two, each layer h
 import math
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
+
+from mindcv.models.layers.precision import Mixed
 
 _GOLDEN_RATIO = 0x9E3779B1
 
@@ -41,7 +43,7 @@ def uniform(randomness: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
     return (_shift_right(bits, 8).astype(ms.float32) * 2.0**-24).reshape(shape)
 
 
-class Dropout(nn.Cell):
+class Dropout(Mixed):
     """In training, sets each element to 0 with probability `rate` and divides the others by 1 − rate.
 
     Raises:
@@ -53,14 +55,18 @@ class Dropout(nn.Cell):
         self.rate = check_rate("drop rate", rate)
         self.stream = stream
 
+    def is_active(self) -> bool:
+        """Whether the cell is in training and drops anything."""
+        return self.training and self.rate > 0
+
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
+        if not self.is_active():
             return x
         keep = uniform(randomness, self.stream, x.shape) >= self.rate
         return x * keep.astype(x.dtype) / (1 - self.rate)
 
 
-class StochasticDepth(nn.Cell):
+class StochasticDepth(Mixed):
     """Which residual branches each image takes (Huang et al. 2016), for all branches of a model at once.
 
     In training, branch i of an image is skipped with probability `rates[i]` and otherwise scaled by 1 / (1 − rate).

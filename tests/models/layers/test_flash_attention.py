@@ -128,7 +128,10 @@ def test_an_atlas_a2_is_not(monkeypatch):
 
 @pytest.mark.parametrize("width", [48, 64])
 def test_the_published_models_widths_are_taken(width, on_an_atlas):
-    assert ConViT(**{**SHAPE, "num_heads": 1, "embed_dim": width}, attn_impl="flash").blocks[2].attn.flash is not None
+    assert (
+        ConViT(**{**SHAPE, "num_heads": 1, "embed_dim": width}, attn_impl="flash").blocks[2].attn.attend.flash
+        is not None
+    )
 
 
 @pytest.mark.parametrize("width", [24, 528])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from mindcv.models.layers import LayerNorm, Softmax
+from mindcv.models.layers import Softmax, TokenNorm
 
 
 @pytest.mark.parametrize("fused", [False, True])
@@ -15,7 +15,7 @@ def test_layer_norm(fused, monkeypatch):
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((2, 5, 7, 24)) * 3 + 1
     gamma, beta = rng.standard_normal((2, 24))
-    norm = LayerNorm(24, eps=1e-3)
+    norm = TokenNorm(24, eps=1e-3)
     norm.gamma.set_data(Tensor(gamma, ms.float32))
     norm.beta.set_data(Tensor(beta, ms.float32))
 
