@@ -8,12 +8,28 @@ chose, in a folder that the user names, is moved to `earlier-N` there if somethi
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _log = logging.getLogger("mindcv")
+
+
+def expanded(path: str) -> str:
+    """`path` with a leading `~` or `~user` and every `$VARIABLE` or `${VARIABLE}` replaced, as a shell does.
+
+    A path that exists as it is written may hold what is not known, such as a file `cost$.jpg` or `~old.jpg`.
+
+    Raises:
+        ValueError: a variable is not set or there is no such user; the message names it.
+    """
+    result = os.path.expanduser(os.path.expandvars(path))
+    unknown = re.match(r"~[^/]*", result) or re.search(r"\$([A-Za-z_]\w*|\{[^}]*\})", result)
+    if unknown and not os.path.lexists(result):
+        raise ValueError(f"{unknown[0]} in {path!r} is not known here")
+    return result
 
 
 @contextmanager

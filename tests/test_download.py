@@ -5,8 +5,12 @@ import hashlib
 import http.server
 import io
 import os
+import stat
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 import zipfile
 
 import numpy as np
@@ -32,6 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         getattr(self, way)(start)
 
     def _start(self):
+        self.server.if_range.append(self.headers.get("If-Range"))
         asked = self.headers.get("Range")
         return int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
 
@@ -80,6 +85,51 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def rangeless(self, start):
         self._send(200, BODY)
 
+    def good_with_etag(self, start):
+        """Serves the version `server.etag`; a range of another version is answered with the whole file."""
+        current = self.headers.get("If-Range") == self.server.etag
+        start = start if current else 0
+        headers = [("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")] if start else []
+        self._send(206 if start else 200, BODY[start:], headers=[*headers, ("ETag", self.server.etag)])
+
+    def cut_with_etag(self, start):
+        self._send(200, BODY[:100_000], length=len(BODY), headers=[("ETag", self.server.etag)])
+        self.close_connection = True
+
+    def cut_of_an_older_version(self, start):
+        self._send(200, bytes(100_000), length=200_000, headers=[("ETag", '"old"')])
+        self.close_connection = True
+
+    def _range(self, first, last, total):
+        body = bytes(last + 1 - first)
+        self._send(206, body, headers=[("Content-Range", f"bytes {first}-{last}/{total}")])
+
+    def range_from_0(self, start):
+        self._range(0, len(BODY) - 1, len(BODY))
+
+    def range_too_short(self, start):
+        self._range(start, start + 9, len(BODY))
+
+    def range_of_unknown_total(self, start):
+        self._range(start, len(BODY) - 1, "*")
+
+    def range_unnamed(self, start):
+        self._send(206, BODY[start:])
+
+    def to_ftp(self, start):
+        self._send(302, b"", headers=[("Location", f"ftp://127.0.0.1:{self.server.server_port}/file.bin")])
+
+    def to_file(self, start):
+        self._send(302, b"", headers=[("Location", "file:///etc/hostname")])
+
+    def slow(self, start):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        for at in range(0, len(BODY), 30_000):
+            self.wfile.write(BODY[at : at + 30_000])
+            time.sleep(0.05)
+
     def elsewhere(self, start):
         self._send(302, b"", headers=[("Location", "/moved")])
 
@@ -98,7 +148,8 @@ def server(monkeypatch):
     for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.script, server.asked, server.released = [], [], threading.Event()
+    server.script, server.asked, server.if_range, server.released = [], [], [], threading.Event()
+    server.etag = '"new"'
     server.url = f"http://127.0.0.1:{server.server_port}/file.bin"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
@@ -160,6 +211,92 @@ def test_what_an_earlier_call_left(server, tmp_path, left):
 def test_too_much_is_noticed_without_a_checksum(server, tmp_path, left):
     (tmp_path / "f.part").write_bytes(left)
     assert whole(fetch(server.url, tmp_path / "f", **QUICK))
+
+
+BAD_RANGES = ["range_from_0", "range_too_short", "range_of_unknown_total", "range_unnamed"]
+
+
+@pytest.mark.parametrize("answer", BAD_RANGES)
+@pytest.mark.parametrize("checksum", [SHA256, ""])
+def test_fetch_unfit_range_is_dropped_and_fetched_anew(server, tmp_path, answer, checksum):
+    server.script = ["cut_with_etag", answer, "good_with_etag"]
+    assert whole(fetch(server.url, tmp_path / "f", sha256=checksum, **QUICK))
+    assert [start for _, start in server.asked] == [0, 100_000, 0]
+
+
+def test_fetch_cut_connection_resumes_the_same_version_without_checksum(server, tmp_path):
+    server.script = ["cut_with_etag", "good_with_etag"]
+    assert whole(fetch(server.url, tmp_path / "f", **QUICK))
+    assert [start for _, start in server.asked] == [0, 100_000]
+    assert server.if_range == [None, '"new"']
+
+
+def test_fetch_file_changed_between_attempts_is_fetched_anew(server, tmp_path):
+    server.script = ["cut_of_an_older_version", "good_with_etag"]
+    assert whole(fetch(server.url, tmp_path / "f", **QUICK))
+    assert server.if_range == [None, '"old"']
+
+
+@pytest.mark.parametrize("ways", [["cut"], ["cut_with_etag"]])
+def test_fetch_without_checksum_does_not_join_two_mirrors(server, tmp_path, ways):
+    server.script = ways
+    assert whole(fetch([server.url, server.url.replace("file", "mirror")], tmp_path / "f", **QUICK))
+    assert [start for _, start in server.asked] == [0, 0]
+
+
+@pytest.mark.parametrize("left", [b"garbage", BODY[:1000], b"garbage" * 50_000])
+def test_fetch_without_checksum_starts_anew_over_an_earlier_part(server, tmp_path, left):
+    (tmp_path / "f.part").write_bytes(left)
+    assert whole(fetch(server.url, tmp_path / "f", **QUICK))
+    assert [start for _, start in server.asked] == [0]
+
+
+def test_fetch_length_unknown_without_checksum_is_refused(server, tmp_path):
+    server.script = ["short"]
+    with pytest.raises(DownloadError, match="does not say how long the file is, and no checksum is known"):
+        fetch(server.url, tmp_path / "f", **QUICK)
+    assert not (tmp_path / "f").exists() and len(server.asked) == 1
+
+
+@pytest.mark.parametrize(("way", "named"), [("to_ftp", "ftp://127.0.0.1"), ("to_file", "file:///etc/hostname")])
+def test_fetch_redirect_to_another_protocol_is_not_followed(server, tmp_path, way, named):
+    server.script = [way] * 9
+    with pytest.raises(DownloadError, match=named):
+        fetch(server.url, tmp_path / "f", **QUICK)
+    assert len(server.asked) == 1 and not list(tmp_path.iterdir())
+
+
+def test_fetch_ftp_address_is_refused(tmp_path):
+    with pytest.raises(DownloadError, match="only http, https and file addresses"):
+        fetch("ftp://127.0.0.1:9/x", tmp_path / "f", **QUICK)
+
+
+def test_fetch_file_address_is_copied(tmp_path):
+    (tmp_path / "there").write_bytes(BODY)
+    path = fetch((tmp_path / "there").as_uri(), tmp_path / "new" / "f", **QUICK)
+    assert whole(path)
+
+
+@pytest.mark.parametrize("checksum", [SHA256, ""])
+def test_fetch_by_several_processes_asks_once(server, tmp_path, checksum):
+    server.script = ["slow"] * 4
+    code = "import sys; from mindcv.download import fetch; fetch(sys.argv[1], sys.argv[2], sha256=sys.argv[3])"
+    command = [sys.executable, "-c", code, server.url, str(tmp_path / "f"), checksum]
+    racing = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    errors = [process.communicate(timeout=60)[1] for process in racing]
+    assert [process.returncode for process in racing] == [0] * 4, errors
+    assert whole(tmp_path / "f") and len(server.asked) == 1
+
+
+def test_fetch_after_a_killed_process_goes_on(server, tmp_path):
+    server.script = ["stall"]
+    code = "import sys; from mindcv.download import fetch; fetch(sys.argv[1], sys.argv[2])"
+    killed = subprocess.Popen([sys.executable, "-c", code, server.url, str(tmp_path / "f")], stderr=subprocess.DEVNULL)
+    while not server.asked:
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert whole(fetch(server.url, tmp_path / "f", sha256=SHA256, **QUICK))
 
 
 def test_a_full_disk_is_not_the_networks_fault(server, tmp_path, monkeypatch):
@@ -236,6 +373,20 @@ def test_where_things_are_kept(monkeypatch):
     assert download.get_download_root() == "/home/me/.cache/mindcv"
 
 
+@pytest.mark.parametrize("given", ["~/cache", "$HOME/cache", "${HOME}/cache"])
+def test_download_root_expands_home(monkeypatch, given):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("MINDCV_HOME", given)
+    assert download.get_download_root() == "/home/me/cache"
+
+
+def test_download_root_of_an_unset_variable_is_refused(monkeypatch):
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    monkeypatch.setenv("MINDCV_HOME", "$NO_SUCH/cache")
+    with pytest.raises(ValueError, match=r"\$MINDCV_HOME: \$NO_SUCH in '\$NO_SUCH/cache' is not known here"):
+        download.get_download_root()
+
+
 def tar_of(path, members, mode="w:gz"):
     with tarfile.open(path, mode) as tar:
         for name, body in members.items():
@@ -281,6 +432,65 @@ def test_no_links_and_devices(tmp_path, kind):
     archive = tar_of(tmp_path / "x.tar", {"door": (kind, "/etc"), "door/passwd": b"!"}, "w")
     with pytest.raises(ValueError, match="door is neither a file nor a folder; nothing was unpacked"):
         extract(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_extract_zip_with_link_or_device_is_refused(tmp_path, kind):
+    member = zipfile.ZipInfo("door")
+    member.external_attr = (kind | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr(member, "/etc")
+    with pytest.raises(ValueError, match="door is neither a file nor a folder; nothing was unpacked"):
+        extract(tmp_path / "x.zip", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFREG | 0o644, 0])
+def test_extract_zip_with_plain_modes_is_unpacked(tmp_path, mode):
+    member = zipfile.ZipInfo("a/b.txt")
+    member.external_attr = mode << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.mkdir("a") if hasattr(packed, "mkdir") else None
+        packed.writestr(member, b"hello")
+    extract(tmp_path / "x.zip", tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out").rglob("*")] == ["a", "b.txt"]
+    assert (tmp_path / "out" / "a" / "b.txt").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("form", ["w:gz", "w:bz2", "w:xz", "deflated", "bzip2", "lzma"])
+def test_extract_damaged_stream_raises_value_error(tmp_path, form):
+    archive = tmp_path / "x"
+    if form.startswith("w:"):
+        tar_of(archive, {"big": BODY}, form)
+    else:
+        with zipfile.ZipFile(archive, "w", getattr(zipfile, f"ZIP_{form.upper()}")) as packed:
+            packed.writestr("big", BODY)
+    sound, said = (
+        archive.read_bytes(),
+        r"is damaged: .*; delete it and fetch it again$|is neither a tar nor a zip archive$",
+    )
+    rng = np.random.default_rng(1)
+    for at in rng.integers(20, len(sound) - 100, 12):
+        archive.write_bytes(sound[:at] + bytes(b ^ 0xFF for b in sound[at : at + 20]) + sound[at + 20 :])
+        with pytest.raises(ValueError, match=said):
+            extract(archive, tmp_path / "out")
+        assert not (tmp_path / "out" / "big").exists()
+
+
+def test_extract_encrypted_zip_raises_value_error(tmp_path):
+    archive = zip_of(tmp_path / "x.zip", {"a": b"hello"})
+    data = bytearray(archive.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + flags] |= 1
+    archive.write_bytes(data)
+    with pytest.raises(ValueError, match=r"cannot be unpacked: .*encrypted"):
+        extract(archive, tmp_path / "out")
+
+
+def test_extract_into_a_folder_that_cannot_be_written_names_it(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OSError, match=r"cannot write to .*/out: File exists"):
+        extract(zip_of(tmp_path / "x.zip", GOOD), tmp_path / "out")
 
 
 def test_a_link_that_is_there_already_is_no_way_out(tmp_path):

@@ -1,6 +1,6 @@
 """Several devices from one command: who starts the workers, watches them and ends them. Imports no MindSpore."""
 
-from mindcv.launch.claim import Claimed, claim
+from mindcv.claim import Claimed, claim
 from mindcv.launch.launcher import BARS, LAUNCHED, is_due, launch
 from mindcv.launch.lineage import end_with_parent
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import psutil
 
+from mindcv.claim import claim
 from mindcv.config import Config, ConfigError, data_sinks
-from mindcv.launch.claim import claim
 from mindcv.launch.lineage import end_with_parent
 from mindcv.stopping import ENDING, Asked
 

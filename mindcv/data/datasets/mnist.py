@@ -6,6 +6,7 @@ dimensions, then each dimension as four bytes) and the values.
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,12 @@ def _locate(root: Path, name: str, download: bool) -> Path:
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
     """An IDX file of unsigned bytes with `dims` dimensions. Raises ValueError if it is anything else."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
     header = 4 + 4 * dims
     if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):
         raise ValueError(f"{path}: not an IDX file of unsigned bytes in {dims} dimensions; fetch it again")

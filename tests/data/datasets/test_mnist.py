@@ -88,3 +88,11 @@ def test_more_images_than_labels_are_refused(tmp_path, files):
     write(tmp_path, files["train-images-idx3-ubyte"], [5, 0, 4])
     with pytest.raises(ValueError, match=r"MNIST's train split in .*: 5 images, but labels of shape \(3,\)"):
         open_source("mnist", str(tmp_path), "train")
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:50], lambda d: d[:40] + b"\xff" * 20 + d[60:], lambda d: b"no" + d])
+def test_damaged_gzip_names_the_file(tmp_path, files, damage):
+    whole = gzip.compress(idx(files["t10k-images-idx3-ubyte"]))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(damage(whole))
+    with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte\.gz is damaged: .*; fetch it again"):
+        open_source("mnist", str(tmp_path), "test")
