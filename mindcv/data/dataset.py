@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import mindspore.dataset as ds
 import numpy as np
 
+from mindcv.arguments import explain_unknown
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.sampler import EpochSampler, seed_pipeline
 
@@ -92,6 +93,11 @@ class Padded:
         return (self._source[0][0], np.int32(-1)) if i == len(self._source) else self._source[i]
 
 
+@explain_unknown(
+    dataset="name", dataset_name="name", data_dir="root", dataset_dir="root", train_split="split", val_split="split",
+    dataset_download="download", aug_repeats="num_aug_repeats", num_workers="num_parallel_workers",
+    batch_size="batch_size in create_loader",
+)  # fmt: skip
 def create_dataset(
     name: str | Source = "",
     root: str | None = None,
@@ -130,6 +136,7 @@ def create_dataset(
             gives every device equal, whole batches that together hold every image once.
 
     Raises:
+        TypeError: an argument that does not exist, with the one to use.
         ValueError, FileNotFoundError: the data set is not there or an argument makes no sense.
     """
     if num_aug_repeats < 0:

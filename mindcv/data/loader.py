@@ -6,6 +6,7 @@ from functools import partial
 import mindspore.dataset as ds
 import numpy as np
 
+from mindcv.arguments import explain_unknown
 from mindcv.data.auto_augment import Views
 from mindcv.data.dataset import ImageDataset, usable_workers
 from mindcv.data.datasets.classes import check_labels
@@ -14,6 +15,10 @@ from mindcv.data.sampler import stream
 from mindcv.data.transforms import create_transforms
 
 
+@explain_unknown(
+    num_workers="num_parallel_workers", workers="num_parallel_workers", mixup_prob="cutmix_prob", bs="batch_size",
+    shuffle="shuffle in create_dataset", label_smoothing="label_smoothing in create_loss",
+)  # fmt: skip
 def create_loader(
     dataset: ds.Dataset,
     batch_size: int,
@@ -63,6 +68,7 @@ def create_loader(
         their number: first all clean images, then all their second views, and so on.
 
     Raises:
+        TypeError: an argument that does not exist, with the one to use.
         ValueError: too few images for one batch, a label that is not one of `num_classes`, or arguments that do not go
             together. Where labels are known only when they are loaded (the data set is not `create_dataset`'s, or has
             operations on its labels), iterating raises a RuntimeError that names the image.

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mindcv.pixels import scale_mistake
+
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of red, green and blue, by ITU-R BT.601, as in Pillow's "L"
 
 
@@ -18,7 +20,8 @@ class Normalize:
     0.24, and getting the memory of a large batch from the system 0.2.
 
     Args:
-        mean, std: per channel, in units of pixel values 0..255.
+        mean, std: per channel, in units of pixel values 0..255; a mean of 0 and a standard deviation of 1 leave pixels
+            as they are, from 0 to 255, and 0 with 255 gives 0 to 1.
 
     Attributes:
         scale, shift: (C, 1, 1) float32; a pixel becomes pixel * scale + shift.
@@ -30,6 +33,8 @@ class Normalize:
         self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
         if self.mean.shape != self.std.shape or self.mean.ndim != 1 or not (self.std > 0).all():
             raise ValueError(f"mean and std need one number a channel, std above 0; got {mean} and {std}")
+        if mistake := scale_mistake(self.mean, self.std):
+            raise ValueError(mistake)
         self.scale = (1 / self.std).astype(np.float32)[:, None, None]
         self.shift = (-self.mean / self.std).astype(np.float32)[:, None, None]
         self._given_back = deque(maxlen=2)

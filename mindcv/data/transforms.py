@@ -1,12 +1,13 @@
 """`create_transforms`: what is done to an image between the file and the model."""
 
 import functools
+import inspect
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import numpy as np
 from mindspore.dataset import vision
 
+from mindcv.arguments import unknown_argument
 from mindcv.data.auto_augment import create_policy
 from mindcv.data.datasets import is_encoded
 from mindcv.data.erasing import RandomErasing
@@ -39,6 +40,17 @@ OPTIONS = {
     "crop_pct": 0.875,
 }
 
+_RENAMED = {
+    "img_size": "image_resize",
+    "image_size": "image_resize",
+    "input_size": "image_resize",
+    "aa": "auto_augment",
+    "reprob": "re_prob",
+    "remode": "re_value",
+    "recount": "re_max_attempts",
+    "aug_splits": "separate",
+}
+
 
 def create_transforms(
     dataset_name: str = "",
@@ -66,8 +78,9 @@ def create_transforms(
             number or one each, a fourth for hue (0 to 0.5); 0 or None for none.
         interpolation: nearest, bilinear, bicubic, area, or pilcubic (Pillow's antialiased bicubic).
         re_prob, re_scale, re_ratio, re_value, re_max_attempts: see `RandomErasing`.
-        mean, std: per channel, in units of pixel values 0..255; one of each for images in grey.
-        crop_pct: input size divided by the size resized to, in evaluation.
+        mean, std: per channel, in units of pixel values 0..255; one of each for images in grey. A mean of 0 and a
+            standard deviation of 1 leave pixels as they are, from 0 to 255.
+        crop_pct: input size divided by the size resized to, in evaluation; 0.1 to 1.
 
     Raises:
         ValueError: a value out of range.
@@ -75,11 +88,8 @@ def create_transforms(
     """
     for name in kwargs:
         if name not in OPTIONS:
-            near = get_close_matches(name, OPTIONS, n=1)
-            raise TypeError(
-                f"create_transforms: unknown option {name!r}"
-                + (f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(OPTIONS)}")
-            )
+            known = [*inspect.signature(create_transforms).parameters.keys() - {"kwargs"}, *OPTIONS]
+            raise TypeError(unknown_argument("create_transforms", name, known, _RENAMED))
     option = {**OPTIONS, **kwargs}
     if option["interpolation"] not in INTERPOLATIONS:
         raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {option['interpolation']!r}")
@@ -122,13 +132,15 @@ def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float
             "color_jitter must be one number, or one each for brightness, contrast, saturation (and hue), "
             f"got {strength}"
         )
+    if not all(0 <= value <= 1e6 for value in strengths):
+        raise ValueError(f"color_jitter must be 0 to 1e6, and its usual values are below 1, got {strength}")
     *factors, hue = strengths if len(strengths) == 4 else [*strengths, 0]
     return [*((max(0.0, 1.0 - factor), 1.0 + factor) for factor in factors), (-float(hue), float(hue))]
 
 
 def _evaluation_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
-    if not 0 < option["crop_pct"] <= 1:
-        raise ValueError(f"crop_pct must be above 0 and at most 1, got {option['crop_pct']}")
+    if not 0.1 <= option["crop_pct"] <= 1:
+        raise ValueError(f"crop_pct must be 0.1 to 1, got {option['crop_pct']}")
     height, width = (int(side / option["crop_pct"]) for side in size)
     resize = vision.Resize(height, interpolation) if height == width else Cover(height, width, interpolation)
     return [*([vision.Decode()] if encoded else []), resize, vision.CenterCrop(size)]

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from mindspore import nn
 
+from mindcv.arguments import explain_unknown
 from mindcv.loss.asymmetric import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
 from mindcv.loss.binary_cross_entropy import BinaryCrossEntropySmooth
 from mindcv.loss.cross_entropy import CrossEntropySmooth
@@ -19,6 +20,9 @@ LOSSES = {
 }
 
 
+@explain_unknown(
+    loss="name", loss_name="name", smoothing="label_smoothing", smooth_factor="label_smoothing", class_weight="weight"
+)
 def create_loss(
     name: str = "CE",
     weight=None,
@@ -43,6 +47,7 @@ def create_loss(
         ignore_index: class index of samples that the cross-entropy leaves out; see `CrossEntropySmooth`.
 
     Raises:
+        TypeError: an argument that does not exist, with the one to use.
         ValueError: an unknown name, an argument out of range, or an option that the loss does not have.
     """
     key = name.lower()

@@ -10,6 +10,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
+from mindcv.arguments import unknown_argument
 from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
 from mindcv.optim.adan import Adan
@@ -33,6 +34,20 @@ OPTIMIZERS = {
     "lion": Lion,
     "adan": Adan,
     "lamb": Lamb,
+}
+
+_RENAMED = {
+    "filter_bias_and_bn": 'weight_decay_filter="norm_and_bias"',
+    "use_nesterov": "nesterov",
+    "optimizer": "opt",
+    "optimizer_name": "opt",
+    "learning_rate": "lr",
+    "base_lr": "lr",
+    "wd": "weight_decay",
+    "opt_eps": "eps",
+    "betas": "beta1 and beta2",
+    "params": "model_or_params",
+    "parameters": "model_or_params",
 }
 
 
@@ -80,7 +95,7 @@ def create_optimizer(
 
     Raises:
         ValueError: an unknown name or a value out of range, or a checkpoint that does not fit.
-        TypeError: an argument that the algorithm does not have.
+        TypeError: an argument that does not exist, with the one to use, or that the algorithm does not have.
         FileNotFoundError: no such checkpoint.
     """
     name = opt.lower()
@@ -115,10 +130,14 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
     """The options that the algorithm takes; an error for an option that was set and would do nothing."""
     own = inspect.signature(OPTIMIZERS[name]).parameters.keys()
     own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
+    defaults = inspect.signature(create_optimizer).parameters
+    of_any = {key for algorithm in OPTIMIZERS.values() for key in inspect.signature(algorithm).parameters}
     for key in extra:
+        if key in _RENAMED or key not in of_any:
+            known = [*defaults.keys() - {"kwargs"}, *own - defaults.keys()]
+            raise TypeError(unknown_argument("create_optimizer", key, known, _RENAMED))
         if key not in own:
             raise TypeError(f"{name} has no argument {key!r}; it takes {', '.join(sorted(own)) or 'no other'}")
-    defaults = inspect.signature(create_optimizer).parameters
     for key, value in options.items():
         if key not in own and value != defaults[key].default:
             raise ValueError(

@@ -59,18 +59,18 @@ def polynomial_refined_lr(
 
 def exponential_lr(gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
     """lr · gamma^t."""
-    return _each_epoch(lambda t: lr * gamma**t, steps_per_epoch, epochs)
+    return _each_epoch(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
 
 
 def exponential_refined_lr(gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
     """`exponential_lr` at every step."""
-    return _each_step(lambda t: lr * gamma**t, steps_per_epoch, epochs)
+    return _each_step(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
 
 
 def step_lr(step_size: int, gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
     """lr, multiplied by gamma every `step_size` epochs."""
     _at_least_one(step_size=step_size)
-    return _each_epoch(lambda t: lr * gamma ** (t // step_size), steps_per_epoch, epochs)
+    return _each_epoch(lambda t: lr * _power(gamma, t // step_size), steps_per_epoch, epochs)
 
 
 def multi_step_lr(
@@ -78,7 +78,7 @@ def multi_step_lr(
 ) -> list[float]:
     """lr, multiplied by gamma at the start of each epoch in `milestones` (the first epoch is 0)."""
     ordered = sorted(milestones)
-    return _each_epoch(lambda t: lr * gamma ** bisect_right(ordered, t), steps_per_epoch, epochs)
+    return _each_epoch(lambda t: lr * _power(gamma, bisect_right(ordered, t)), steps_per_epoch, epochs)
 
 
 def cosine_decay_lr(
@@ -236,6 +236,14 @@ def _each_step(curve: Callable[[float], float], steps_per_epoch: int, epochs: in
     return [curve(step / steps_per_epoch) for step in range(steps_per_epoch * epochs)]
 
 
+def _power(base: float, exponent: float) -> float:
+    """base ** exponent for a base of at least 0; infinity, in place of an OverflowError, where it is too large."""
+    try:
+        return base**exponent
+    except OverflowError:
+        return math.inf
+
+
 def _at_least_one(**durations: int) -> None:
     for name, value in durations.items():
         if value < 1:
@@ -269,6 +277,6 @@ def _cosine_cycles(
         cycle, within = divmod(t, duration)
         if cycle >= num_cycles:
             return low
-        return _half_cosine(high * cycle_decay**cycle, low, within / duration)
+        return _half_cosine(high * _power(cycle_decay, cycle), low, within / duration)
 
     return curve

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 
+from mindcv.arguments import explain_unknown
 from mindcv.scheduler.dynamic_lr import (
     cosine_decay_refined_lr,
     cyclic_lr,
@@ -27,9 +28,15 @@ SCHEDULERS = (
     "polynomial_decay",
     "step_decay",
 )
+_MOST_STEPS = 20_000_000  # whose rates take a few seconds and 0.6 GB
+_HIGHEST = 1e30
 ALIASES = {"cosine": "cosine_decay", "warmup_cosine_decay": "cosine_decay"}
 
 
+@explain_unknown(
+    epoch_size="num_epochs", epochs="num_epochs", multi_step_decay_milestones="milestones", learning_rate="lr",
+    base_lr="lr", lr_scheduler="scheduler", name="scheduler", batch_num="steps_per_epoch",
+)  # fmt: skip
 def create_scheduler(
     steps_per_epoch: int,
     scheduler: str = "constant",
@@ -78,7 +85,9 @@ def create_scheduler(
             the warm-up takes the place of its beginning, as by default in timm.
 
     Raises:
-        ValueError: an unknown name, an argument out of range, or a warm-up and decay longer than the run.
+        TypeError: an argument that does not exist, with the one to use.
+        ValueError: an unknown name, an argument out of range, a warm-up and decay longer than the run, more than 20
+            million steps, or rates that grow above 1e30.
     """
     name = ALIASES.get(scheduler, scheduler)
     if name not in SCHEDULERS:
@@ -92,6 +101,11 @@ def create_scheduler(
         raise ValueError(f"warmup_factor must be in [0, 1], got {warmup_factor}")
     if warmup_epochs > num_epochs:
         raise ValueError(f"warmup_epochs {warmup_epochs} is more than num_epochs {num_epochs}")
+    if steps_per_epoch * num_epochs > _MOST_STEPS:
+        raise ValueError(
+            f"{num_epochs} epochs of {steps_per_epoch} steps are {steps_per_epoch * num_epochs} learning rates: lower "
+            f"the number of epochs to have at most {_MOST_STEPS}"
+        )
 
     before = warmup_epochs if warmup_prefix else 0
     span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - before}
@@ -135,6 +149,11 @@ def create_scheduler(
         if warmup_epochs and warmup_factor == 0:
             warnings.warn("the first epoch's learning rate is 0: set warmup_factor over 0", stacklevel=2)
         rates = [rates[step - step % steps_per_epoch] for step in range(len(rates))]
+    if not all(rate <= _HIGHEST for rate in rates):
+        raise ValueError(
+            f"the learning rate of {name} grows above {_HIGHEST:g}: lower lr {lr}, decay_rate {decay_rate} or "
+            f"cycle_decay {cycle_decay}"
+        )
     return rates
 
 

@@ -328,3 +328,17 @@ def test_labels_are_checked_as_target_transform_leaves_them():
     dataset = create_dataset(held([1, 2, 3, 1]), shuffle=False)
     batches = loaded(dataset, target_transform=lambda label: label - np.int32(1))
     assert np.concatenate([labels for _, labels in batches]).tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "message"),
+    [
+        (create_loader, "mixup_prob", "create_loader has no argument 'mixup_prob'; use cutmix_prob"),
+        (create_loader, "batchsize", "create_loader has no argument 'batchsize'; did you mean batch_size"),
+        (create_dataset, "data_dir", "create_dataset has no argument 'data_dir'; use root"),
+        (create_dataset, "shufle", "create_dataset has no argument 'shufle'; did you mean shuffle"),
+    ],
+)
+def test_unknown_argument_names_the_one_to_use(function, argument, message):
+    with pytest.raises(TypeError, match=message):
+        function(**{argument: 1})

@@ -37,6 +37,11 @@ def test_memory_is_used_again_once_nobody_holds_it():
     assert normalize(images[:1]).shape == (1, 1, 2, 2) and (third[0] == 3).all()
 
 
+def test_normalize_mean_0_and_std_1_leave_pixels_as_they_are():
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    np.testing.assert_array_equal(Normalize([0] * 3, [1] * 3)(pixels), pixels.transpose(2, 0, 1).astype(np.float32))
+
+
 @pytest.mark.parametrize("mean, std", [([0], [0]), ([0, 0], [1]), (1, 1)])
 def test_senseless(mean, std):
     with pytest.raises(ValueError, match="mean and std"):

@@ -175,12 +175,16 @@ def test_extreme_images_come_out_right_sized(size, shape, training):
 @pytest.mark.parametrize(
     "arguments, error, said",
     [
-        ({"scal": (1, 1)}, TypeError, "unknown option 'scal'; did you mean 'scale'"),
+        ({"scal": (1, 1)}, TypeError, "create_transforms has no argument 'scal'; did you mean scale"),
+        ({"img_size": 32}, TypeError, "no argument 'img_size'; use image_resize"),
+        ({"color_jitter": 1e30, "is_training": True}, ValueError, "color_jitter must be 0 to 1e6"),
+        ({"mean": (0.5,) * 3, "std": (0.5,) * 3}, ValueError, "as in mean 127.5 127.5 127.5, std 127.5 127.5 127.5"),
+        ({"std": (0.229, 0.224, 0.225)}, ValueError, "are for pixels of 0 to 1"),
         ({"auto_augment": "randaugm-9", "is_training": True}, ValueError, "did you mean randaug"),
         ({"hflip": -0.1, "is_training": True}, ValueError, "hflip must be 0 to 1, got -0.1"),
         ({"vflip": 1.1, "is_training": True}, ValueError, "vflip must be 0 to 1, got 1.1"),
         ({"interpolation": "cubic"}, ValueError, "interpolation must be one of nearest, bilinear, bicubic"),
-        ({"crop_pct": 0}, ValueError, "crop_pct must be above 0"),
+        ({"crop_pct": 0}, ValueError, "crop_pct must be 0.1 to 1, got 0"),
         ({"color_jitter": (1, 1), "is_training": True}, ValueError, "color_jitter"),
         ({"std": (0, 1, 1)}, ValueError, "std above 0"),
         ({"dataset_name": "cifar01"}, ValueError, "did you mean cifar10"),

@@ -184,3 +184,8 @@ def test_in_graph_mode_the_last_batch_compiles_nothing_new(small_model, photos):
 def test_mean_and_std_of_other_channels_are_refused(small_model, photos):
     with pytest.raises(ValueError, match="takes images of 1 channels, but mean and std have 3 values"):
         predict(small_model(in_channels=1), photos / "a.jpg")
+
+
+def test_predict_mean_and_std_of_pixels_from_0_to_1_are_refused(small_model, photos):
+    with pytest.raises(ValueError, match=r"mean 123\.675 116\.28 103\.53, std 58\.395 57\.12 57\.375"):
+        predict(small_model(), photos / "a.jpg", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -161,7 +161,15 @@ def test_both_modes_take_the_same_steps_inside_a_training_cell(name):
     ("options", "error", "message"),
     [
         ({"opt": "adamq"}, ValueError, "unknown optimizer 'adamq': did you mean 'adam"),
-        ({"opt": "adam", "beta4": 1}, TypeError, "adam has no argument 'beta4'; it takes beta1, beta2, eps"),
+        ({"opt": "adam", "beta3": 1}, TypeError, "adam has no argument 'beta3'; it takes beta1, beta2, eps"),
+        ({"opt": "adam", "beta4": 1}, TypeError, "create_optimizer has no argument 'beta4'; did you mean beta"),
+        (
+            {"opt": "adamw", "filter_bias_and_bn": True},
+            TypeError,
+            "create_optimizer has no argument 'filter_bias_and_bn'; use weight_decay_filter=\"norm_and_bias\"",
+        ),
+        ({"use_nesterov": True}, TypeError, "no argument 'use_nesterov'; use nesterov"),
+        ({"weight_decy": 0.1}, TypeError, "no argument 'weight_decy'; did you mean weight_decay"),
         ({"opt": "adamw", "momentum": 0.5}, ValueError, "adamw has no momentum"),
         ({"opt": "adam", "nesterov": True}, ValueError, "adam has no nesterov"),
         ({"opt": "sgd", "eps": 1e-8}, ValueError, "sgd has no eps"),

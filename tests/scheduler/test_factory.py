@@ -116,3 +116,32 @@ def test_bad_arguments_are_named(name, options, message):
 def test_a_stair_that_starts_at_zero_warns():
     with pytest.warns(UserWarning, match="first epoch's learning rate is 0"):
         schedule("constant", warmup_factor=0, lr_epoch_stair=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"epoch_size": 3}, "'epoch_size'; use num_epochs"), ({"warmup_epoch": 3}, "did you mean warmup_epochs")],
+)
+def test_create_scheduler_unknown_argument_names_the_one_to_use(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        create_scheduler(STEPS, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("exponential_decay", {"lr": 1e30, "decay_rate": 1e30}),
+        ("step_decay", {"decay_rate": 1e200, "decay_epochs": 1}),
+        ("multi_step_decay", {"decay_rate": 1e200, "milestones": [1, 2, 3, 4]}),
+        ("cosine_decay", {"lr": 1e30, "cycle_decay": 1e30, "num_cycles": 2, "decay_epochs": 4}),
+        ("constant", {"lr": math.inf}),
+    ],
+)
+def test_create_scheduler_rates_beyond_single_precision_are_refused(name, options):
+    with pytest.raises(ValueError, match=f"the learning rate of {name} grows above 1e\\+30: lower lr"):
+        schedule(name, **options)
+
+
+def test_create_scheduler_with_too_many_steps_is_refused():
+    with pytest.raises(ValueError, match="1000000000 epochs of 4 steps are 4000000000 learning rates"):
+        create_scheduler(4, num_epochs=1_000_000_000)
