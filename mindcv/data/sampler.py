@@ -38,7 +38,7 @@ def epoch_order(
         (n,) int64.
     """
     order = np.random.default_rng([seed, epoch]).permutation(size) if shuffle else np.arange(size)
-    order = np.repeat(order, repeats)[: size if num_samples is None else num_samples]
+    order = order[np.arange(size if num_samples is None else min(num_samples, size)) // repeats]
     order = np.concatenate([order, np.full(-len(order) % pad_to, size, order.dtype)])
     share = len(order) // num_shards
     return order[shard_id : share * num_shards : num_shards]

@@ -77,3 +77,7 @@ def test_seed_pipeline_seeds_mindspore_alone():
     assert seeds[0] == seeds[-1] and len(set(seeds)) == 4
     # MindSpore adds a worker's number to the seed.
     assert min(abs(a - b) for a in seeds[:4] for b in seeds[:4] if a != b) > 1000
+
+
+def test_epoch_order_of_many_repeats_costs_no_more_than_the_epoch():
+    assert epoch_order(30, 0, 0, True, num_samples=12, repeats=10**12).tolist() == [epoch_order(30, 0, 0, True)[0]] * 12
