@@ -1,7 +1,7 @@
 """The options of a run: one table, read from YAML and the command line into one checked, immutable object.
 
 `parse` is for scripts, `resolve` and `Config` for Python; `OPTIONS` is the table. Imports nothing else of mindcv but
-`files`, and no MindSpore.
+`files` and `pixels`, and no MindSpore.
 """
 
 from mindcv.config.arguments import data_sinks, model_arguments, resumes

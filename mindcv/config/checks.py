@@ -1,7 +1,10 @@
 """What no single option can tell: values that contradict each other. Each check returns its complaint."""
 
 from mindcv.config.options import OPTIONS, unknown_option
+from mindcv.pixels import scale_mistake
 
+_GIB = 2**30
+_MOST_BYTES, _MOST_PATCHES = 64 * _GIB, 2**16
 DECAYING_TO_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
 
@@ -26,6 +29,35 @@ def _channels_agree(config):
             f"in_channels is {config.in_channels}, but mean and std have {len(config.mean)} values: give one of each "
             f"per channel, as in {one_of_each}"
         )
+
+
+def _mean_and_std_are_of_0_to_255(config):
+    return scale_mistake(config.mean, config.std)
+
+
+def _batches_fit_in_memory(config):
+    height, width = _sides(config.image_resize)
+    size = 4 * config.in_channels * height * width * config.batch_size
+    if size * (config.prefetch_size or 1) > _MOST_BYTES:
+        return (
+            f"batch_size {config.batch_size} of {height}x{width} images takes {size / _GIB:.3g} GiB, "
+            f"{config.prefetch_size or 1} of them made ahead: lower batch_size or prefetch_size to stay below "
+            f"{_MOST_BYTES // _GIB} GiB"
+        )
+
+
+def _patches_can_be_compared(config):
+    (height, width), (patch_height, patch_width) = _sides(config.image_resize), _sides(config.patch_size)
+    patches = (height // patch_height) * (width // patch_width)
+    if patches > _MOST_PATCHES:
+        return (
+            f"image_resize {height}x{width} has {patches} patches, and attention compares each with all: at most "
+            f"{_MOST_PATCHES}; lower image_resize or raise patch_size"
+        )
+
+
+def _sides(size):
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def _nodes_make_sense(config):
@@ -121,6 +153,9 @@ CHECKS = (
     _top_k_needs_scores,
     _decay_goes_down,
     _channels_agree,
+    _mean_and_std_are_of_0_to_255,
+    _batches_fit_in_memory,
+    _patches_can_be_compared,
     _nodes_make_sense,
     _restarts_need_a_launcher,
     _scaled_rate_has_a_base,

@@ -8,6 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from mindcv.files import expanded
+
+_SMALLEST, _LARGEST = 1e-30, 1e30  # between which single precision leaves room for products and squares
+
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
 
@@ -21,7 +25,7 @@ class Kind(Protocol):
     limits: str  # the same for --help, empty where the metavar says it all
 
     def read(self, given):
-        """The value, or ValueError."""
+        """The value; or a ValueError, whose text, if it has one, says what `wanted` does not."""
 
 
 def show(value) -> str:
@@ -78,10 +82,10 @@ class Number:
     def _convert(self, given) -> float:
         if isinstance(given, bool) or not isinstance(given, (int, float, str)):
             raise ValueError
-        try:
-            return float(given)
-        except OverflowError:
-            raise ValueError from None
+        value = _parsed(float, given)
+        if value and math.isfinite(value) and not _SMALLEST <= abs(value) <= _LARGEST:
+            raise ValueError("single precision computes with 1e-30 to 1e30")
+        return value
 
     def read(self, given) -> float:
         value = self._convert(given)
@@ -106,7 +110,15 @@ class Integer(Number):
     def _convert(self, given) -> int:
         if isinstance(given, bool) or not isinstance(given, (int, str)):
             raise ValueError
-        return int(given)
+        return _parsed(int, given)
+
+
+def _parsed(number: type, given):
+    """`number(given)`; Python's own words about what it cannot read are left out."""
+    try:
+        return number(given)
+    except (OverflowError, ValueError):
+        raise ValueError from None
 
 
 @dataclass(frozen=True)
@@ -127,19 +139,30 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Words:
-    """A tuple of texts, each taken as it is: spaces and commas in a file's name are its own."""
+class FilePath(Text):
+    """The path of a file or folder; `~` and `$VARIABLES` in it are replaced, and must be known."""
 
-    metavar: str = "TEXT"
+    metavar: str = "FILE"
+    wanted: ClassVar = "a path"
+
+    def read(self, given) -> str:
+        return expanded(super().read(given))
+
+
+@dataclass(frozen=True)
+class FilePaths:
+    """A tuple of paths or patterns, each read as a `FilePath`: spaces and commas in a name are its own."""
+
+    metavar: str = "FILE"
     nargs: ClassVar = "+"
-    wanted: ClassVar = "one or more texts"
+    wanted: ClassVar = "one or more paths"
     limits: ClassVar = ""
 
     def read(self, given) -> tuple[str, ...]:
         words = (given,) if isinstance(given, str) else given
         if not isinstance(words, (list, tuple)) or not words or not all(isinstance(w, str) and w for w in words):
             raise ValueError
-        return tuple(words)
+        return tuple(expanded(word) for word in words)
 
 
 class Choice:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
-from mindcv.config.kinds import Boolean, Choice, Either, Integer, Kind, Many, Maybe, Number, Text, Words
+from mindcv.config.kinds import Boolean, Choice, Either, FilePath, FilePaths, Integer, Kind, Many, Maybe, Number, Text
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,16 @@ def _group(title: str, *rows: Option) -> list[Option]:
 
 
 _flag = Boolean()
-_count = Integer(at_least=1)
+_count = Integer(at_least=1, at_most=1_000_000)
+_few = Integer(at_least=1, at_most=1024)  # threads, batches and tries that take memory or time as they are
+_many = Integer(at_least=1, at_most=1_000_000_000)
 _share = Number(at_least=0, at_most=1)
 _rate = Maybe(Number(at_least=0, below=1))
 _weight = Number(at_least=0)
 _positive = Number(above=0)
-_size = Either(_count, Many(_count, (2,)))
-_file = Text("FILE", may_be_empty=True)
+_side = Integer(at_least=1, at_most=8192)
+_size = Either(_side, Many(_side, (2,)))
+_file = FilePath(may_be_empty=True)
 _level = Choice("O0", "O1", "O2", "O3", "auto")
 
 # fmt: off
@@ -61,7 +64,7 @@ _ROWS = [
         Option("distribute", _flag, False, "free",
                "train on several devices: train.py starts a worker for each; validate.py does, too, if this is on its "
                "command line", ("distributed",)),
-        Option("num_devices", _count, 8, "warn",
+        Option("num_devices", Integer(at_least=1, at_most=128), 8, "warn",
                "devices of this machine, under distribute", ("world_size", "nproc_per_node", "worker_num")),
         Option("num_nodes", _count, 1, "free",
                "machines that train together, each started by the same command with a node_rank of its own",
@@ -92,7 +95,7 @@ _ROWS = [
         Option("dataset", Text("NAME"), "imagenet", "free",
                "imagenet (any folder split/class/image), mindrecord (packed by python -m mindcv.data pack), cifar10, "
                "cifar100, mnist or digits"),
-        Option("data_dir", Text("FOLDER", may_be_empty=True), "./", "free",
+        Option("data_dir", FilePath("FOLDER", may_be_empty=True), "./", "free",
                "folder of the dataset", ("data_path", "data", "root")),
         Option("train_split", Text("NAME"), "train", "refuse",
                "split to train on"),
@@ -107,14 +110,14 @@ _ROWS = [
                "download the dataset if it is not in data_dir", ("download",)),
         Option("batch_size", _count, 128, "refuse",
                "images a device takes per step"),
-        Option("num_parallel_workers", _count, 8, "warn",
+        Option("num_parallel_workers", _few, 8, "warn",
                "threads that read and transform images, at most one a core", ("workers", "num_workers")),
-        Option("prefetch_size", Maybe(_count), None, "free",
+        Option("prefetch_size", Maybe(_few), None, "free",
                "batches made ahead; none: 2 to 16, as many as a sixteenth of the machine's memory holds",
                ("prefetch_factor", "prefetch")),
         Option("shuffle", _flag, True, "refuse",
                "shuffle the training images every epoch"),
-        Option("num_samples", Maybe(_count), None, "refuse",
+        Option("num_samples", Maybe(_many), None, "refuse",
                "training images an epoch, drawn anew for each under shuffle; none: all"),
         Option("sampling_ratio", Number(above=0, at_most=1), 1.0, "refuse",
                "train on this share of every class only, drawn by the seed"),
@@ -160,7 +163,7 @@ _ROWS = [
         Option("re_value", Either(Number(), Many(Number()), Choice("random")), 0.0, "refuse",
                "what fills the erased rectangle, in units of normalised pixels (0: the mean): a number, one of each "
                "channel, or noise"),
-        Option("re_max_attempts", _count, 10, "refuse",
+        Option("re_max_attempts", _few, 10, "refuse",
                "tries to place the erased rectangle"),
         Option("mixup", _weight, 0.0, "refuse",
                "alpha of mixup; 0: off"),
@@ -176,7 +179,7 @@ _ROWS = [
                "mean of each channel, on the scale of 0 to 255"),
         Option("std", Many(_positive), (58.395, 57.12, 57.375), "refuse",
                "standard deviation of each channel, on the scale of 0 to 255"),
-        Option("crop_pct", Number(above=0, at_most=1), 0.875, "warn",
+        Option("crop_pct", Number(at_least=0.1, at_most=1), 0.875, "warn",
                "side of the centre crop over side of the resized image, in validation"),
     ),
     *_group(
@@ -221,7 +224,7 @@ _ROWS = [
                "the same, by MindCV's name"),
         Option("resume_changes", Maybe(Many(Text("OPTION"))), None, "free",
                "options that may differ from the resumed run's, as in lr min_lr; data_dir: also the training images"),
-        Option("ckpt_save_dir", Text("FOLDER"), "./ckpt", "free",
+        Option("ckpt_save_dir", FilePath("FOLDER"), "./ckpt", "free",
                "folder the run writes to", ("output_dir",)),
         Option("ckpt_save_interval", _count, 1, "free",
                "epochs between two checkpoints"),
@@ -236,7 +239,7 @@ _ROWS = [
         "Training",
         Option("epoch_size", _count, 90, "rates",
                "epochs to train", ("epochs", "num_epochs")),
-        Option("steps", Maybe(_count), None, "free",
+        Option("steps", Maybe(_many), None, "free",
                "updates after which the run ends, with a checkpoint, before all its epochs; none: all epochs",
                ("max_steps", "max_iters", "num_steps")),
         Option("dataset_sink_mode", _flag, True, "warn",
@@ -362,7 +365,7 @@ _ROWS = [
     ),
     *_group(
         "Prediction",
-        Option("image", Maybe(Words("FILE|FOLDER|GLOB")), None, "free",
+        Option("image", Maybe(FilePaths("FILE|FOLDER|GLOB")), None, "free",
                "images to classify: files, folders with all in them, or quoted patterns such as 'shots/*.jpg'",
                ("images", "image_path"), only=("infer",)),
         Option("topk", _count, 5, "free",

@@ -14,7 +14,7 @@ import yaml
 from mindcv.config.kinds import Boolean, show
 from mindcv.config.options import OPTIONS
 from mindcv.config.recipes import find_recipe, recipe_names
-from mindcv.config.values import Config, ConfigError, unknown_option
+from mindcv.config.values import Config, ConfigError, read_option, unknown_option
 
 RUN_CONFIG = "config.yaml"  # what a run writes its options to, in its folder
 
@@ -50,8 +50,8 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
         raise ConfigError(_stranger(strangers[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
     recipe, origins = {}, {}
-    if typed.get("config"):
-        recipe, origins = read_recipe(find_recipe(typed["config"]))
+    if path := read_option("config", typed.get("config", ""), "command line"):
+        recipe, origins = read_recipe(find_recipe(path))
     elif script in ("", "train") and (folder := _resumed_folder(typed)) is not None:
         recipe, origins = _options_of_run(folder)
     for name in recipe:
@@ -70,9 +70,9 @@ def _resumed_folder(typed: dict) -> str | None:
     """
     if not any(_is_on(typed.get(name)) for name in ("resume", "resume_opt")):
         return None
-    folders = [typed.get("ckpt_save_dir") or OPTIONS["ckpt_save_dir"].default]
-    if typed.get("ckpt_path"):
-        folders.insert(0, os.path.dirname(typed["ckpt_path"]) or ".")
+    folders = [read_option("ckpt_save_dir", typed.get("ckpt_save_dir", "./ckpt"), "command line")]
+    if checkpoint := read_option("ckpt_path", typed.get("ckpt_path", ""), "command line"):
+        folders.insert(0, os.path.dirname(checkpoint) or ".")
     return next((folder for folder in folders if os.path.isfile(os.path.join(folder, RUN_CONFIG))), None)
 
 
@@ -148,8 +148,8 @@ def _unwrap(words):
 
 
 def _stranger(word: str) -> str:
-    if word.startswith("--"):
-        name = word.lstrip("-").split("=")[0]
+    name = word.removeprefix("--").split("=")[0]
+    if word.startswith("--") and name:
         return _others(name) if name in OPTIONS else unknown_option(name)
     return f"unexpected {word!r}; options are written --name value"
 
@@ -194,6 +194,7 @@ def _parser(prog: str | None, description: str | None, script: str = "") -> argp
         argument_default=argparse.SUPPRESS,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32),
     )
+    parser._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)  # argparse's leaves out -1e1
     groups = {}
     for option in OPTIONS.values():
         if not _is_for(script, option.name):

@@ -37,7 +37,7 @@ class Config:
                 raise ConfigError(unknown_option(name))
             origins.setdefault(name, "given")
         resolved = {
-            name: _read(name, given[name], origins[name]) if name in given else option.default
+            name: read_option(name, given[name], origins[name]) if name in given else option.default
             for name, option in OPTIONS.items()
         }
         object.__setattr__(self, "_values", resolved)
@@ -115,15 +115,21 @@ def _as_yaml(value) -> str:
     return line.strip()[1:-1]
 
 
-def _read(name: str, given, origin: str):
+def read_option(name: str, given, origin: str):
     """The value of option `name` as its kind reads it; ConfigError with what is allowed if it cannot."""
     kind = OPTIONS[name].kind
     try:
         return kind.read(given)
-    except ValueError:
-        got = show(given) if isinstance(given, (list, tuple)) else given
-        near = _nearest_choice(kind, given)
-        raise ConfigError(f"{name} ({origin}): got {got!r}, wanted {kind.wanted}{near}") from None
+    except ValueError as error:
+        reason = f"; {error}" if str(error) else _nearest_choice(kind, given)
+        raise ConfigError(f"{name} ({origin}): got {_typed(kind, given)!r}, wanted {kind.wanted}{reason}") from None
+
+
+def _typed(kind, given):
+    """What was given, as one would type it; in brackets a list where there should be one value, or more of them."""
+    if not isinstance(given, (list, tuple)):
+        return given
+    return show(given) if kind.nargs == "+" and len(given) > 1 else f"[{', '.join(map(show, given))}]"
 
 
 def _nearest_choice(kind, given) -> str:

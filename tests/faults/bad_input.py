@@ -103,6 +103,18 @@ options("a choice that is not offered", "--opt", "adamv")
 options("too few values", "--scale", "0.5")
 options("values in the wrong order", "--scale", "1.0", "0.5")
 options("an option without its value", "--lr")
+options("a count far too large", "--epoch_size", "1000000000")
+options("more steps than a schedule can have", "--epoch_size", "1000000")
+options("a batch that no memory holds", "--batch_size", "1000000", "--image_resize", "224")
+options("more patches than attention can compare", "--image_resize", "1024", "--patch_size", "2")
+options("a number that single precision cannot hold", "--lr", "1.7e308")
+options("two dashes alone", "--")
+options("three dashes", "---lr", "1")
+options("a list where one value belongs", "--lr", "[0.1]")
+options("a path with a variable that is not set", "--ckpt_save_dir", "$NO_SUCH_FOLDER/runs")
+options(
+    "mean and std of pixels from 0 to 1", *["--mean", "0.485", "0.456", "0.406", "--std", "0.229", "0.224", "0.225"]
+)
 options("min_lr above lr", "--lr", "1e-8")
 options("top_k without validation", "--ckpt_save_policy", "top_k", "--val_while_train", "False")
 options("mean and std of unequal length", "--mean", "0", "0")
@@ -170,6 +182,11 @@ def _(bench):
 @row("values inside values in a recipe")
 def _(bench):
     return "train", ["-c", bench.file("nested.yaml", "lr:\n  peak: 0.1\n")]
+
+
+@row("a list of one value in a recipe")
+def _(bench):
+    return "train", ["-c", bench.file("list.yaml", "lr: [0.1]\n")]
 
 
 @row("a wrong type in a recipe")
