@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from mindcv.config import OPTIONS, Option
-from mindcv.config.kinds import Boolean, Choice, Either, Integer, Many, Maybe, Number, Words, show
+from mindcv.config.kinds import Boolean, Choice, Either, FilePaths, Integer, Many, Maybe, Number, show
 
 CHINESE = Path(__file__).with_name("options_zh.yml")
 _HEADS = {
@@ -76,7 +76,7 @@ def values(kind) -> str:
     if isinstance(kind, Many):
         counts = "/".join(map(str, kind.counts)) or "1…"
         return f"{counts} × ({values(kind.each)}){' ↑' * kind.ordered}"
-    if isinstance(kind, Words):
+    if isinstance(kind, FilePaths):
         return f"{kind.metavar} …"
     if isinstance(kind, Either):
         return " | ".join(map(values, kind.kinds))
