@@ -43,7 +43,19 @@ def uniform(randomness: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
     return (_shift_right(bits, 8).astype(ms.float32) * 2.0**-24).reshape(shape)
 
 
-class Dropout(Mixed):
+class Random(Mixed):
+    """A layer that draws numbers from the model's state, in a stream of its own.
+
+    It calls `uniform` for the layers below, because MindSpore's "O1" copies functions that they call themselves,
+    without the constants of this module.
+    """
+
+    def draw(self, randomness: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Independent numbers in [0, 1), float32 of `shape`."""
+        return uniform(randomness, self.stream, shape)
+
+
+class Dropout(Random):
     """In training, sets each element to 0 with probability `rate` and divides the others by 1 − rate.
 
     Raises:
@@ -62,11 +74,11 @@ class Dropout(Mixed):
     def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
         if not self.is_active():
             return x
-        keep = uniform(randomness, self.stream, x.shape) >= self.rate
+        keep = self.draw(randomness, x.shape) >= self.rate
         return x * keep.astype(x.dtype) / (1 - self.rate)
 
 
-class StochasticDepth(Mixed):
+class StochasticDepth(Random):
     """Which residual branches each image takes (Huang et al. 2016), for all branches of a model at once.
 
     In training, branch i of an image is skipped with probability `rates[i]` and otherwise scaled by 1 / (1 − rate).
@@ -80,7 +92,7 @@ class StochasticDepth(Mixed):
 
     def construct(self, randomness: Tensor, batch: int) -> tuple[Tensor, ...]:
         """One scale (batch, 1, 1) for each branch, in order."""
-        keep = uniform(randomness, self.stream, (self.branches, batch, 1, 1)) >= self.rates
+        keep = self.draw(randomness, (self.branches, batch, 1, 1)) >= self.rates
         return ops.unstack(keep.astype(ms.float32) / (1 - self.rates))
 
 
