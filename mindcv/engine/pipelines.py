@@ -127,8 +127,6 @@ def unreadable_images_named() -> Iterator[None]:
 def class_count(config: Config, source: Source) -> int:
     """How many classes the model has: as many as the option says, or as the data has.
 
-    A warning names both numbers where the option says more than the data has.
-
     Raises:
         ValueError: the data has more than the option says.
     """
@@ -138,12 +136,17 @@ def class_count(config: Config, source: Source) -> int:
             f"num_classes is {config.num_classes}, but the data has {found} classes: "
             f"pass --num_classes {found} or more, or none to count them"
         )
-    if config.num_classes is not None and config.num_classes > found:
+    return config.num_classes or found
+
+
+def warn_of_unused_outputs(num_classes: int, source: Source) -> None:
+    """Log a warning if a model of `num_classes` has more outputs than the data has classes."""
+    found = len(source.class_names)
+    if num_classes > found:
         _log.warning(
             "num_classes is %s, but the data has %s classes: pass --num_classes %s, unless the model is meant to have "
-            "outputs for classes without images", config.num_classes, found, found,
+            "outputs for classes without images", num_classes, found, found,
         )  # fmt: skip
-    return config.num_classes or found
 
 
 def training_loader(

@@ -23,7 +23,7 @@ from mindcv.engine.build import (
 )
 from mindcv.engine.checkpoints import BEGINNING, Place
 from mindcv.engine.group import Group, join
-from mindcv.engine.pipelines import class_count, open_training, open_validation, training_loader
+from mindcv.engine.pipelines import class_count, open_training, open_validation, training_loader, warn_of_unused_outputs
 from mindcv.engine.step import TrainStep
 from mindcv.engine.tensorboard import summary_writer
 
@@ -122,6 +122,7 @@ def build_run(config: Config) -> Run:
     steps = training_loader(config, training, num_classes, Group(group.rank, workers)).get_dataset_size()
     peak = peak_rate(config, config.batch_size * workers * config.gradient_accumulation_steps)
     rates = build_schedule(config, steps, peak)
+    warn_of_unused_outputs(num_classes, training)
     compute_in(config, model, config.amp_level)
     if config.recompute:
         recompute_blocks(model)

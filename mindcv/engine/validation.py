@@ -15,7 +15,13 @@ from mindcv.config import Config, ConfigError
 from mindcv.engine.bars import bar
 from mindcv.engine.build import build_model, compute_in
 from mindcv.engine.group import Group, join
-from mindcv.engine.pipelines import class_count, open_validation, unreadable_images_named, validation_loader
+from mindcv.engine.pipelines import (
+    class_count,
+    open_validation,
+    unreadable_images_named,
+    validation_loader,
+    warn_of_unused_outputs,
+)
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.files import json_object, require_replaceable, write_whole
 from mindcv.loss import create_loss
@@ -48,6 +54,7 @@ def validate(config: Config) -> dict[str, float]:
         validation = open_validation(config, class_names, waits=not group.leads)
         num_classes = class_count(config, validation)
         model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
+    warn_of_unused_outputs(num_classes, validation)
     compute_in(config, model, config.val_amp_level)
     wish = StopWish()
 
