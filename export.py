@@ -2,7 +2,7 @@
 
 import sys
 
-from mindcv.command import ABOUT, command
+from mindcv.cli.scripts import DESCRIPTIONS, run_script
 
 if __name__ == "__main__":
-    sys.exit(command("export", ABOUT["export"]))
+    sys.exit(run_script("export", DESCRIPTIONS["export"]))

@@ -34,7 +34,7 @@ def activation_bytes(model: ConViT, batch: int, attn_impl: str) -> int:
     total = 0
     for i, block in enumerate(model.blocks):
         local = i < model.local_up_to_layer
-        keys = math.prod(model.grid) + (not local)
+        keys = math.prod(model.grid_size) + (not local)
         queries = 1 if i == len(model.blocks) - 1 else keys
         dim, heads = model.num_features, block.attn.num_heads
         hidden = block.mlp.fc1.weight.shape[0]

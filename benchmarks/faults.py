@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mindcv.command import command
+from mindcv.cli.scripts import run_script
 from mindcv.engine.callbacks import Saving
 from tests.faults.bad_input import RECIPE
 from tests.faults.run import Run, assert_same_end, killed_until_done
@@ -35,7 +35,7 @@ def kill(workers: int, kills: int, folder: Path) -> dict:
     return {
         "workers": workers,
         "kills": sum(run.kills for run in runs),
-        "resumes": sum(run.resumes for run in runs),
+        "is_resuming": sum(run.is_resuming for run in runs),
         "runs equal to the unbroken one": len(runs),
         "epochs lost": sum(run.lost for run in runs),
         "files torn": sum(run.torn for run in runs),
@@ -55,7 +55,7 @@ def cost_of_saving(folder: Path, epochs: int = 3) -> dict:
     Saving.save = timed
     try:
         words = ["-c", RECIPE, "--epoch_size", str(epochs), "--val_while_train", "False"]
-        if code := command("train", "", [*words, "--ckpt_save_dir", str(folder)]):
+        if code := run_script("train", "", [*words, "--ckpt_save_dir", str(folder)]):
             sys.exit(code)
     finally:
         Saving.save = save

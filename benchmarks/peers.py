@@ -96,7 +96,7 @@ def bare_products(model: str, image: int, batch: int, train: bool):
 
 def _products(network, batch: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """The shapes of both factors of every product of a ConViT; weights (out, in), as they are stored."""
-    (rows, cols), dim = network.grid, network.num_features
+    (rows, cols), dim = network.grid_size, network.num_features
     patches, heads, width = rows * cols, network.blocks[0].attn.num_heads, dim // network.blocks[0].attn.num_heads
     hidden = network.blocks[0].mlp.fc1.weight.shape[0]
     pixels = network.patch_embed.proj.weight.size // dim

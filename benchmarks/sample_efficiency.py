@@ -27,7 +27,7 @@ import mindcv
 from mindcv import device
 from mindcv.config import Config, model_arguments, resolve
 from mindcv.engine.build import build_loss, build_optimizer
-from mindcv.engine.pipelines import open_training, open_validation, training_loader, validation_loader
+from mindcv.engine.dataloaders import open_training, open_validation, training_loader, validation_loader
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
@@ -75,7 +75,7 @@ class Trainer:
             own.set_data(Tensor(new.asnumpy()))
         for state, value in self.fresh:
             state.set_data(Tensor(value))
-        self.step.forget()
+        self.step.reset_stats()
 
         source = open_training(config)
         loader = training_loader(config, source, CLASSES)
@@ -85,7 +85,7 @@ class Trainer:
         self.step.set_train()
         for batch in islice(chain.from_iterable(passes for _epoch in range(epochs)), self.steps):
             self.step(*batch)
-        watched = self.step.watched()
+        watched = self.step.read_stats()
         seconds = time.process_time() - began
         if watched.good != self.steps:
             sys.exit(f"{watched.good} good steps in place of {self.steps}: {self.gpsa_layers}, {ratio}, seed {seed}")
@@ -142,7 +142,7 @@ def figure_of(rows: list[dict], steps: int, batch_size: int) -> Figure:
     axis.minorticks_off()
     axis.axhline(10, color="#888888", linestyle=":", linewidth=1)
     axis.annotate("chance", (counts[0][0], 11.5), color="#666666", fontsize=9, ha="center")
-    axis.grid(color="#e8e8e8")
+    axis.grid_size(color="#e8e8e8")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=2, loc="upper center")

@@ -4,11 +4,11 @@ import os
 import sys
 from importlib import import_module
 
-from mindcv import catalogue
-from mindcv.arguments import nearest
-from mindcv.command import ABOUT, INTERRUPTED, LOG_LEVEL, USER_ERROR, command
+from mindcv.cli import models
+from mindcv.cli.scripts import DESCRIPTIONS, INTERRUPTED, LOG_LEVEL, USER_ERROR, run_script
+from mindcv.cli.terminal import bold
 from mindcv.config import recipe_names
-from mindcv.terminal import bold
+from mindcv.errors import did_you_mean
 from mindcv.version import __version__
 
 _OTHERS = {
@@ -18,7 +18,7 @@ _OTHERS = {
     "convert": "Write a checkpoint's weights under other names.",
     "inspect": "Say what a checkpoint holds.",
 }
-_COMMANDS = {**ABOUT, **_OTHERS}
+_COMMANDS = {**DESCRIPTIONS, **_OTHERS}
 
 _USAGE = "mindcv COMMAND …, and mindcv COMMAND --help to see what it takes"
 _ENDING = """A recipe goes by its path or, if it ships with the package, by its name, one of
@@ -40,23 +40,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    if name in ABOUT:
-        return command(name, ABOUT[name], words, prog=f"mindcv {name}")
+    if name in DESCRIPTIONS:
+        return run_script(name, DESCRIPTIONS[name], words, prog=f"mindcv {name}")
     if name == "list":
-        return catalogue.show_list(words)
+        return models.show_list(words)
     if name == "info":
-        return catalogue.show_info(words)
+        return models.show_info(words)
     if name == "insight":
         os.environ.setdefault(LOG_LEVEL, "4")
-        return import_module("mindcv.insight.__main__").main(words, prog="mindcv insight")
+        return import_module("mindcv.cli.insight").main(words, prog="mindcv insight")
     if name in ("convert", "inspect"):
-        return import_module("mindcv.weights.__main__").main([name, *words], prog="mindcv")
+        return import_module("mindcv.cli.weights").main([name, *words], prog="mindcv")
     if name == "--version":
         print(f"mindcv-convit {__version__}")
     elif name in ("-h", "--help"):
         print(_help())
     else:
-        print(f"mindcv: no command {name!r}{nearest(name, _COMMANDS)} (mindcv --help lists them)", file=sys.stderr)
+        print(f"mindcv: no command {name!r}{did_you_mean(name, _COMMANDS)} (mindcv --help lists them)", file=sys.stderr)
         return USER_ERROR
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from mindcv.config import OPTIONS, Option
-from mindcv.config.kinds import Boolean, Choice, Either, FilePaths, Integer, Many, Maybe, Number, show
+from mindcv.config.option_types import Boolean, Choice, FilePaths, Integer, ListOf, Number, OneOf, Optional, show
 
 CHINESE = Path(__file__).with_name("options_zh.yml")
 _HEADS = {
@@ -56,7 +56,7 @@ def reference(language: str) -> str:
 def other_names(language: str) -> str:
     """A row for each option that other tools call otherwise."""
     *_, elsewhere, here = _HEADS[language]
-    rows = [f"| {_names(row)} | `{row.name}` |" for row in OPTIONS.values() if row.known_as]
+    rows = [f"| {_names(row)} | `{row.name}` |" for row in OPTIONS.values() if row.aliases]
     return "\n".join([f"| {elsewhere} | {here} |", "| --- | --- |", *rows])
 
 
@@ -73,14 +73,14 @@ def values(kind) -> str:
         return _span("N" if isinstance(kind, Integer) else "X", kind)
     if isinstance(kind, Choice):
         return " | ".join(map(str, kind.values))
-    if isinstance(kind, Many):
+    if isinstance(kind, ListOf):
         counts = "/".join(map(str, kind.counts)) or "1…"
         return f"{counts} × ({values(kind.each)}){' ↑' * kind.ordered}"
     if isinstance(kind, FilePaths):
         return f"{kind.metavar} …"
-    if isinstance(kind, Either):
+    if isinstance(kind, OneOf):
         return " | ".join(map(values, kind.kinds))
-    if isinstance(kind, Maybe):
+    if isinstance(kind, Optional):
         return f"{values(kind.kind)} | none"
     return kind.metavar
 
@@ -96,7 +96,7 @@ def _span(letter: str, kind: Number) -> str:
 
 
 def _names(row: Option) -> str:
-    return ", ".join(f"`{name}`" for name in row.known_as)
+    return ", ".join(f"`{name}`" for name in row.aliases)
 
 
 def _cell(text: str) -> str:

@@ -4,9 +4,9 @@
 `files` and `pixels`, and no MindSpore.
 """
 
-from mindcv.config.arguments import data_sinks, model_arguments, resumes
+from mindcv.config.arguments import is_resuming, model_arguments, uses_data_sink
 from mindcv.config.checks import DECAYING_TO_MIN_LR
-from mindcv.config.kinds import show
+from mindcv.config.option_types import show
 from mindcv.config.options import OPTIONS, Option
 from mindcv.config.parsing import RUN_CONFIG, parse, read_recipe, resolve
 from mindcv.config.recipes import find_recipe, recipe_names
@@ -19,14 +19,14 @@ __all__ = [
     "Config",
     "ConfigError",
     "Option",
-    "data_sinks",
     "find_recipe",
+    "is_resuming",
     "is_saved_config",
     "model_arguments",
     "parse",
     "read_recipe",
     "recipe_names",
     "resolve",
-    "resumes",
     "show",
+    "uses_data_sink",
 ]

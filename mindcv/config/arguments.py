@@ -21,12 +21,12 @@ def model_arguments(config: Config) -> dict:
     }
 
 
-def resumes(config: Config) -> bool:
+def is_resuming(config: Config) -> bool:
     """Whether the run goes on from a checkpoint of its own."""
     return config.resume or config.resume_opt
 
 
-def data_sinks(config: Config) -> bool:
+def uses_data_sink(config: Config) -> bool:
     """Whether whole epochs of data go to the device at once, and the host has nothing to do between steps."""
     host_acts = config.ckpt_save_interval_steps > 0 or config.steps is not None
     return config.dataset_sink_mode and not host_acts and config.device_target != "CPU" and config.mode == GRAPH_MODE

@@ -1,7 +1,7 @@
 """What no single option can tell: values that contradict each other. Each check returns its complaint."""
 
 from mindcv.config.options import OPTIONS, unknown_option
-from mindcv.pixels import scale_mistake
+from mindcv.errors import pixel_scale_mistake
 
 _GIB = 2**30
 _MOST_BYTES, _MOST_PATCHES = 64 * _GIB, 2**16
@@ -32,7 +32,7 @@ def _channels_agree(config):
 
 
 def _mean_and_std_are_of_0_to_255(config):
-    return scale_mistake(config.mean, config.std)
+    return pixel_scale_mistake(config.mean, config.std)
 
 
 def _batches_fit_in_memory(config):

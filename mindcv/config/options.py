@@ -7,14 +7,26 @@
 - "rates": refused if the learning rates still to come change;
 - "free": nothing. What data the run reads is compared image by image, wherever it lies.
 
-`known_as` holds names that other tools give it: not accepted, but pointed from when someone types them.
+`aliases` holds names that other tools give it: not accepted, but pointed from when someone types them.
 """
 
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
-from mindcv.config.kinds import Boolean, Choice, Either, FilePath, FilePaths, Integer, Kind, Many, Maybe, Number, Text
+from mindcv.config.option_types import (
+    Boolean,
+    Choice,
+    FilePath,
+    FilePaths,
+    Integer,
+    ListOf,
+    Number,
+    OneOf,
+    Optional,
+    OptionType,
+    Text,
+)
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,11 @@ class Option:
     """
 
     name: str
-    kind: Kind
+    kind: OptionType
     default: object
     on_resume: Literal["refuse", "warn", "rates", "free"]
     help: str
-    known_as: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     group: str = ""
 
@@ -43,11 +55,11 @@ _count = Integer(at_least=1, at_most=1_000_000)
 _few = Integer(at_least=1, at_most=1024)  # threads, batches and tries that take memory or time as they are
 _many = Integer(at_least=1, at_most=1_000_000_000)
 _share = Number(at_least=0, at_most=1)
-_rate = Maybe(Number(at_least=0, below=1))
+_rate = Optional(Number(at_least=0, below=1))
 _weight = Number(at_least=0)
 _positive = Number(above=0)
 _side = Integer(at_least=1, at_most=8192)
-_size = Either(_side, Many(_side, (2,)))
+_size = OneOf(_side, ListOf(_side, (2,)))
 _file = FilePath(may_be_empty=True)
 _level = Choice("O0", "O1", "O2", "O3", "auto")
 
@@ -73,7 +85,7 @@ _ROWS = [
                "number of this machine among them, from 0"),
         Option("master_addr", Text("HOST"), "127.0.0.1", "free",
                "address of machine 0, where the workers find each other", ("master_address",)),
-        Option("master_port", Maybe(Integer(at_least=1024, at_most=65535)), None, "free",
+        Option("master_port", Optional(Integer(at_least=1024, at_most=65535)), None, "free",
                "port there; none: a free one, or 8118 with several machines"),
         Option("max_restarts", Integer(at_least=0), 0, "free",
                "times that failed workers are started again from the last checkpoint"),
@@ -99,7 +111,7 @@ _ROWS = [
                "folder of the dataset", ("data_path", "data", "root")),
         Option("train_split", Text("NAME"), "train", "refuse",
                "split to train on"),
-        Option("val_split", Maybe(Text("NAME")), None, "warn",
+        Option("val_split", Optional(Text("NAME")), None, "warn",
                "split to validate on; none: what the dataset has"),
         Option("val_list", _file, "", "free",
                "classes of the validation images where they lie in one folder: ImageNet's val.txt, "
@@ -112,12 +124,12 @@ _ROWS = [
                "images a device takes per step"),
         Option("num_parallel_workers", _few, 8, "warn",
                "threads that read and transform images, at most one a core", ("workers", "num_workers")),
-        Option("prefetch_size", Maybe(_few), None, "free",
+        Option("prefetch_size", Optional(_few), None, "free",
                "batches made ahead; none: 2 to 16, as many as a sixteenth of the machine's memory holds",
                ("prefetch_factor", "prefetch")),
         Option("shuffle", _flag, True, "refuse",
                "shuffle the training images every epoch"),
-        Option("num_samples", Maybe(_many), None, "refuse",
+        Option("num_samples", Optional(_many), None, "refuse",
                "training images an epoch, drawn anew for each under shuffle; none: all"),
         Option("sampling_ratio", Number(above=0, at_most=1), 1.0, "refuse",
                "train on this share of every class only, drawn by the seed"),
@@ -134,19 +146,19 @@ _ROWS = [
         Option("image_resize", _size, 224, "refuse",
                "image size, of data and model, in pixels: the side, or height and width",
                ("img_size", "image_size", "input_size")),
-        Option("scale", Many(Number(above=0, at_most=1), (2,), ordered=True), (0.08, 1.0), "refuse",
+        Option("scale", ListOf(Number(above=0, at_most=1), (2,), ordered=True), (0.08, 1.0), "refuse",
                "share of the image's area that a random crop keeps"),
-        Option("ratio", Many(_positive, (2,), ordered=True), (0.75, 1.333), "refuse",
+        Option("ratio", ListOf(_positive, (2,), ordered=True), (0.75, 1.333), "refuse",
                "width over height of a random crop"),
         Option("hflip", _share, 0.5, "refuse",
                "probability of a horizontal flip"),
         Option("vflip", _share, 0.0, "refuse",
                "probability of a vertical flip"),
-        Option("color_jitter", Maybe(Either(_weight, Many(_weight, (3,)))), 0.4, "refuse",
+        Option("color_jitter", Optional(OneOf(_weight, ListOf(_weight, (3,)))), 0.4, "refuse",
                "strength of the change of colour: one for all, or of brightness, contrast, saturation"),
         Option("interpolation", Choice("nearest", "bilinear", "bicubic", "area", "pilcubic"), "bilinear", "refuse",
                "how images are resized; pilcubic: as Pillow does, without aliasing"),
-        Option("auto_augment", Maybe(Text("POLICY")), None, "refuse",
+        Option("auto_augment", Optional(Text("POLICY")), None, "refuse",
                "augmentation policy in place of color_jitter (3a has both): autoaug-mstd0.5, autoaugr, v0, 3a, "
                "randaug-m9-mstd0.5-inc1, trivialaugwide, augmix-m3-w3", ("aa",)),
         Option("aug_repeats", Integer(at_least=0), 0, "refuse",
@@ -156,11 +168,11 @@ _ROWS = [
                "divergence between them; 0: off"),
         Option("re_prob", _share, 0.0, "refuse",
                "probability of erasing a random rectangle", ("reprob",)),
-        Option("re_scale", Many(_share, (2,), ordered=True), (0.02, 0.33), "refuse",
+        Option("re_scale", ListOf(_share, (2,), ordered=True), (0.02, 0.33), "refuse",
                "share of the image's area that is erased"),
-        Option("re_ratio", Many(_positive, (2,), ordered=True), (0.3, 3.3), "refuse",
+        Option("re_ratio", ListOf(_positive, (2,), ordered=True), (0.3, 3.3), "refuse",
                "aspect ratio of the erased rectangle"),
-        Option("re_value", Either(Number(), Many(Number()), Choice("random")), 0.0, "refuse",
+        Option("re_value", OneOf(Number(), ListOf(Number()), Choice("random")), 0.0, "refuse",
                "what fills the erased rectangle, in units of normalised pixels (0: the mean): a number, one of each "
                "channel, or noise"),
         Option("re_max_attempts", _few, 10, "refuse",
@@ -175,9 +187,9 @@ _ROWS = [
                "probability of cutmix, not mixup, for a batch that is mixed, where both are on"),
         Option("mixup_off_epoch", Integer(at_least=0), 0, "refuse",
                "epochs after which images are no longer mixed; 0: never"),
-        Option("mean", Many(Number()), (123.675, 116.28, 103.53), "refuse",
+        Option("mean", ListOf(Number()), (123.675, 116.28, 103.53), "refuse",
                "mean of each channel, on the scale of 0 to 255"),
-        Option("std", Many(_positive), (58.395, 57.12, 57.375), "refuse",
+        Option("std", ListOf(_positive), (58.395, 57.12, 57.375), "refuse",
                "standard deviation of each channel, on the scale of 0 to 255"),
         Option("crop_pct", Number(at_least=0.1, at_most=1), 0.875, "warn",
                "side of the centre crop over side of the resized image, in validation"),
@@ -186,7 +198,7 @@ _ROWS = [
         "Model",
         Option("model", Text("NAME"), "convit_tiny", "refuse",
                "name of the model", ("arch", "model_name")),
-        Option("num_classes", Maybe(_count), None, "refuse",
+        Option("num_classes", Optional(_count), None, "refuse",
                "number of classes; none: what the dataset has"),
         Option("in_channels", _count, 3, "refuse",
                "channels of an image: 3, or 1 to see it in grey, with one mean and std", ("in_chans",)),
@@ -198,14 +210,14 @@ _ROWS = [
                "dropout of the attention maps; none: the model's own"),
         Option("drop_path_rate", _rate, None, "refuse",
                "stochastic depth of the last block; none: the model's own", ("drop_path",)),
-        Option("act", Maybe(Choice("gelu", "gelu_tanh")), None, "refuse",
+        Option("act", Optional(Choice("gelu", "gelu_tanh")), None, "refuse",
                "activation: gelu_tanh for checkpoints trained with the approximation; none: the model's own"),
-        Option("norm_eps", Maybe(_positive), None, "refuse",
+        Option("norm_eps", Optional(_positive), None, "refuse",
                "epsilon of the layer norms; none: the model's own"),
         Option("attn_impl", Choice("separable", "plain", "flash"), "separable", "warn",
                "how attention is computed: fast and exact, as the paper writes it, or in half precision by the fused "
                "kernel of an Atlas A2"),
-        Option("pretrained", Either(_flag, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
+        Option("pretrained", OneOf(_flag, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
                "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's"),
     ),
     *_group(
@@ -222,7 +234,7 @@ _ROWS = [
                "the run's own config.yaml", ("auto_resume",)),
         Option("resume_opt", _flag, False, "free",
                "the same, by MindCV's name"),
-        Option("resume_changes", Maybe(Many(Text("OPTION"))), None, "free",
+        Option("resume_changes", Optional(ListOf(Text("OPTION"))), None, "free",
                "options that may differ from the resumed run's, as in lr min_lr; data_dir: also the training images"),
         Option("ckpt_save_dir", FilePath("FOLDER"), "./ckpt", "free",
                "folder the run writes to", ("output_dir",)),
@@ -239,7 +251,7 @@ _ROWS = [
         "Training",
         Option("epoch_size", _count, 90, "rates",
                "epochs to train", ("epochs", "num_epochs")),
-        Option("steps", Maybe(_many), None, "free",
+        Option("steps", Optional(_many), None, "free",
                "updates after which the run ends, with a checkpoint, before all its epochs; none: all epochs",
                ("max_steps", "max_iters", "num_steps")),
         Option("dataset_sink_mode", _flag, True, "warn",
@@ -258,7 +270,7 @@ _ROWS = [
                "the limit, under clip_grad"),
         Option("skip_nonfinite", Integer(at_least=0), 0, "free",
                "steps in a row whose loss or gradients may be NaN or infinite: they are left out and counted"),
-        Option("freeze", Maybe(Many(Text("PART"))), None, "refuse",
+        Option("freeze", Optional(ListOf(Text("PART"))), None, "refuse",
                "what stays as it is loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
                ("freeze_backbone",)),
         Option("ema", _flag, False, "refuse",
@@ -290,7 +302,7 @@ _ROWS = [
         Option("weight_decay_filter", Choice("disable", "auto", "norm_and_bias"), "disable", "refuse",
                "what weight decay spares: nothing; 1-D parameters, pos_embed and cls_token; norms and biases",
                ("filter_bias_and_bn",)),
-        Option("layer_decay", Maybe(Number(above=0, at_most=1)), None, "refuse",
+        Option("layer_decay", Optional(Number(above=0, at_most=1)), None, "refuse",
                "learning-rate factor from a block to the one before it"),
         Option("head_lr_multiple", _positive, 1.0, "refuse",
                "learning rate of the classifier, as a multiple of the others'", ("head_lr",)),
@@ -305,9 +317,9 @@ _ROWS = [
                "course of the learning rate", ("sched", "lr_scheduler")),
         Option("lr", _positive, 0.001, "rates",
                "peak learning rate", ("learning_rate", "base_lr")),
-        Option("lr_scale", Maybe(Choice("linear")), None, "rates",
+        Option("lr_scale", Optional(Choice("linear")), None, "rates",
                "linear: lr is meant for lr_base_batch images a step, and grows with the images of all devices"),
-        Option("lr_base_batch", Maybe(_count), None, "rates",
+        Option("lr_base_batch", Optional(_count), None, "rates",
                "images a step that lr is meant for, under lr_scale"),
         Option("min_lr", _weight, 1e-6, "rates",
                "learning rate at the end of the decay"),
@@ -322,7 +334,7 @@ _ROWS = [
                "epochs of the decay, or of one step of step_decay"),
         Option("decay_rate", _positive, 0.9, "rates",
                "factor of the decay; polynomial_decay: its power"),
-        Option("multi_step_decay_milestones", Many(_count, ordered=True), (30, 60, 90), "rates",
+        Option("multi_step_decay_milestones", ListOf(_count, ordered=True), (30, 60, 90), "rates",
                "epochs at which multi_step_decay decays"),
         Option("lr_epoch_stair", _flag, False, "rates",
                "change the learning rate once an epoch, not every step"),
@@ -352,7 +364,7 @@ _ROWS = [
                "mixed precision in validation; O0: none, float32"),
         Option("amp_dtype", Choice("float16", "bfloat16"), "float16", "refuse",
                "which half precision; on a CPU, bfloat16 is float32 rounded to it"),
-        Option("amp_cast_list", Maybe(Many(Text("CELL"))), None, "refuse",
+        Option("amp_cast_list", Optional(ListOf(Text("CELL"))), None, "refuse",
                "only these cells in half precision, with all that is in them: classes (Mlp, GPSA) or names "
                "(blocks.3.attn); none: all"),
         Option("loss_scale_type", Choice("fixed", "dynamic", "auto"), "fixed", "refuse",
@@ -365,7 +377,7 @@ _ROWS = [
     ),
     *_group(
         "Prediction",
-        Option("image", Maybe(FilePaths("FILE|FOLDER|GLOB")), None, "free",
+        Option("image", Optional(FilePaths("FILE|FOLDER|GLOB")), None, "free",
                "images to classify: files, folders with all in them, or quoted patterns such as 'shots/*.jpg'",
                ("images", "image_path"), only=("infer",)),
         Option("topk", _count, 5, "free",
@@ -397,7 +409,7 @@ OPTIONS: dict[str, Option] = {row.name: row for row in _ROWS}
 
 def unknown_option(name: str) -> str:
     """The line for a name that is not in the table, with the nearest that is."""
-    spoken = {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.known_as)}
+    spoken = {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.aliases)}
     word = str(name).lower().replace("-", "_")
     near = [word] if word in spoken else get_close_matches(word, spoken, n=3)
     near = near or get_close_matches(word, spoken, n=1, cutoff=0)

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import yaml
 
-from mindcv.config.kinds import Boolean, show
+from mindcv.config.option_types import Boolean, show
 from mindcv.config.options import OPTIONS
 from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.config.values import Config, ConfigError, read_option, unknown_option
@@ -45,9 +45,9 @@ def resolve(argv: list[str] | None = None) -> Config:
 
 
 def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: str = "") -> Config:
-    words, strangers = parser.parse_known_args(argv)
-    if strangers:
-        raise ConfigError(_stranger(strangers[0]))
+    words, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise ConfigError(_stranger(unknown[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
     recipe, origins = {}, {}
     if path := read_option("config", typed.get("config", ""), "command line"):

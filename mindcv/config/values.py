@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from mindcv.config.checks import CHECKS
-from mindcv.config.kinds import Choice, Maybe, show
+from mindcv.config.option_types import Choice, Optional, show
 from mindcv.config.options import OPTIONS, unknown_option
-from mindcv.files import first_bytes, write_whole
+from mindcv.io.files import atomic_write_text, first_bytes
 
 _HEADING = "# the resolved options of a run"
 
@@ -101,7 +101,7 @@ class Config:
 
     def save(self, path: str | Path) -> None:
         """Write `to_yaml` to `path`, whole or not at all. Missing folders are made."""
-        write_whole(Path(path), self.to_yaml())
+        atomic_write_text(Path(path), self.to_yaml())
 
 
 def is_saved_config(path: Path) -> bool:
@@ -133,7 +133,7 @@ def _typed(kind, given):
 
 
 def _nearest_choice(kind, given) -> str:
-    kind = kind.kind if isinstance(kind, Maybe) else kind
+    kind = kind.kind if isinstance(kind, Optional) else kind
     if not isinstance(kind, Choice):
         return ""
     words = {str(value).lower(): str(value) for value in kind.values}

@@ -1,18 +1,18 @@
 """From image files to batches: `create_dataset`, `create_transforms`, `create_loader`."""
 
 from mindcv.data.auto_augment import create_policy
-from mindcv.data.check import checked, find_bad, is_list_of_bad, leave_out
+from mindcv.data.check import checked, find_unreadable, is_list_of_bad, leave_out
 from mindcv.data.dataset import ImageDataset, affordable_batches, create_dataset, usable_workers
 from mindcv.data.datasets import default_val_split, is_encoded, open_source
 from mindcv.data.erasing import RandomErasing
 from mindcv.data.flips import RandomFlip
+from mindcv.data.image_decode import UnreadableImage, as_viewed, unreadable, upright_rgb
 from mindcv.data.loader import create_loader
 from mindcv.data.mixup import Mixup
 from mindcv.data.normalize import Normalize
-from mindcv.data.odd_images import UnreadableImage, as_viewed, unreadable, upright_rgb
 from mindcv.data.sampler import epoch_order, seed_pipeline
 from mindcv.data.transforms import create_transforms
-from mindcv.download import get_dataset_download_root
+from mindcv.io.download import get_dataset_download_root
 
 __all__ = [
     "ImageDataset",
@@ -30,7 +30,7 @@ __all__ = [
     "create_transforms",
     "default_val_split",
     "epoch_order",
-    "find_bad",
+    "find_unreadable",
     "get_dataset_download_root",
     "is_encoded",
     "is_list_of_bad",

@@ -26,8 +26,8 @@ from tqdm import tqdm
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.files import EXTENSIONS
 from mindcv.data.datasets.subset import Subset
-from mindcv.data.odd_images import UnreadableImage
-from mindcv.download import get_download_root
+from mindcv.data.image_decode import UnreadableImage
+from mindcv.io.download import get_download_root
 
 logger = logging.getLogger("mindcv")
 
@@ -37,14 +37,14 @@ MOST_BAD = 0.1  # share of a data set; where more cannot be read, something else
 _LINE = re.compile(rf".+(?:{'|'.join(map(re.escape, EXTENSIONS))})\)?: .+", re.IGNORECASE)
 
 
-class Bad(NamedTuple):
+class BadImage(NamedTuple):
     """Image number `index` of a source, and one line that names it and what is wrong."""
 
     index: int
     line: str
 
 
-def find_bad(source: Source, num_parallel_workers: int | None = None) -> list[Bad]:
+def find_unreadable(source: Source, num_parallel_workers: int | None = None) -> list[BadImage]:
     """Decode every image of `source`, with a progress bar, and say which cannot be.
 
     Threads do it, one a core by default (Pillow decodes outside Python's lock).
@@ -52,12 +52,12 @@ def find_bad(source: Source, num_parallel_workers: int | None = None) -> list[Ba
     if not source.encoded:
         return []
 
-    def look(i: int) -> Bad | None:
+    def look(i: int) -> BadImage | None:
         try:
             decode(source, i)
         except UnreadableImage as error:
             line = str(error).removeprefix("cannot read image ")
-            return Bad(i, line.encode(errors="backslashreplace").decode())
+            return BadImage(i, line.encode(errors="backslashreplace").decode())
         return None
 
     with ThreadPool(num_parallel_workers or os.cpu_count()) as pool:
@@ -75,7 +75,7 @@ def decode(source: Source, i: int) -> np.ndarray:
         raise UnreadableImage.of(source.path(i), error) from error
 
 
-def checked(source: Source, wait: float | None = None, num_parallel_workers: int | None = None) -> list[Bad]:
+def checked(source: Source, wait: float | None = None, num_parallel_workers: int | None = None) -> list[BadImage]:
     """The unreadable images of `source`, found now or, with the same files, before.
 
     Args:
@@ -93,11 +93,11 @@ def checked(source: Source, wait: float | None = None, num_parallel_workers: int
         _wait_for(record, wait)
     if not record.exists():
         record.parent.mkdir(parents=True, exist_ok=True)
-        found = find_bad(source, num_parallel_workers)
+        found = find_unreadable(source, num_parallel_workers)
         unfinished = record.with_suffix(f".{os.getpid()}")
         unfinished.write_text(json.dumps(found))
         unfinished.replace(record)
-    return [Bad(*bad) for bad in json.loads(record.read_text())]
+    return [BadImage(*bad) for bad in json.loads(record.read_text())]
 
 
 def record_of(source: Source) -> Path:
@@ -115,7 +115,7 @@ def is_list_of_bad(path: Path) -> bool:
     return False
 
 
-def leave_out(source: Source, bad: Sequence[Bad]) -> Source:
+def leave_out(source: Source, bad: Sequence[BadImage]) -> Source:
     """`source` without its unreadable images; their lines are in the `left_out` of what is returned.
 
     Raises:

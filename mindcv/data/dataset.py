@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import mindspore.dataset as ds
 import numpy as np
 
-from mindcv.arguments import explain_unknown
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.sampler import EpochSampler, seed_pipeline
+from mindcv.errors import explain_unknown
 
 logger = logging.getLogger("mindcv")
 

@@ -6,13 +6,13 @@ from functools import partial
 import mindspore.dataset as ds
 import numpy as np
 
-from mindcv.arguments import explain_unknown
-from mindcv.data.auto_augment import Views
+from mindcv.data.auto_augment import AugmentedViews
 from mindcv.data.dataset import ImageDataset, usable_workers
 from mindcv.data.datasets.classes import check_labels
 from mindcv.data.mixup import Mixup
 from mindcv.data.sampler import stream
 from mindcv.data.transforms import create_transforms
+from mindcv.errors import explain_unknown
 
 
 @explain_unknown(
@@ -144,7 +144,7 @@ def _with_views(transform: tuple[list, list, list], views: int) -> list:
     first, policies, last = transform
     if len(policies) != 1:
         raise ValueError("separate views need a policy that makes them differ, such as auto_augment augmix-m3-w3")
-    return [*first, Views(policies[0], views), *last]
+    return [*first, AugmentedViews(policies[0], views), *last]
 
 
 def _check_batch(num_classes: int, batch_size: int, is_training: bool, labels: np.ndarray, number: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mindcv.pixels import scale_mistake
+from mindcv.errors import pixel_scale_mistake
 
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of red, green and blue, by ITU-R BT.601, as in Pillow's "L"
 
@@ -33,7 +33,7 @@ class Normalize:
         self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
         if self.mean.shape != self.std.shape or self.mean.ndim != 1 or not (self.std > 0).all():
             raise ValueError(f"mean and std need one number a channel, std above 0; got {mean} and {std}")
-        if mistake := scale_mistake(self.mean, self.std):
+        if mistake := pixel_scale_mistake(self.mean, self.std):
             raise ValueError(mistake)
         self.scale = (1 / self.std).astype(np.float32)[:, None, None]
         self.shift = (-self.mean / self.std).astype(np.float32)[:, None, None]

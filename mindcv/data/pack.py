@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.mindrecord import MANIFEST, MindRecordSource, read_index, shard_bounds, shard_name
-from mindcv.files import json_object, write_whole
+from mindcv.io.files import atomic_write_text, json_object
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}
 _BATCH = 64  # images handed to MindSpore at a time
@@ -74,7 +74,7 @@ def _begin(folder: Path, manifest: dict) -> None:
     there = folder / MANIFEST
     require_unused(folder)
     if not there.exists():
-        write_whole(there, json.dumps(manifest))
+        atomic_write_text(there, json.dumps(manifest))
     elif json_object(there) != manifest:
         raise ValueError(
             f"{folder} holds a packing of other images, of changed ones, or into another number of files: "
@@ -84,11 +84,11 @@ def _begin(folder: Path, manifest: dict) -> None:
 
 def _write_shard(source: Source, images: range, folder: Path, name: str) -> None:
     """Write some images to a file aside, compare, and move it and its index to their place, the file last."""
-    aside = folder / "unfinished"
-    aside.mkdir(exist_ok=True)
+    temporary = folder / "unfinished"
+    temporary.mkdir(exist_ok=True)
     sums = []
     try:
-        writer = FileWriter(str(aside / name), shard_num=1, overwrite=True)
+        writer = FileWriter(str(temporary / name), shard_num=1, overwrite=True)
         writer.set_header_size(_HEADER)
         writer.set_page_size(_LARGEST)
         writer.add_schema(_SCHEMA, "an image file, its class and its name")
@@ -100,15 +100,15 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
         writer.commit()
     except RuntimeError as error:
         reason = re.search(r"\[ERROR\] (.+)", str(error))
-        raise OSError(f"cannot write {aside / name}: {reason[1] if reason else error}") from error
-    if _sums_of(aside / name) != sums:
-        raise ValueError(f"{aside / name} is not what was written to it: is the disk sound?")
+        raise OSError(f"cannot write {temporary / name}: {reason[1] if reason else error}") from error
+    if _sums_of(temporary / name) != sums:
+        raise ValueError(f"{temporary / name} is not what was written to it: is the disk sound?")
     for part in (f"{name}.db", name):
-        with open(aside / part, "rb") as written:
+        with open(temporary / part, "rb") as written:
             os.fsync(written.fileno())
-        os.replace(aside / part, folder / part)
-    if not any(aside.iterdir()):
-        aside.rmdir()
+        os.replace(temporary / part, folder / part)
+    if not any(temporary.iterdir()):
+        temporary.rmdir()
 
 
 def _row(source: Source, i: int) -> dict:

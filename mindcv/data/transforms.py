@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore.dataset import vision
 
-from mindcv.arguments import unknown_argument
 from mindcv.data.auto_augment import create_policy
 from mindcv.data.datasets import is_encoded
 from mindcv.data.erasing import RandomErasing
 from mindcv.data.flips import RandomFlip
 from mindcv.data.normalize import Normalize
+from mindcv.errors import unknown_argument
 
 INTERPOLATIONS = {
     "nearest": vision.Inter.NEAREST,

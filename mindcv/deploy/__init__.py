@@ -3,6 +3,6 @@
 from mindcv.deploy.exporting import ExportError, export, export_model
 from mindcv.deploy.inference import infer
 from mindcv.deploy.labels import imagenet_names
-from mindcv.deploy.prediction import Guess, predict
+from mindcv.deploy.prediction import Prediction, predict
 
-__all__ = ["ExportError", "Guess", "export", "export_model", "imagenet_names", "infer", "predict"]
+__all__ = ["ExportError", "Prediction", "export", "export_model", "imagenet_names", "infer", "predict"]

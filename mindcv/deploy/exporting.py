@@ -15,11 +15,11 @@ from mindspore import Tensor, nn
 from mindcv.config import Config, ConfigError
 from mindcv.data import Normalize
 from mindcv.deploy import mindir, onnx_graph
-from mindcv.deploy.form import Form, form_of
+from mindcv.deploy.export_spec import ExportSpec, form_of
 from mindcv.deploy.labels import label
 from mindcv.deploy.loading import load_model
-from mindcv.deploy.views import OPTIONS
-from mindcv.files import first_bytes, json_object, require_replaceable
+from mindcv.deploy.preprocess import OPTIONS
+from mindcv.io.files import first_bytes, json_object, require_replaceable
 from mindcv.models.finite import require_finite
 
 _log = logging.getLogger("mindcv")
@@ -77,8 +77,8 @@ def export_model(
     Args:
         model: A ConViT; any cell with `patch_embed`, `image_size` and `num_classes` for MindIR.
         path: Ends in .mindir or .onnx.
-        dynamic_batch, fp16: See `Form`.
-        with_preprocess: The file normalises by `mean` and `std` itself, and so takes uint8 images; see `Form`.
+        dynamic_batch, fp16: See `ExportSpec`.
+        with_preprocess: The file normalises by `mean` and `std` itself, and so takes uint8 images; see `ExportSpec`.
         class_names: In the order of the logits; by default ImageNet's for 1,000 classes.
         mean, std, crop_pct, interpolation: As `create_transforms` takes them: how images are to be prepared.
         model_name: What the JSON calls the model.
@@ -100,13 +100,13 @@ def export_model(
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.PYNATIVE_MODE)  # single calls, for which it would not pay to compile a graph
     try:
-        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
-            draft = Path(aside) / path.name
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
+            draft = Path(temporary) / path.name
             _FORMATS[kind].write(draft, model, form)
             error = _verified(draft, model, form, _FORMATS[kind].run)
             about = _about(model, form, preparation, class_names, model_name, _FORMATS[kind].VERSION, error)
-            (Path(aside) / sidecar.name).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            for file in (draft, Path(aside) / sidecar.name):
+            (Path(temporary) / sidecar.name).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            for file in (draft, Path(temporary) / sidecar.name):
                 os.replace(file, path.parent / file.name)
             _remove_old_sidecar(path, about["format"])
     finally:
@@ -154,7 +154,7 @@ def _check_packages(kind: str) -> None:
         )
 
 
-def _verified(path: Path, model: nn.Cell, form: Form, run) -> float:
+def _verified(path: Path, model: nn.Cell, form: ExportSpec, run) -> float:
     """How far the output of the file is from the model's, relative to its norm, on random images.
 
     Raises:
@@ -181,7 +181,7 @@ def _verified(path: Path, model: nn.Cell, form: Form, run) -> float:
 
 
 def _about(
-    model: nn.Cell, form: Form, preparation: dict, class_names, model_name: str, version: str, error: float
+    model: nn.Cell, form: ExportSpec, preparation: dict, class_names, model_name: str, version: str, error: float
 ) -> dict:
     height, width = form.image_size
     numbers = "normalised by the model" if form.normalize else "(pixel - mean) / std"

@@ -14,12 +14,12 @@ from tqdm import tqdm
 from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
 from mindcv.data.datasets.files import EXTENSIONS
-from mindcv.deploy.loading import load_model, views_of
-from mindcv.deploy.prediction import Guess, classify, in_batches
-from mindcv.files import first_bytes, json_object, require_replaceable, write_whole
+from mindcv.deploy.loading import load_model, preprocessor_of
+from mindcv.deploy.prediction import Prediction, classify, in_batches
+from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
 
 
-def infer(config: Config) -> dict[str, list[Guess]]:
+def infer(config: Config) -> dict[str, list[Prediction]]:
     """Classify the images that `config.image` names, print a table and write `config.output`, .json or .csv.
 
     Images that cannot be read are named, and the others go on; the error that tells of them is raised at the end, after
@@ -43,7 +43,7 @@ def infer(config: Config) -> dict[str, list[Guess]]:
         require_replaceable(output, "predictions of infer.py", _holds_predictions)
     paths = find_images(config.image)
     model, class_names = load_model(config)
-    views = views_of(config, model)
+    views = preprocessor_of(config, model)
     batch_size = min(config.batch_size, len(paths))
     guesses, failures = {}, {}
 
@@ -66,7 +66,7 @@ def infer(config: Config) -> dict[str, list[Guess]]:
 
     print(table(guesses), end="", flush=True)
     if output:
-        write_whole(output, _FORMATS[output.suffix](guesses, failures))
+        atomic_write_text(output, _FORMATS[output.suffix](guesses, failures))
     if failures:
         for reason in failures.values():
             tqdm.write(reason)
@@ -107,7 +107,7 @@ def _bar(images: int) -> tqdm:
     return tqdm(total=images, desc="inference", unit="image", disable=None, leave=False)
 
 
-def table(guesses: dict[str, list[Guess]]) -> str:
+def table(guesses: dict[str, list[Prediction]]) -> str:
     """A paragraph for each image: its path, then a line for each class."""
     lines = []
     for path, classes in guesses.items():
@@ -115,7 +115,7 @@ def table(guesses: dict[str, list[Guess]]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _as_json(guesses: dict[str, list[Guess]], failures: dict[str, str]) -> str:
+def _as_json(guesses: dict[str, list[Prediction]], failures: dict[str, str]) -> str:
     record = {
         "images": [
             {"image": path, "classes": [guess._asdict() for guess in classes]} for path, classes in guesses.items()
@@ -125,14 +125,14 @@ def _as_json(guesses: dict[str, list[Guess]], failures: dict[str, str]) -> str:
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
-def _as_csv(guesses: dict[str, list[Guess]], failures: dict[str, str]) -> str:
+def _as_csv(guesses: dict[str, list[Prediction]], failures: dict[str, str]) -> str:
     """A line for each image and class; an image that could not be read has one line, without a class."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for path, classes in guesses.items():
         writer.writerows([path, rank, *guess] for rank, guess in enumerate(classes, 1))
-    writer.writerows([path, *[""] * (1 + len(Guess._fields))] for path in failures)
+    writer.writerows([path, *[""] * (1 + len(Prediction._fields))] for path in failures)
     return out.getvalue()
 
 
@@ -142,5 +142,5 @@ def _holds_predictions(path: Path) -> bool:
     return {"images", "unreadable"} == {*json_object(path)}
 
 
-_COLUMNS = ["image", "rank", *Guess._fields]
+_COLUMNS = ["image", "rank", *Prediction._fields]
 _FORMATS = {".json": _as_json, ".csv": _as_csv}

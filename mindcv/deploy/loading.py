@@ -5,7 +5,7 @@ from mindspore import nn
 from mindcv import device, weights
 from mindcv.config import Config, ConfigError, model_arguments
 from mindcv.deploy.labels import read_names
-from mindcv.deploy.views import OPTIONS, Views
+from mindcv.deploy.preprocess import OPTIONS, Preprocessor
 from mindcv.models import create_model
 
 _PUBLISHED_CLASSES = 1000
@@ -34,6 +34,6 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     return create_model(num_classes=num_classes, **arguments), names
 
 
-def views_of(config: Config, model: nn.Cell) -> Views:
+def preprocessor_of(config: Config, model: nn.Cell) -> Preprocessor:
     """What validation does to an image, as `config` says."""
-    return Views(model.image_size, **{name: getattr(config, name) for name in OPTIONS})
+    return Preprocessor(model.image_size, **{name: getattr(config, name) for name in OPTIONS})

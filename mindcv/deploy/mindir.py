@@ -7,12 +7,12 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from mindcv.deploy.form import Form
+from mindcv.deploy.export_spec import ExportSpec
 
 VERSION = f"MindIR of MindSpore {ms.__version__}"
 
 
-def write(path: Path, model: nn.Cell, form: Form) -> None:
+def write(path: Path, model: nn.Cell, form: ExportSpec) -> None:
     """Write `model` to `path`, which ends in .mindir."""
     cell = halved(model) if form.fp16 else model
     if form.normalize:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import nn
 
-from mindcv.deploy.form import Form
+from mindcv.deploy.export_spec import ExportSpec
 from mindcv.models import GPSA, ConViT
 from mindcv.models.layers.gelu import GELU
 
@@ -20,7 +20,7 @@ _IR_VERSION = 8  # the one of opset 17, for runtimes of its time
 INPUT = "images"
 
 
-def write(path: Path, model: ConViT, form: Form) -> None:
+def write(path: Path, model: ConViT, form: ExportSpec) -> None:
     """Write `model` to `path`, and have it checked.
 
     Raises:
@@ -134,15 +134,15 @@ class Graph:
     def positional_values(self, v: str, layer: GPSA, gate: np.ndarray) -> str:
         """gate · (A_y ⊗ A_x) v for values (B, h, N, d)."""
         along_y, along_x = (weights.asnumpy() for weights in layer.axis_attention())
-        rows, cols = layer.grid
+        rows, cols = layer.grid_size
         over_rows = self("MatMul", gate * along_y, self.reshape(v, 0, 0, rows, -1))
         over_cols = self("MatMul", along_x[:, None], self.reshape(over_rows, 0, 0, rows, cols, -1))
         return self.reshape(over_cols, 0, 0, rows * cols, -1)
 
-    def block(self, x: str, block, class_only: bool) -> str:
-        """Tokens (B, N, C) to (B, N, C), or with `class_only` to the class token's (B, 1, C)."""
+    def block(self, x: str, block, cls_token_only: bool) -> str:
+        """Tokens (B, N, C) to (B, N, C), or with `cls_token_only` to the class token's (B, 1, C)."""
         tokens = self.layer_norm(x, block.norm1)
-        if class_only:
+        if cls_token_only:
             x, queries = self.first(x), self.first(tokens)
         else:
             queries = tokens
@@ -167,7 +167,7 @@ class Graph:
                 batch = self("Shape", x, start=0, end=1)
                 shape = self("Concat", batch, np.array([1, model.num_features], np.int64), axis=0)
                 x = self("Concat", self("Expand", model.cls_token.asnumpy(), shape), x, axis=1)
-            x = self.block(x, block, class_only=i == len(model.blocks) - 1)
+            x = self.block(x, block, cls_token_only=i == len(model.blocks) - 1)
         features = self.layer_norm(self("Squeeze", x, np.array([1], np.int64)), model.norm)
         return self.dense(features, model.classifier) if model.num_classes else features
 

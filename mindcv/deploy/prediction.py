@@ -9,11 +9,11 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindcv.deploy.labels import label
-from mindcv.deploy.views import OPTIONS, Views, require_fitting
+from mindcv.deploy.preprocess import OPTIONS, Preprocessor, require_fitting
 from mindcv.models.finite import require_finite
 
 
-class Guess(NamedTuple):
+class Prediction(NamedTuple):
     """One class that an image may be of: its name, its probability in 0..1, and its number from 0."""
 
     name: str
@@ -31,7 +31,7 @@ def predict(
     std: Sequence[float] | None = None,
     crop_pct: float | None = None,
     interpolation: str | None = None,
-) -> list[list[Guess]]:
+) -> list[list[Prediction]]:
     """The `topk` likeliest classes of each image, the likeliest first.
 
     Args:
@@ -60,7 +60,7 @@ def predict(
     images = [images] if one else list(images)
     if topk < 1 or batch_size < 1:
         raise ValueError(f"topk is {topk} and batch_size {batch_size}; both must be at least 1")
-    views = Views(model.image_size, **options)
+    views = Preprocessor(model.image_size, **options)
     require_fitting(model, views.normalize)
     batch_size = max(1, min(batch_size, len(images)))
     guesses = []
@@ -78,7 +78,7 @@ def in_batches(items: Sequence, size: int) -> Iterator[Sequence]:
 
 def classify(
     model: nn.Cell, images: np.ndarray, batch_size: int, topk: int, class_names: Sequence[str] | None
-) -> list[list[Guess]]:
+) -> list[list[Prediction]]:
     """As `predict`, for up to `batch_size` images (B, C, H, W) that are ready for the model."""
     filled = np.concatenate([images, np.zeros((batch_size - len(images), *images.shape[1:]), images.dtype)])
     training = model.training
@@ -94,6 +94,6 @@ def classify(
     probabilities = exponentials / exponentials.sum(1, keepdims=True)
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :topk]
     return [
-        [Guess(label(int(i), probabilities.shape[1], class_names), float(row[i]), int(i)) for i in order]
+        [Prediction(label(int(i), probabilities.shape[1], class_names), float(row[i]), int(i)) for i in order]
         for row, order in zip(probabilities, best, strict=True)
     ]

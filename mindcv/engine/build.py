@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import mindspore as ms
 from mindspore import nn
 
-from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, model_arguments, resumes
+from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, is_resuming, model_arguments
 from mindcv.engine.loss_scale import START, LossScale
 from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
@@ -37,7 +37,7 @@ def build_model(
         adapt, class_names = [name for name in adapt if name != "num_classes"], None
     ms.set_seed(config.seed)
     arguments = model_arguments(config)
-    if resumes(config):  # the checkpoint to resume from puts all weights back
+    if is_resuming(config):  # the checkpoint to resume from puts all weights back
         own = trained_with(config.model, arguments["pretrained"])
         own |= {name: arguments[name] for name in own if arguments[name] is not None}
         arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}

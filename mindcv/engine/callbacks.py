@@ -11,13 +11,13 @@ import mindspore as ms
 from mindspore import Tensor
 from mindspore.train import Callback
 
-from mindcv.engine.bars import bar
-from mindcv.engine.checkpoints import REMEDY, Keeper, Place
-from mindcv.engine.group import Group
-from mindcv.engine.resume import RunState
+from mindcv.distributed.context import DistributedContext
+from mindcv.distributed.signals import StopFlag, Stopped
+from mindcv.engine.checkpoints import REMEDY, CheckpointManager, TrainPosition
+from mindcv.engine.progress_bar import bar
+from mindcv.engine.resume import TrainState
 from mindcv.engine.step import TrainStep
-from mindcv.files import append_line
-from mindcv.stopping import Stopped, StopWish
+from mindcv.io.files import append_line
 
 _log = logging.getLogger("mindcv")
 
@@ -50,7 +50,7 @@ class Progress(Callback):
         epochs: int,
         steps: int,
         interval: int,
-        place: Place,
+        position: TrainPosition,
         visible: bool = True,
         board: Callable[[dict], None] | None = None,
     ):
@@ -61,7 +61,7 @@ class Progress(Callback):
         self.epochs = epochs
         self.steps = steps
         self.interval = interval
-        self.epoch, self.done = place
+        self.epoch, self.done = position
         self.visible = visible
         self.board = board
         self.record: dict = {}
@@ -70,14 +70,14 @@ class Progress(Callback):
         self._compiled = False
 
     @property
-    def place(self) -> Place:
-        return Place(self.epoch, self.done)
+    def position(self) -> TrainPosition:
+        return TrainPosition(self.epoch, self.done)
 
     def on_train_epoch_begin(self, run_context):
         epoch = run_context.original_args().cur_epoch_num
         if epoch != self.epoch or self.done == 0:
             self.epoch, self.done = epoch, 0
-            self.step.forget()
+            self.step.reset_stats()
         self._began = self._timed_from = time.perf_counter()
         self._timed_since = self.done
         self._bar = bar(self.steps, f"epoch {epoch}/{self.epochs}", "step", self.visible, initial=self.done)
@@ -96,7 +96,7 @@ class Progress(Callback):
 
     def look(self) -> None:
         """Ask the device for its notes, and show and record them."""
-        seen = self.step.watched()
+        seen = self.step.read_stats()
         if seen.gave_up_at:
             self.close()
             rate = self.rates[self._update(seen.gave_up_at)]
@@ -163,30 +163,30 @@ class Saving(Callback):
     def __init__(
         self,
         progress: Progress,
-        state: RunState,
-        keeper: Keeper | None,
+        state: TrainState,
+        checkpoints: CheckpointManager | None,
         interval: int,
-        last: Place,
-        wish: StopWish,
-        group: Group,
+        last: TrainPosition,
+        stop_flag: StopFlag,
+        distributed: DistributedContext,
         looks_always: bool,
     ):
         super().__init__()
         self.progress = progress
         self.state = state
-        self.keeper = keeper
+        self.checkpoints = checkpoints
         self.interval = interval
         self.last = last
-        self.wish = wish
-        self.group = group
+        self.stop_flag = stop_flag
+        self.distributed = distributed
         self.looks_always = looks_always
-        self.saved: Place | None = None
+        self.saved: TrainPosition | None = None
 
     def on_train_step_end(self, run_context):
         done = self.progress.done
         if done == self.progress.steps:
             return  # the epoch's end is next, and saves
-        ends = self.progress.place == self.last
+        ends = self.progress.position == self.last
         if ends or (self.interval and done % self.interval == 0):
             self.save()
         if self.asked_to_stop():
@@ -197,45 +197,46 @@ class Saving(Callback):
     def asked_to_stop(self) -> bool:
         """Whether all workers are to stop after this step; all of them get the same answer."""
         step, progress = self.progress.step, self.progress
-        if self.group.size == 1:
-            return bool(self.wish.signal)
-        if self.wish.signal:
-            step.wish.set_data(Tensor(1.0, ms.float32))
-        looks = self.looks_always or progress.done % progress.interval == 0 or self.saved == progress.place
-        return looks and step.watched().stop > 0
+        if self.distributed.size == 1:
+            return bool(self.stop_flag.signal)
+        if self.stop_flag.signal:
+            step.stop_flag.set_data(Tensor(1.0, ms.float32))
+        looks = self.looks_always or progress.done % progress.interval == 0 or self.saved == progress.position
+        return looks and step.read_stats().stop > 0
 
     def stop_if_one_wishes(self) -> None:
         """Between epochs, where the workers wait for each other and need no step to agree: end the run if one is to."""
-        if self.group.any(bool(self.wish.signal)):
+        if self.distributed.any(bool(self.stop_flag.signal)):
             self.stop()
 
     def save(self) -> None:
         """Write a checkpoint of this place, if this worker is the one that writes."""
         self.progress.look()
-        self.saved = self.progress.place
-        if self.keeper is not None:
-            self.keeper.save(self.arrays(), self.progress.place)
+        self.saved = self.progress.position
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.arrays(), self.progress.position)
 
     def arrays(self) -> dict:
         """What a checkpoint of this place holds."""
-        return self.state.arrays(self.progress.place, self.keeper.best)
+        return self.state.arrays(self.progress.position, self.checkpoints.best)
 
     def stop(self):
         """End the run, once this place is saved."""
-        place = self.progress.place
-        if self.saved != place:
+        position = self.progress.position
+        if self.saved != position:
             self.save()
-        self.group.wait()
+        self.distributed.wait()
         self.progress.close()
         raise Stopped(
-            f"stopped after step {place.step} of epoch {place.epoch}, and saved: go on with --resume", self.wish
+            f"stopped after step {position.step} of epoch {position.epoch}, and saved: go on with --resume",
+            self.stop_flag,
         )
 
     def stop_if_alone(self) -> None:
         """End the run in the middle of a validation, unless other workers would wait for this one."""
-        if self.group.size == 1:
+        if self.distributed.size == 1:
             if self.progress.step.averages:
-                self.progress.step.averages.put_back()
+                self.progress.step.averages.restore_weights()
             self.stop()
 
 
@@ -263,7 +264,7 @@ class EpochEnd(Callback):
         figures: Iterable[Callable[[], dict]],
         val_interval: int,
         save_interval: int,
-        journal: Path,
+        metrics_file: Path,
     ):
         super().__init__()
         self.progress = progress
@@ -272,7 +273,7 @@ class EpochEnd(Callback):
         self.figures = tuple(figures)
         self.val_interval = val_interval
         self.save_interval = save_interval
-        self.journal = journal
+        self.metrics_file = metrics_file
 
     def on_train_epoch_end(self, run_context):
         if self.progress.done < self.progress.steps:
@@ -293,7 +294,7 @@ class EpochEnd(Callback):
 
     def finish(self, saved: bool) -> None:
         """All that comes after the epoch's last step and, if it was `saved`, its checkpoint."""
-        progress, keeper = self.progress, self.saving.keeper
+        progress, checkpoints = self.progress, self.saving.checkpoints
         record = {**progress.record, "top_1": None, "top_5": None}
         if self.evaluate and (self.is_last() or progress.epoch % self.val_interval == 0):
             scores = self.evaluate()
@@ -303,7 +304,7 @@ class EpochEnd(Callback):
                     f"{prefix}top_1": scores[f"{prefix}top_1"],
                     f"{prefix}top_5": scores.get(f"{prefix}top_5"),
                 }
-        if keeper is None:
+        if checkpoints is None:
             return
         for figures in self.figures:
             record |= figures()
@@ -311,10 +312,10 @@ class EpochEnd(Callback):
         score, best = record["top_1"], False
         if score is not None:
             if saved:
-                keeper.rate(score)
-            if score > keeper.best:
-                best = keeper.save_best({} if saved else self.saving.arrays(), score)
-        append_line(self.journal, json.dumps(record))
+                checkpoints.rate(score)
+            if score > checkpoints.best:
+                best = checkpoints.save_best({} if saved else self.saving.arrays(), score)
+        append_line(self.metrics_file, json.dumps(record))
         _log.info(self.line(record, best))
 
     def line(self, record: dict, best: bool) -> str:

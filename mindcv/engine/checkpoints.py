@@ -10,9 +10,9 @@ import numpy as np
 from mindspore import nn
 
 from mindcv import weights
-from mindcv.files import share
+from mindcv.io.files import link_or_copy
 from mindcv.weights.classes import CLASS_NAMES
-from mindcv.weights.layouts import GRID, RUN
+from mindcv.weights.state_dict import GRID, RUN
 
 CHECKPOINT = re.compile(r"(.+)-(\d+)_(\d+)\.ckpt")  # model, epoch and step in a file's name
 REMEDY = (  # for losses and weights that are not finite
@@ -21,33 +21,33 @@ REMEDY = (  # for losses and weights that are not finite
 )
 
 
-class Place(NamedTuple):
+class TrainPosition(NamedTuple):
     """How far a run is: `step` steps of `epoch` (from 1) are made."""
 
     epoch: int
     step: int
 
 
-BEGINNING = Place(1, 0)
+START = TrainPosition(1, 0)
 
 
 def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
     """What a checkpoint holds: the model's parameters, its grid of patches, and the names of its classes."""
     parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
-    return {**parameters, GRID: np.array(model.grid, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
+    return {**parameters, GRID: np.array(model.grid_size, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
 
 
-def checkpoints_in(folder: Path, model_name: str) -> dict[Place, Path]:
+def checkpoints_in(folder: Path, model_name: str) -> dict[TrainPosition, Path]:
     """The checkpoint files of `model_name` in `folder`, oldest first, by their place in the run."""
     found = {}
     for path in folder.iterdir():
         match = CHECKPOINT.fullmatch(path.name)
         if match and match[1] == model_name and path.is_file():
-            found[Place(int(match[2]), int(match[3]))] = path
+            found[TrainPosition(int(match[2]), int(match[3]))] = path
     return dict(sorted(found.items()))
 
 
-class Keeper:
+class CheckpointManager:
     """Writes a run's checkpoints, `{model}-{epoch}_{step}.ckpt` and `best.ckpt`, and deletes old ones.
 
     An old one goes only after the new one is whole.
@@ -68,7 +68,7 @@ class Keeper:
         self.kept: list[tuple[float, Path]] = []  # each with its score, the newest last
         self.best = -math.inf
 
-    def save(self, arrays: dict[str, np.ndarray], place: Place) -> Path:
+    def save(self, arrays: dict[str, np.ndarray], position: TrainPosition) -> Path:
         """Save `arrays` as the checkpoint of `place`, without a score so far.
 
         Raises:
@@ -77,9 +77,9 @@ class Keeper:
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not name.startswith(RUN) and not np.isfinite(array).all():
                 raise FloatingPointError(
-                    f"{name} is not finite after step {place.step} of epoch {place.epoch}, and was not saved: {REMEDY}"
+                    f"{name} is not finite after step {position.step} of epoch {position.epoch}, and was not saved: {REMEDY}"
                 )
-        path = self.path_of(place)
+        path = self.path_of(position)
         weights.write(path, arrays)
         self.kept = [entry for entry in self.kept if entry[1] != path] + [(-math.inf, path)]
         while len(self.kept) > self.keep:
@@ -88,13 +88,13 @@ class Keeper:
             worst[1].unlink(missing_ok=True)
         return path
 
-    def path_of(self, place: Place) -> Path:
+    def path_of(self, position: TrainPosition) -> Path:
         """Where the checkpoint of `place` is, if it is kept."""
-        return self.folder / f"{self.model_name}-{place.epoch}_{place.step}.ckpt"
+        return self.folder / f"{self.model_name}-{position.epoch}_{position.step}.ckpt"
 
-    def has_saved(self, place: Place) -> bool:
+    def has_saved(self, position: TrainPosition) -> bool:
         """Whether the checkpoint saved last is that of `place`."""
-        return bool(self.kept) and self.kept[-1][1] == self.path_of(place)
+        return bool(self.kept) and self.kept[-1][1] == self.path_of(position)
 
     def rate(self, score: float) -> None:
         """Give the checkpoint saved last its score in validation; higher is better."""
@@ -108,6 +108,6 @@ class Keeper:
         if arrays:
             weights.write(best, arrays)
         else:
-            share(self.kept[-1][1], best)
+            link_or_copy(self.kept[-1][1], best)
         self.best = score
         return True

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindcv.engine.figures import memory
-from mindcv.engine.pipelines import unreadable_images_named
+from mindcv.engine.dataloaders import unreadable_images_named
+from mindcv.engine.epoch_metrics import memory
 from mindcv.engine.run import Run
 from mindcv.models import count_flops
 

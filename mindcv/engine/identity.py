@@ -9,7 +9,7 @@ import numpy as np
 
 from mindcv.config import OPTIONS, Config, show
 from mindcv.weights.classes import CLASS_NAMES
-from mindcv.weights.layouts import RUN
+from mindcv.weights.state_dict import RUN
 
 STEPS, IMAGES, RECORDED = RUN + "steps_per_epoch", RUN + "training_images", RUN + "options"
 ANEW = "or load weights alone, without --resume"

@@ -12,20 +12,20 @@ from mindspore import Parameter, Tensor
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.data.datasets.classes import some
-from mindcv.engine.checkpoints import Keeper, Place, checkpoints_in, contents
-from mindcv.engine.earlier import keep_copy, put_branch_aside, put_run_aside
+from mindcv.engine.archive import archive_branch, archive_run, keep_copy
+from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, checkpoints_in, contents
 from mindcv.engine.identity import ANEW, Identity, check_same_run, read_identity, told
 from mindcv.engine.metrics import Metrics, scan_metrics
 from mindcv.engine.step import TrainStep
-from mindcv.files import write_whole
-from mindcv.weights.layouts import OPTIMIZER, RUN
+from mindcv.io.files import atomic_write_text
+from mindcv.weights.state_dict import OPTIMIZER, RUN
 
 _log = logging.getLogger("mindcv")
 
 EPOCH, STEP, BEST = RUN + "epoch", RUN + "step", RUN + "best"
 
 
-class RunState:
+class TrainState:
     """All that a step depends on beside the options: weights, optimizer, random state, and how far the run is.
 
     The order and the augmentation of an epoch's images follow from the seed and the epoch, for one number of workers
@@ -48,21 +48,21 @@ class RunState:
             **{parameter.name: parameter for parameter in (*self.step.model.get_parameters(), *averages)},
             **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
             **{RUN + name: parameter for name, parameter in self.step.state_parameters().items()},
-            RUN + "randomness": self.step.model.randomness,
+            RUN + "randomness": self.step.model.rng_state,
         }
 
-    def arrays(self, place: Place, best: float) -> dict[str, np.ndarray]:
+    def arrays(self, position: TrainPosition, best: float) -> dict[str, np.ndarray]:
         """A checkpoint's contents at `place`, with `best` the best score so far."""
         return {
             **contents(self.step.model, self.identity.class_names),
             **self.identity.entries(),
             **{name: parameter.asnumpy() for name, parameter in self.parameters().items()},
-            EPOCH: np.array(place.epoch, np.int32),
-            STEP: np.array(place.step, np.int32),
+            EPOCH: np.array(position.epoch, np.int32),
+            STEP: np.array(position.step, np.int32),
             BEST: np.array(best, np.float64),
         }
 
-    def restore(self, path: Path, arrays: dict[str, np.ndarray]) -> tuple[Place, float]:
+    def restore(self, path: Path, arrays: dict[str, np.ndarray]) -> tuple[TrainPosition, float]:
         """Take the state from `arrays`, the contents of the checkpoint `path`. Before the first step only.
 
         Returns:
@@ -82,17 +82,17 @@ class RunState:
             )
         for name, parameter in wanted.items():
             parameter.set_data(Tensor(arrays[name], parameter.dtype))
-        return Place(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
+        return TrainPosition(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
 
 
 def resume(
     config: Config,
-    state: RunState,
-    keeper: Keeper,
-    journal: Path,
-    end: Place,
+    state: TrainState,
+    checkpoints: CheckpointManager,
+    metrics_file: Path,
+    end: TrainPosition,
     rates_under: Callable[[Config], list[float]],
-) -> Place:
+) -> TrainPosition:
     """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
 
     `metrics.jsonl` is cut back to it; if that drops a line, a copy of the file as it was is put aside. Checkpoints of
@@ -111,53 +111,55 @@ def resume(
             one has a run's.
         ValueError: the checkpoint is not of this run, or the one named is not whole.
     """
-    saved = checkpoints_in(keeper.folder, config.model)
+    saved = checkpoints_in(checkpoints.folder, config.model)
     path, arrays = _checkpoint(config.ckpt_path, saved)
     _check_identity(config, path, arrays, state.identity, rates_under)
-    place, keeper.best = state.restore(path, arrays)
-    whole = place.step == state.identity.steps
-    elsewhere = path.parent.resolve() != keeper.folder.resolve()  # and so is that run's journal
-    metrics = Metrics([], {}) if elsewhere else scan_metrics(journal)
-    done = place.epoch if whole else place.epoch - 1
+    position, checkpoints.best = state.restore(path, arrays)
+    whole = position.step == state.identity.steps
+    elsewhere = path.parent.resolve() != checkpoints.folder.resolve()  # and so is that run's journal
+    metrics = Metrics([], {}) if elsewhere else scan_metrics(metrics_file)
+    done = position.epoch if whole else position.epoch - 1
     records = [record for record in metrics.records if record["epoch"] <= done]
     dropped = [record for record in metrics.records if record["epoch"] > done]
-    ended = whole and (elsewhere or any(record["epoch"] == place.epoch for record in records))
-    if place > end or (place == end and (ended or not whole)):
+    ended = whole and (elsewhere or any(record["epoch"] == position.epoch for record in records))
+    if position > end or (position == end and (ended or not whole)):
         if config.steps is not None:
             raise ConfigError(f"resume: {path} has the {config.steps} updates of steps already; nothing is left")
         raise ConfigError(
-            f"resume: {path} has all {place.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
+            f"resume: {path} has all {position.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
         )
     if elsewhere and saved:
         raise ConfigError(
-            f"resume: {keeper.folder} has checkpoints of its own, and {path} is not of them: go on from the newest "
+            f"resume: {checkpoints.folder} has checkpoints of its own, and {path} is not of them: go on from the newest "
             "without --ckpt_path, or name another ckpt_save_dir"
         )
     scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}
-    keeper.best = max([keeper.best, *scores.values()])
-    later = [file for at, file in saved.items() if at > place]
-    if any((record["top_1"] or -math.inf) > keeper.best for record in dropped):
-        later.append(keeper.folder / "best.ckpt")
+    checkpoints.best = max([checkpoints.best, *scores.values()])
+    later = [file for at, file in saved.items() if at > position]
+    if any((record["top_1"] or -math.inf) > checkpoints.best for record in dropped):
+        later.append(checkpoints.folder / "best.ckpt")
     if elsewhere:
-        put_run_aside(keeper.folder)
+        archive_run(checkpoints.folder)
     elif later:
-        put_branch_aside(keeper.folder, later)
+        archive_branch(checkpoints.folder, later)
     elif dropped or metrics.others:
-        keep_copy(journal)
+        keep_copy(metrics_file)
     if metrics.others:
         numbers = some([str(number) for number in metrics.others])
-        _log.warning("%s: not a record of an epoch, and left out: line %s", journal, numbers)
-    if journal.exists():
-        write_whole(journal, "".join(json.dumps(record) + "\n" for record in records))
+        _log.warning("%s: not a record of an epoch, and left out: line %s", metrics_file, numbers)
+    if metrics_file.exists():
+        atomic_write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in records))
     for older, file in saved.items():
-        if older <= place and weights.is_ours(file):  # the others are never deleted
+        if older <= position and weights.is_ours(file):  # the others are never deleted
             full = older.step == state.identity.steps
-            keeper.kept.append((scores.get(older.epoch, -math.inf) if full else -math.inf, file))
-    _log.info("resumed from %s, after step %s of epoch %s of %s", path, place.step, place.epoch, config.epoch_size)
-    return Place(place.epoch + 1, 0) if ended else place
+            checkpoints.kept.append((scores.get(older.epoch, -math.inf) if full else -math.inf, file))
+    _log.info(
+        "resumed from %s, after step %s of epoch %s of %s", path, position.step, position.epoch, config.epoch_size
+    )
+    return TrainPosition(position.epoch + 1, 0) if ended else position
 
 
-def _checkpoint(named: str, saved: dict[Place, Path]) -> tuple[Path, dict[str, np.ndarray]]:
+def _checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dict[str, np.ndarray]]:
     """The checkpoint `named`, or else the newest whole one of those `saved`, and its contents."""
     if named:
         return Path(named), weights.read(named)

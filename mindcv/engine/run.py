@@ -9,7 +9,7 @@ from mindspore import nn
 from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.data.datasets import Source
-from mindcv.engine.averages import Averages
+from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.engine.build import (
     build_loss,
     build_loss_scale,
@@ -21,9 +21,15 @@ from mindcv.engine.build import (
     peak_rate,
     recompute_blocks,
 )
-from mindcv.engine.checkpoints import BEGINNING, Place
-from mindcv.engine.group import Group, join
-from mindcv.engine.pipelines import class_count, open_training, open_validation, training_loader, warn_of_unused_outputs
+from mindcv.engine.checkpoints import START, TrainPosition
+from mindcv.engine.dataloaders import (
+    class_count,
+    open_training,
+    open_validation,
+    training_loader,
+    warn_of_unused_outputs,
+)
+from mindcv.engine.ema import ModelEMA
 from mindcv.engine.step import TrainStep
 from mindcv.engine.tensorboard import summary_writer
 
@@ -46,7 +52,7 @@ class Run:
     """
 
     config: Config
-    group: Group
+    distributed: DistributedContext
     workers: int
     training: Source
     validation: Source | None
@@ -74,13 +80,13 @@ class Run:
         return learning_rates(config, self.steps, peak_rate(config, self.images_an_update))
 
     @property
-    def end(self) -> Place:
+    def end(self) -> TrainPosition:
         """The last step: that of the last epoch, or of the last update that `steps` allows."""
         total = self.config.epoch_size * self.steps
         if self.config.steps is not None:
             total = min(total, self.config.steps * self.config.gradient_accumulation_steps)
         epochs_before = (total - 1) // self.steps
-        return Place(epochs_before + 1, total - epochs_before * self.steps)
+        return TrainPosition(epochs_before + 1, total - epochs_before * self.steps)
 
     @property
     def left_out(self) -> str:
@@ -89,10 +95,10 @@ class Run:
         left = images - self.steps * self.images_a_step if self.config.drop_remainder else images % self.workers
         return f"{left} of {images} images left out of each epoch (drop_remainder)" if left > 0 else ""
 
-    def loader(self, place: Place = BEGINNING) -> ms.dataset.Dataset:
+    def loader(self, position: TrainPosition = START) -> ms.dataset.Dataset:
         """This worker's batches from `place` on."""
-        share = Group(self.group.rank, self.workers)
-        return training_loader(self.config, self.training, self.num_classes, share, place)
+        share = DistributedContext(self.distributed.rank, self.workers)
+        return training_loader(self.config, self.training, self.num_classes, share, position)
 
 
 def build_run(config: Config) -> Run:
@@ -110,16 +116,18 @@ def build_run(config: Config) -> Run:
     if config.tensorboard:
         summary_writer()
     device.set_up(config.device_target, config.mode)
-    group = join(config)
-    workers = config.num_devices * config.num_nodes if config.dry_run and config.distribute else group.size
-    with group.first_alone() if config.dataset_download or config.pretrained else nullcontext():
-        training = open_training(config, waits=not group.leads)
+    distributed = init_distributed(config)
+    workers = config.num_devices * config.num_nodes if config.dry_run and config.distribute else distributed.size
+    with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():
+        training = open_training(config, waits=not distributed.is_local_main)
         validation = None
         if config.val_while_train:
-            validation = open_validation(config, training.class_names, waits=not group.leads)
+            validation = open_validation(config, training.class_names, waits=not distributed.is_local_main)
         num_classes = class_count(config, training)
         model = build_model(config, num_classes, class_names=training.class_names)
-    steps = training_loader(config, training, num_classes, Group(group.rank, workers)).get_dataset_size()
+    steps = training_loader(
+        config, training, num_classes, DistributedContext(distributed.rank, workers)
+    ).get_dataset_size()
     peak = peak_rate(config, config.batch_size * workers * config.gradient_accumulation_steps)
     rates = build_schedule(config, steps, peak)
     warn_of_unused_outputs(num_classes, training)
@@ -134,8 +142,8 @@ def build_run(config: Config) -> Run:
         accumulation=config.gradient_accumulation_steps,
         clip_norm=config.clip_value if config.clip_grad and config.clip_mode == "norm" else None,
         clip_value=config.clip_value if config.clip_grad and config.clip_mode == "value" else None,
-        workers=group.size,
+        workers=distributed.size,
         skip_nonfinite=config.skip_nonfinite,
-        averages=Averages(model.get_parameters(), config.ema_decay) if config.ema else None,
+        averages=ModelEMA(model.get_parameters(), config.ema_decay) if config.ema else None,
     )
-    return Run(config, group, workers, training, validation, num_classes, step, steps, rates, peak)
+    return Run(config, distributed, workers, training, validation, num_classes, step, steps, rates, peak)

@@ -6,13 +6,13 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from mindcv.engine.averages import Averages
+from mindcv.device import has_fused_kernels
+from mindcv.engine.ema import ModelEMA
 from mindcv.engine.loss_scale import LossScale
-from mindcv.models.layers.device import has_fused_kernels
 
 
 @dataclass(frozen=True)
-class Watched:
+class StepStats:
     """What the device noted of an epoch's calls of `TrainStep` so far; one that failed was not finite.
 
     Attributes:
@@ -50,7 +50,7 @@ class Watched:
 class TrainStep(nn.Cell):
     """Loss, gradients, their mean over the workers, scale, accumulation and clipping, and the optimizer's update.
 
-    What is to be known of the calls is noted on the device (`watched`), so that looking at it is the only time the
+    What is to be known of the calls is noted on the device (`read_stats`), so that looking at it is the only time the
     host waits for the device.
 
     Args:
@@ -79,7 +79,7 @@ class TrainStep(nn.Cell):
         clip_value: float | None = None,
         workers: int = 1,
         skip_nonfinite: int = 0,
-        averages: Averages | None = None,
+        averages: ModelEMA | None = None,
     ):
         super().__init__(auto_prefix=False)
         self.model = model
@@ -96,8 +96,8 @@ class TrainStep(nn.Cell):
         self.leaves_out = skip_nonfinite > 0 or self.loss_scale.drops
         self.hyper_map = ops.HyperMap()
         self.sum_of_squares = _sum_of_squares if has_fused_kernels() else _sum_of_squares_as_product
-        self.notes = Parameter(Tensor(_NO_NOTES), name="notes", requires_grad=False)
-        self.wish = Parameter(Tensor(0.0, ms.float32), name="wish", requires_grad=False)
+        self.stats = Parameter(Tensor(_NO_NOTES), name="notes", requires_grad=False)
+        self.stop_flag = Parameter(Tensor(0.0, ms.float32), name="wish", requires_grad=False)
         self.gradients_of = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters)
         if workers > 1:
             self.sum_over_workers = ops.AllReduce()
@@ -108,7 +108,7 @@ class TrainStep(nn.Cell):
 
     def state_parameters(self) -> dict[str, Parameter]:
         """What is carried from one call to the next, beside the model's and the optimizer's."""
-        carried = [self.notes]
+        carried = [self.stats]
         if self.accumulation > 1:
             carried += [*self.sums, self.calls]
         if self.loss_scale.drops:
@@ -117,16 +117,16 @@ class TrainStep(nn.Cell):
             carried.append(self.averages.updates)
         return {parameter.name: parameter for parameter in carried}
 
-    def watched(self) -> Watched:
+    def read_stats(self) -> StepStats:
         """What was noted since the epoch began. The host waits for the device here."""
-        loss_sum, good, last_loss, *counts, norm_sum, norms = self.notes.asnumpy().tolist()
-        return Watched(loss_sum, int(good), last_loss, *(int(count) for count in counts), norm_sum, int(norms))
+        loss_sum, good, last_loss, *counts, norm_sum, norms = self.stats.asnumpy().tolist()
+        return StepStats(loss_sum, int(good), last_loss, *(int(count) for count in counts), norm_sum, int(norms))
 
-    def forget(self) -> None:
+    def reset_stats(self) -> None:
         """Begin an epoch's notes. The last loss and the failed calls in a row are the run's."""
         notes = _NO_NOTES.copy()
-        notes[2:4] = self.notes.asnumpy()[2:4]
-        self.notes.set_data(Tensor(notes))
+        notes[2:4] = self.stats.asnumpy()[2:4]
+        self.stats.set_data(Tensor(notes))
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         return self.loss(self.model(images), labels) * self.loss_scale.factor()
@@ -134,7 +134,7 @@ class TrainStep(nn.Cell):
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
         """One call on images (B, C, H, W) and labels, (B,) or (B, classes): the loss, a mean over the workers."""
         loss, gradients = self.gradients_of(images, labels)
-        loss, stop = loss / self.loss_scale.factor(), self.wish * 1
+        loss, stop = loss / self.loss_scale.factor(), self.stop_flag * 1
         if self.workers > 1:
             gradients = self.mean_over_workers(gradients)  # each call's, so that all workers' sums are the one's saved
             loss, stop = ops.unstack(self.sum_over_workers(ops.stack([loss / self.workers, stop])))
@@ -148,7 +148,7 @@ class TrainStep(nn.Cell):
             if self.calls % self.accumulation == 0:
                 updated, made, norm = self.update(self.sums)
                 self.hyper_map(_clear, self.sums)
-        self.note(loss, ops.logical_and(ops.isfinite(loss), updated), made, stop, norm)
+        self.update_stats(loss, ops.logical_and(ops.isfinite(loss), updated), made, stop, norm)
         return loss
 
     def update(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -175,9 +175,9 @@ class TrainStep(nn.Cell):
             fine = self.loss_scale.follow(finite)
         return fine, finite, norm
 
-    def note(self, loss: Tensor, good: Tensor, made: Tensor, stop: Tensor, norm: Tensor):
-        """Bring the notes up to date, in the order of `Watched`; a `norm` of 0 stands for none."""
-        loss_sum, goods, last_loss, in_a_row, failed, gave_up_at, _stop, norm_sum, norms = ops.unstack(self.notes * 1)
+    def update_stats(self, loss: Tensor, good: Tensor, made: Tensor, stop: Tensor, norm: Tensor):
+        """Bring the notes up to date, in the order of `StepStats`; a `norm` of 0 stands for none."""
+        loss_sum, goods, last_loss, in_a_row, failed, gave_up_at, _stop, norm_sum, norms = ops.unstack(self.stats * 1)
         one = good.astype(ms.float32)
         in_a_row = (in_a_row + 1 - one) * (1 - ops.logical_and(good, made).astype(ms.float32))
         failed = failed + 1 - one
@@ -195,7 +195,7 @@ class TrainStep(nn.Cell):
             norm_sum + ops.where(counts, norm, ops.zeros_like(norm)),
             norms + counts.astype(ms.float32),
         ]
-        ops.assign(self.notes, ops.stack(notes))
+        ops.assign(self.stats, ops.stack(notes))
 
 
 _NO_NOTES = np.array([0, 0, np.nan, 0, 0, 0, 0, 0, 0], np.float32)

@@ -16,7 +16,7 @@ def summary_writer() -> type:
     return SummaryWriter
 
 
-class Board:
+class TensorBoardWriter:
     """Event files in `folder`, with a curve for each number in the records of a run.
 
     Args:

@@ -12,21 +12,21 @@ from tqdm import tqdm
 
 from mindcv import device
 from mindcv.config import Config, ConfigError
-from mindcv.engine.bars import bar
+from mindcv.distributed.context import DistributedContext, init_distributed
+from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.build import build_model, compute_in
-from mindcv.engine.group import Group, join
-from mindcv.engine.pipelines import (
+from mindcv.engine.dataloaders import (
     class_count,
     open_validation,
     unreadable_images_named,
     validation_loader,
     warn_of_unused_outputs,
 )
+from mindcv.engine.progress_bar import bar
 from mindcv.engine.scores import EvalStep, Scores
-from mindcv.files import json_object, require_replaceable, write_whole
+from mindcv.io.files import atomic_write_text, json_object, require_replaceable
 from mindcv.loss import create_loss
 from mindcv.models.finite import require_finite
-from mindcv.stopping import Stopped, StopWish
 from mindcv.weights import classes_in
 
 
@@ -48,23 +48,25 @@ def validate(config: Config) -> dict[str, float]:
     if config.results_file:
         _require_results_file(Path(config.results_file))
     device.set_up(config.device_target, config.mode)
-    group = join(config)
+    distributed = init_distributed(config)
     class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None
-    with group.first_alone() if config.dataset_download or config.pretrained else nullcontext():
-        validation = open_validation(config, class_names, waits=not group.leads)
+    with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():
+        validation = open_validation(config, class_names, waits=not distributed.is_local_main)
         num_classes = class_count(config, validation)
         model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
     warn_of_unused_outputs(num_classes, validation)
     compute_in(config, model, config.val_amp_level)
-    wish = StopWish()
+    stop_flag = StopFlag()
 
     def stop():
-        raise Stopped("stopped before all images were scored: there is no result", wish)
+        raise Stopped("stopped before all images were scored: there is no result", stop_flag)
 
-    evaluator = Evaluator(config, model, validation_loader(config, validation, group), num_classes, group, wish, stop)
-    with wish.listening(), group.others_named():
+    evaluator = Evaluator(
+        config, model, validation_loader(config, validation, distributed), num_classes, distributed, stop_flag, stop
+    )
+    with stop_flag.listening(), distributed.name_lost_workers():
         scores = evaluator()
-    if not group.writes:
+    if not distributed.is_main:
         return scores
     names = {"top_1": "Top_1_Accuracy", "top_5": "Top_5_Accuracy", "loss": "loss"}
     results = {names[key]: scores[key] for key in names if key in scores}
@@ -75,7 +77,7 @@ def validate(config: Config) -> dict[str, float]:
             "images": len(validation),
             "weights": config.ckpt_path or f"pretrained {config.pretrained}",
         }
-        write_whole(Path(config.results_file), json.dumps(record, indent=2) + "\n")
+        atomic_write_text(Path(config.results_file), json.dumps(record, indent=2) + "\n")
     return scores
 
 
@@ -104,23 +106,25 @@ class Evaluator:
         model: nn.Cell,
         loader: ms.dataset.Dataset,
         num_classes: int,
-        group: Group,
-        wish: StopWish,
+        distributed: DistributedContext,
+        stop_flag: StopFlag,
         stop: Callable[[], None],
         remedy: str = "use another checkpoint",
     ):
         loss = create_loss(config.loss, reduction="none")
-        self.step = EvalStep(model, loss, group.size)
+        self.step = EvalStep(model, loss, distributed.size)
         self.loader = loader
-        self.visible = group.writes
-        self.wish = wish
+        self.visible = distributed.is_main
+        self.stop_flag = stop_flag
         self.stop = stop
         self.remedy = remedy
         self.sink = config.dataset_sink_mode
         self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": Scores(num_classes)})
 
     def __call__(self) -> dict[str, float]:
-        watch = Watch(bar(self.loader.get_dataset_size(), "validation", "batch", self.visible), self.wish, self.stop)
+        watch = Watch(
+            bar(self.loader.get_dataset_size(), "validation", "batch", self.visible), self.stop_flag, self.stop
+        )
         with unreadable_images_named():
             scores = self.runner.eval(self.loader, callbacks=[watch], dataset_sink_mode=self.sink)["scores"]
         require_finite(scores["loss"], self.step.model, "the validation loss is", self.remedy)
@@ -130,15 +134,15 @@ class Evaluator:
 class Watch(Callback):
     """Moves `shown`, a bar over the batches of one validation, and calls `stop` where `wish` has a signal."""
 
-    def __init__(self, shown: tqdm, wish: StopWish, stop: Callable[[], None]):
+    def __init__(self, shown: tqdm, stop_flag: StopFlag, stop: Callable[[], None]):
         super().__init__()
         self.shown = shown
-        self.wish = wish
+        self.stop_flag = stop_flag
         self.stop = stop
 
     def on_eval_step_end(self, run_context):
         self.shown.update()
-        if self.wish.signal:
+        if self.stop_flag.signal:
             self.stop()
 
     def on_eval_end(self, run_context):

@@ -8,7 +8,15 @@ from mindcv.insight.gates import gates
 from mindcv.insight.kernel import effective_kernel
 from mindcv.insight.locality import non_locality
 from mindcv.insight.maps import AttentionMaps, attention_maps
-from mindcv.insight.observer import Observer
+from mindcv.insight.monitor import AttentionMonitor
 from mindcv.insight.rollout import rollout
 
-__all__ = ["AttentionMaps", "Observer", "attention_maps", "effective_kernel", "gates", "non_locality", "rollout"]
+__all__ = [
+    "AttentionMaps",
+    "AttentionMonitor",
+    "attention_maps",
+    "effective_kernel",
+    "gates",
+    "non_locality",
+    "rollout",
+]

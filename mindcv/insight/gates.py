@@ -3,7 +3,7 @@
 import numpy as np
 from mindspore import nn
 
-from mindcv.insight.looking import require_convit
+from mindcv.insight.probe import require_convit
 from mindcv.models import GPSA
 from mindcv.models.finite import require_finite
 

@@ -4,7 +4,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from mindcv.insight.looking import Looking
+from mindcv.insight.probe import AttentionProbe
 from mindcv.models import GPSA
 from mindcv.models.finite import require_finite
 
@@ -27,12 +27,12 @@ def effective_kernel(model: nn.Cell, layer: int) -> np.ndarray:
         ValueError: the layer is no GPSA layer of the model.
         FloatingPointError: the attention is not finite.
     """
-    kernel = _Kernel(model, layer).look(*map(_offsets, model.grid)).asnumpy()
+    kernel = _Kernel(model, layer).look(*map(_offsets, model.grid_size)).asnumpy()
     require_finite(kernel, model, "the positional attention is")
     return kernel
 
 
-class _Kernel(Looking):
+class _Kernel(AttentionProbe):
     def __init__(self, model: nn.Cell, layer: int):
         super().__init__(model)
         if not 0 <= layer < len(model.blocks) or not isinstance(model.blocks[layer].attn, GPSA):

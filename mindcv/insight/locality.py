@@ -4,7 +4,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from mindcv.insight.looking import Looking
+from mindcv.insight.probe import AttentionProbe
 from mindcv.models import GPSA, ConViT
 from mindcv.models.finite import require_finite
 
@@ -29,12 +29,12 @@ def non_locality(model: nn.Cell, images) -> np.ndarray:
     return distances
 
 
-class NonLocality(Looking):
+class NonLocality(AttentionProbe):
     """Images (B, in_channels, H, W) to (layers, heads); see `non_locality`."""
 
     def __init__(self, model: ConViT):
         super().__init__(model)
-        place = np.stack(np.divmod(np.arange(np.prod(model.grid)), model.grid[1]), -1)
+        place = np.stack(np.divmod(np.arange(np.prod(model.grid_size)), model.grid_size[1]), -1)
         distance = np.linalg.norm(place[:, None] - place, axis=-1)
         self.share = Tensor(distance.reshape(-1, 1) / len(place), ms.float32)  # a column: the sum becomes a product
 

@@ -6,7 +6,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from mindcv.insight.looking import Looking
+from mindcv.insight.probe import AttentionProbe
 from mindcv.models import GPSA
 from mindcv.models.finite import require_finite
 
@@ -43,7 +43,7 @@ def attention_maps(model: nn.Cell, images) -> list[AttentionMaps]:
     return layers
 
 
-class _Maps(Looking):
+class _Maps(AttentionProbe):
     def construct(self, images: Tensor) -> tuple:
         maps = ()
         for i, x in enumerate(self.attention_inputs(images)):

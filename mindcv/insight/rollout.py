@@ -31,4 +31,4 @@ def rollout(model: nn.Cell, image) -> np.ndarray:
         layer = (mean + np.eye(len(mean))) / 2
         flow = layer if flow is None else layer @ flow
     from_patches = flow[0, 1:]
-    return (from_patches / from_patches.sum()).reshape(model.grid)
+    return (from_patches / from_patches.sum()).reshape(model.grid_size)

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from mindspore import nn
 
-from mindcv.arguments import explain_unknown
+from mindcv.errors import explain_unknown
 from mindcv.loss.asymmetric import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
 from mindcv.loss.binary_cross_entropy import BinaryCrossEntropySmooth
 from mindcv.loss.cross_entropy import CrossEntropySmooth

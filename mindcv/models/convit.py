@@ -81,10 +81,10 @@ class ContentAttention(Mixed):
         self.flash = FlashAttention(width) if flash else None
         self.multiply = MatMul()
 
-    def construct(self, q: Tensor, k: Tensor, v: Tensor, randomness: Tensor) -> Tensor:
+    def construct(self, q: Tensor, k: Tensor, v: Tensor, rng_state: Tensor) -> Tensor:
         if self.flash is not None and not self.drop.is_active():
             return self.flash(q, k, v)
-        maps = self.drop(self.maps(q, k), randomness)
+        maps = self.drop(self.maps(q, k), rng_state)
         return self.multiply(maps, v)
 
 
@@ -123,14 +123,14 @@ class SelfAttention(Mixed):
 class MHSA(SelfAttention):
     """Multi-head self-attention (equations 1 and 2)."""
 
-    def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
-        """Tokens (B, N, C) to (B, N, C), or with `class_only` to the first token's output, (B, 1, C)."""
-        queries = x[:, :1] if class_only else x
+    def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
+        """Tokens (B, N, C) to (B, N, C), or with `cls_token_only` to the first token's output, (B, 1, C)."""
+        queries = x[:, :1] if cls_token_only else x
         q = split_heads(self.q(queries), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
-        attended = self.attend(q, k, v, randomness)
-        return self.proj_drop(self.proj(join_heads(attended)), randomness)
+        attended = self.attend(q, k, v, rng_state)
+        return self.proj_drop(self.proj(join_heads(attended)), rng_state)
 
 
 class GPSA(SelfAttention):
@@ -158,7 +158,7 @@ class GPSA(SelfAttention):
         self, dim, num_heads, grid, qkv_bias, attn_drop_rate, drop_rate, locality_strength, attn_impl, streams
     ):
         super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams)
-        self.grid = grid
+        self.grid_size = grid
         self.separable = attn_impl != "plain"
         self.softmax = Softmax()
         self.multiply = MatMul()
@@ -207,7 +207,7 @@ class GPSA(SelfAttention):
     def positional_attention(self) -> Tensor:
         """softmax(w·r), (h, N, N), as the paper writes it: over all keys at once."""
         to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1, 1, 1), 1)
-        rows, cols = self.grid
+        rows, cols = self.grid_size
         dy = self.row_offsets.reshape(rows, 1, rows, 1)
         dx = self.col_offsets.reshape(1, cols, 1, cols)
         scores = to_x * dx + to_y * dy + to_far * (dx**2 + dy**2)
@@ -222,26 +222,26 @@ class GPSA(SelfAttention):
         """share · (A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
         along_y, along_x = self.axis_attention()
         along_y = along_y * share.astype(along_y.dtype)
-        rows, cols = self.grid
+        rows, cols = self.grid_size
         along_y = ops.broadcast_to(along_y, v.shape[:2] + (rows, rows))
         along_x = ops.broadcast_to(along_x.expand_dims(1), v.shape[:2] + (rows, cols, cols))
         over_rows = self.multiply(along_y, v.reshape(v.shape[:2] + (rows, -1)))
         over_cols = self.multiply(along_x, over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
         return over_cols.reshape(v.shape)
 
-    def construct(self, x: Tensor, randomness: Tensor, class_only: bool = False) -> Tensor:
-        """Patches' tokens (B, N, C) to (B, N, C); `class_only` is MHSA's, and False here."""
+    def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
+        """Patches' tokens (B, N, C) to (B, N, C); `cls_token_only` is MHSA's, and False here."""
         q = split_heads(self.q(x), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
         if self.separable and not self.attn_drop.is_active():
             gate = self.gate()
-            content = self.attend(q, k, v, randomness)
+            content = self.attend(q, k, v, rng_state)
             mixed = spread((1 - gate).astype(content.dtype), content) * content + self.apply_position(v, gate)
         else:
             maps = self.mix(self.content_maps(q, k), self.positional_attention())
-            mixed = self.multiply(self.attn_drop(maps, randomness), v)
-        return self.proj_drop(self.proj(join_heads(mixed)), randomness)
+            mixed = self.multiply(self.attn_drop(maps, rng_state), v)
+        return self.proj_drop(self.proj(join_heads(mixed)), rng_state)
 
 
 class Block(Mixed):
@@ -254,16 +254,16 @@ class Block(Mixed):
         self.norm2 = TokenNorm(dim, norm_eps)
         self.mlp = mlp
 
-    def construct(self, x: Tensor, scales: tuple, randomness: Tensor, class_only: bool = False) -> Tensor:
-        """Tokens (B, N, C) to (B, N, C); of an MHSA block, with `class_only`, to the class token's (B, 1, C).
+    def construct(self, x: Tensor, scales: tuple, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
+        """Tokens (B, N, C) to (B, N, C); of an MHSA block, with `cls_token_only`, to the class token's (B, 1, C).
 
         `scales` are the two branches' stochastic-depth factors (B, 1, 1), or empty.
         """
-        branch = self.attn(self.norm1(x), randomness, class_only)
-        if class_only:
+        branch = self.attn(self.norm1(x), rng_state, cls_token_only)
+        if cls_token_only:
             x = x[:, :1]
         x = x + (branch * spread(self.cast(scales[0], self.other), branch) if scales else branch)
-        branch = self.mlp(self.norm2(x), randomness)
+        branch = self.mlp(self.norm2(x), rng_state)
         return x + (branch * spread(self.cast(scales[1], self.other), branch) if scales else branch)
 
 
@@ -341,11 +341,11 @@ class ConViT(Mixed):
         self.num_features = dim
         self.local_up_to_layer = local_up_to_layer
         self.patch_embed = PatchEmbed(_pair(image_size), _pair(patch_size), in_channels, dim)
-        self.image_size, self.grid = self.patch_embed.image_size, self.patch_embed.grid
+        self.image_size, self.grid_size = self.patch_embed.image_size, self.patch_embed.grid_size
         self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
         self.use_pos_embed = use_pos_embed
         if use_pos_embed:
-            shape = (1, self.grid[0] * self.grid[1], dim)
+            shape = (1, self.grid_size[0] * self.grid_size[1], dim)
             self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), shape), name="pos_embed")
         self.pos_drop = Dropout(drop_rate, stream=0)
 
@@ -353,7 +353,7 @@ class ConViT(Mixed):
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
             "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate, "attn_impl": attn_impl,
         }  # fmt: skip
-        local = {"grid": self.grid, "locality_strength": locality_strength}
+        local = {"grid": self.grid_size, "locality_strength": locality_strength}
         blocks = []
         for i in range(depth):
             streams = range(4 * i + 1, 4 * i + 5)
@@ -371,7 +371,7 @@ class ConViT(Mixed):
         self.is_random = max(drop_rate, attn_drop_rate, drop_path_rate) > 0
         # Held in a tuple, out of the parameters' sight: their names are those of the published checkpoints.
         seed_and_step = Tensor([np.random.randint(2**31), 0], ms.int32)
-        self._randomness = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
+        self._rng_state = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
         self.one_step = Tensor([0, 1], ms.int32)
         self.reset_classifier(num_classes)
         self.set_train(False)  # MindSpore starts a cell in the phase "train" and would cache this mode's graph under it
@@ -386,9 +386,9 @@ class ConViT(Mixed):
         self.compile_cache.clear()
 
     @property
-    def randomness(self) -> Parameter:
+    def rng_state(self) -> Parameter:
         """What dropout and stochastic depth are drawn from: int32 (seed, step), for a checkpoint to keep."""
-        return self._randomness[0]
+        return self._rng_state[0]
 
     def no_weight_decay(self) -> set[str]:
         """Parameters that no recipe decays, besides the one-dimensional ones."""
@@ -412,32 +412,32 @@ class ConViT(Mixed):
         class_token = ops.broadcast_to(self.cls_token.astype(x.dtype), (x.shape[0], 1, -1))
         return ops.cat((class_token, x), 1)
 
-    def hidden_states(self, images: Tensor, class_only: bool = False) -> tuple[Tensor, ...]:
+    def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
         """Tokens after each block: (B, N, C) after GPSA blocks, (B, 1 + N, C), class token first, after MHSA blocks.
 
-        With `class_only` the last block computes its class token alone, (B, 1, C), all that a classifier reads.
+        With `cls_token_only` the last block computes its class token alone, (B, 1, C), all that a classifier reads.
         """
-        randomness = self.one_step  # nothing is drawn from it; a graph to export holds no parameter that is no weight
+        rng_state = self.one_step  # nothing is drawn from it; a graph to export holds no parameter that is no weight
         if self.training and self.is_random:
-            randomness = ops.assign(self._randomness[0], self._randomness[0] + self.one_step)
+            rng_state = ops.assign(self._rng_state[0], self._rng_state[0] + self.one_step)
         scales = ()
         if self.training and self.stochastic_depth is not None:
-            scales = self.stochastic_depth(randomness, images.shape[0])
+            scales = self.stochastic_depth(rng_state, images.shape[0])
 
-        x = self.pos_drop(self.embed(images), randomness)
+        x = self.pos_drop(self.embed(images), rng_state)
         states = ()
         for block in self.blocks:
             i = len(states)
             if i == self.local_up_to_layer:
                 x = self.join_class_token(x)
             is_last = i == len(self.blocks) - 1
-            x = block(x, scales[2 * i : 2 * i + 2], randomness, class_only and is_last)
+            x = block(x, scales[2 * i : 2 * i + 2], rng_state, cls_token_only and is_last)
             states += (x,)
         return states
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) to the class token's features (B, C) that the classifier reads."""
-        states = self.hidden_states(images, class_only=True)
+        states = self.hidden_states(images, cls_token_only=True)
         return self.norm(states[-1][:, 0])
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -451,7 +451,7 @@ class ConViT(Mixed):
         """What sets this model apart, in one line; `mindcv.models.summary` goes layer by layer."""
         gpsa, heads = self.local_up_to_layer, self.blocks[0].attn.num_heads
         size = sum(parameter.size for parameter in self.get_parameters())
-        (height, width), (rows, cols) = self.image_size, self.grid
+        (height, width), (rows, cols) = self.image_size, self.grid_size
         return (
             f"ConViT({gpsa} GPSA and {len(self.blocks) - gpsa} MHSA blocks, {heads} heads of width "
             f"{self.num_features // heads}, {height}x{width} images in {rows}x{cols} patches, "

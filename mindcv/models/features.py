@@ -60,8 +60,8 @@ class Features(nn.Cell):
         model.blocks = nn.CellList(list(model.blocks)[: chosen[-1] + 1], auto_prefix=False)
         self.model = model
         self.chosen = chosen
-        self.grid = model.grid
-        rows, cols = (side // patches for side, patches in zip(model.image_size, model.grid, strict=True))
+        self.grid_size = model.grid_size
+        rows, cols = (side // patches for side, patches in zip(model.image_size, model.grid_size, strict=True))
         reduction = rows if rows == cols else (rows, cols)
         self.feature_info = FeatureInfo(
             [{"num_chs": model.num_features, "reduction": reduction, "module": f"blocks.{i}"} for i in chosen]
@@ -70,9 +70,9 @@ class Features(nn.Cell):
 
     def construct(self, images: Tensor) -> tuple[Tensor, ...]:
         states = self.model.hidden_states(images)
-        patches = self.grid[0] * self.grid[1]
+        patches = self.grid_size[0] * self.grid_size[1]
         maps = ()
         for index in self.chosen:
             tokens = states[index][:, -patches:].swapaxes(1, 2)
-            maps += (tokens.reshape(tokens.shape[:2] + self.grid),)
+            maps += (tokens.reshape(tokens.shape[:2] + self.grid_size),)
         return maps

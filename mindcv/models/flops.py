@@ -20,7 +20,7 @@ def count_flops(model: ConViT) -> int:
 
 def flops_by_layer(model: ConViT) -> dict[str, int]:
     """The parts of `count_flops`, by the layer's name: "patch_embed", "blocks.0", …, and "classifier"."""
-    patches = math.prod(model.grid)
+    patches = math.prod(model.grid_size)
     products = {"patch_embed": patches * model.patch_embed.proj.weight.size}
     for i, block in enumerate(model.blocks):
         keys = patches + (i >= model.local_up_to_layer)
@@ -38,5 +38,5 @@ def _products(block: Block, keys: int, queries: int) -> int:
     by_key = attn.k.weight.size + attn.v.weight.size
     attention = 2 * queries * keys * dim  # scores, and the values that they gather
     if isinstance(attn, GPSA) and attn.separable:
-        attention += keys * sum(attn.grid) * dim  # the same of position, over rows and over columns
+        attention += keys * sum(attn.grid_size) * dim  # the same of position, over rows and over columns
     return queries * by_query + keys * by_key + attention

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindcv.models.layers.device import rounds_bfloat16
+from mindcv.device import rounds_bfloat16
 from mindcv.models.layers.precision import Mixed
 
 # What `half` is in: operands of products, their results, LayerNorm and softmax, all else. None: what it comes in.

@@ -36,8 +36,8 @@ def summary(model: nn.Cell) -> str:
 
 def _layers(model: ConViT) -> list[tuple[str, str, str]]:
     """Name, kind and output's shape of each layer, on the way from images to logits."""
-    patches, dim = math.prod(model.grid), model.num_features
-    rows, cols = model.grid
+    patches, dim = math.prod(model.grid_size), model.num_features
+    rows, cols = model.grid_size
     shape = f"(B, {patches}, {dim})"
     layers = [("patch_embed", f"{rows}x{cols} patches", shape), ("pos_embed", "learned", shape)]
     for i, block in enumerate(model.blocks):

@@ -10,7 +10,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindcv.arguments import unknown_argument
+from mindcv.errors import unknown_argument
 from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
 from mindcv.optim.adan import Adan

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 
-from mindcv.arguments import explain_unknown
+from mindcv.errors import explain_unknown
 from mindcv.scheduler.dynamic_lr import (
     cosine_decay_refined_lr,
     cyclic_lr,

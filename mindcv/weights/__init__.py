@@ -2,11 +2,11 @@
 
 from mindcv.weights.adapt import ARGUMENTS
 from mindcv.weights.classes import classes_in
-from mindcv.weights.fit import load
-from mindcv.weights.layouts import to_mindcv, to_pytorch
+from mindcv.weights.loading import load
 from mindcv.weights.parts import weights_of
 from mindcv.weights.published import fetch_published, get_weights_download_root
 from mindcv.weights.read import DamagedCheckpoint, read
+from mindcv.weights.state_dict import to_mindcv, to_pytorch
 from mindcv.weights.write import is_ours, write
 
 __all__ = [

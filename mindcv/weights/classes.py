@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mindcv.weights import layouts
+from mindcv.weights import state_dict
 from mindcv.weights.adapt import CLASSIFIER
 from mindcv.weights.parts import weights_of
 from mindcv.weights.read import naming, read
 
-CLASS_NAMES = layouts.RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
+CLASS_NAMES = state_dict.RUN + "class_names"  # a JSON list, in the order of the classifier's outputs
 
 
 class Classes(NamedTuple):
@@ -29,7 +29,7 @@ def classes_in(path: str | Path) -> Classes:
     """
     contents = read(path)
     with naming(path):
-        count = class_count(layouts.to_mindcv(weights_of(contents)))
+        count = class_count(state_dict.to_mindcv(weights_of(contents)))
     return Classes(count, names_in(contents))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindcv.weights import layouts
+from mindcv.weights import state_dict
 from mindcv.weights.adapt import FIRST_CONV, POS_EMBED
 from mindcv.weights.classes import class_count
 from mindcv.weights.parts import parts_of
@@ -31,15 +31,15 @@ def describe(path: str | Path) -> dict[str, str]:
     with naming(path):
         parts = parts_of(contents.arrays)
     weights = parts.weights
-    layout = layouts.layout_of(weights)
+    layout = state_dict.layout_of(weights)
     types = ", ".join(sorted({str(array.dtype) for array in weights.values()}))
     size = sum(array.size for array in weights.values())
-    grid = contents.arrays.get(layouts.GRID)
+    grid = contents.arrays.get(state_dict.GRID)
     return {
         "file": f"{path}, {Path(path).stat().st_size:,} bytes",
         "format": contents.format,
-        "layout": {layouts.MINDCV: "MindCV's names", layouts.PYTORCH: "PyTorch's names"}[layout],
-        **_model(layouts.to_mindcv(weights), grid),
+        "layout": {state_dict.MINDCV: "MindCV's names", state_dict.PYTORCH: "PyTorch's names"}[layout],
+        **_model(state_dict.to_mindcv(weights), grid),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
         **({"beside": beside} if (beside := parts.beside()) else {}),
         "sha256": sha256(Path(path).read_bytes()).hexdigest(),

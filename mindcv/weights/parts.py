@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mindcv.weights.adapt import FIRST_CONV
-from mindcv.weights.layouts import EMA, OPTIMIZER, RUN
+from mindcv.weights.state_dict import EMA, OPTIMIZER, RUN
 
 _WRAPPERS = ("model.", "state_dict.")  # dictionaries of weights in PyTorch's training checkpoints, with others beside
 _AVERAGES = (EMA, "model_ema.", "state_dict_ema.")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mindcv.download import DownloadError, fetch, get_download_root
+from mindcv.io.download import DownloadError, fetch, get_download_root
 
 _log = logging.getLogger("mindcv")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from mindcv.files import first_bytes, whole
+from mindcv.io.files import atomic_write, first_bytes
 from mindcv.weights import ckpt
 from mindcv.weights.digest import digest
 
@@ -36,7 +36,7 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         raise ValueError(f"{path} ends in {path.suffix!r}; weights are written to {' or '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
-    with whole(path) as aside, open(aside, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())

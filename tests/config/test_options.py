@@ -34,7 +34,7 @@ def test_every_option_says_what_a_change_at_resume_means(option):
 
 
 def test_names_known_elsewhere_point_to_one_option_and_are_none_themselves():
-    aliases = [alias for option in OPTIONS.values() for alias in option.known_as]
+    aliases = [alias for option in OPTIONS.values() for alias in option.aliases]
     assert len(aliases) == len(set(aliases))
     assert not set(aliases) & set(OPTIONS)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data import check, checked, create_dataset, create_loader, create_transforms, find_bad, leave_out
+from mindcv.data import check, checked, create_dataset, create_loader, create_transforms, find_unreadable, leave_out
 from mindcv.data.datasets import open_source
 
 
@@ -70,7 +70,7 @@ def root(tmp_path, monkeypatch):
 
 def test_the_unreadable_are_found_and_named_and_the_odd_are_not(root):
     source = open_source("folder", str(root), "train")
-    found = {source.path(bad.index).name: bad.line for bad in find_bad(source)}
+    found = {source.path(bad.index).name: bad.line for bad in find_unreadable(source)}
     assert found.keys() == {*BAD, "gone.jpg"}
     for name, line in found.items():
         assert line.startswith(f"{root}/train/odd/{name}: ") and "\n" not in line
@@ -95,7 +95,7 @@ def test_files_are_decoded_once(root, monkeypatch):
 
     first = found()
     assert len(first) == 6
-    monkeypatch.setattr(check, "find_bad", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(check, "find_unreadable", lambda *_: pytest.fail("decoded again"))
     assert found() == first
     monkeypatch.undo()
     monkeypatch.setenv("MINDCV_HOME", str(root / "home"))
@@ -105,7 +105,7 @@ def test_files_are_decoded_once(root, monkeypatch):
     (root / "train/plain/new.jpg").write_bytes(b"")
     assert len(found()) == 6
     (root / "train/plain/new.jpg").chmod(0o400)
-    monkeypatch.setattr(check, "find_bad", lambda *_: [])
+    monkeypatch.setattr(check, "find_unreadable", lambda *_: [])
     assert found() == [], "an image that was opened to this user is looked at again"
 
 
@@ -130,9 +130,9 @@ def test_pixels_need_no_check():
 
 def test_too_many(root):
     source = open_source("folder", str(root), "train")
-    some = [check.Bad(i, "x.jpg: broken") for i in range(20, 32)]
+    some = [check.BadImage(i, "x.jpg: broken") for i in range(20, 32)]
     with pytest.raises(ValueError, match=r"^12 of 114 images cannot be read, too many .* x.jpg: broken$"):
         leave_out(source, some)
     assert len(leave_out(source, some[:11])) == 103
     with pytest.raises(ValueError, match="no image of class odd can be read, such as x"):
-        leave_out(source, [check.Bad(i, "x.jpg: broken") for i in range(14)])
+        leave_out(source, [check.BadImage(i, "x.jpg: broken") for i in range(14)])

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from mindcv.data.__main__ import main
+from mindcv.cli.data import main
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data import create_dataset, create_loader, create_transforms, find_bad
-from mindcv.data.__main__ import main
+from mindcv.cli.data import main
+from mindcv.data import create_dataset, create_loader, create_transforms, find_unreadable
 from mindcv.data.datasets import open_source
 from mindcv.data.pack import pack
 
@@ -88,7 +88,8 @@ def test_labels_by_other_classes(root, packed):
 
 SLOWLY = """
 import sys, time
-from mindcv.data import __main__, pack
+from mindcv.cli import data as __main__
+from mindcv.data import pack
 fast = pack._write_shard
 pack._write_shard = lambda *which: (fast(*which), time.sleep(0.1))
 __main__.main(sys.argv[1:])
@@ -159,10 +160,10 @@ def test_damage_is_seen(root, tmp_path):
     start = data.find(source.packed(7))
     data[start : start + 8] = b"no image"
     file.write_bytes(data)
-    (bad,) = find_bad(open_source("mindrecord", str(tmp_path), "train"))
+    (bad,) = find_unreadable(open_source("mindrecord", str(tmp_path), "train"))
     assert bad.index == 7 and bad.line.startswith(f"{file} (") and "no image" in bad.line
     file.write_bytes(data[: start + 4])
-    assert len(find_bad(open_source("mindrecord", str(tmp_path), "train"))) >= 13
+    assert len(find_unreadable(open_source("mindrecord", str(tmp_path), "train"))) >= 13
     (tmp_path / "train/00000.mindrecord.db").write_bytes(b"")
     with pytest.raises(ValueError, match=r"00000.mindrecord: no MindRecord file with its index"):
         open_source("mindrecord", str(tmp_path), "train")

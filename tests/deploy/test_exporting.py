@@ -10,7 +10,7 @@ from mindspore import Tensor, nn
 
 import mindcv
 from mindcv import weights
-from mindcv.command import FAILURE, USER_ERROR, command
+from mindcv.cli.scripts import FAILURE, USER_ERROR, run_script
 from mindcv.deploy import ExportError, export_model, exporting, mindir, onnx_graph
 from mindcv.weights.classes import CLASS_NAMES
 from tests.golden import rule
@@ -191,7 +191,7 @@ def checkpoint(tmp_path_factory):
 def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = [*WORDS, "--ckpt_path", str(checkpoint), "--dynamic_batch", "--use_ema"]
-    assert command("export", "Export.", words) == 0
+    assert run_script("export", "Export.", words) == 0
     assert "convit_tiny.mindir: verified" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.mindir", "convit_tiny.mindir.json"]
     ms.set_context(mode=ms.PYNATIVE_MODE)
@@ -206,13 +206,13 @@ def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
 
 def test_the_script_writes_onnx(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--format", "onnx"]) == 0
+    assert run_script("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--format", "onnx"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.onnx", "convit_tiny.onnx.json"]
 
 
 def test_the_script_in_half_precision_with_normalisation(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert command("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--fp16", "--with_preprocess"]) == 0
+    assert run_script("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--fp16", "--with_preprocess"]) == 0
     about = json.loads((tmp_path / "convit_tiny.mindir.json").read_text())
     assert about["precision"] == "float16 in linear layers"
     assert (about["input"]["type"], about["input"]["layout"], about["input"]["colours"]) == ("uint8", "NHWC", "RGB")
@@ -222,11 +222,11 @@ def test_the_script_in_half_precision_with_normalisation(checkpoint, tmp_path, m
 def test_the_scripts_errors(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = [*WORDS, "--ckpt_path", str(checkpoint)]
-    assert command("export", "Export.", [*words, "--output", "a.onnx"]) == USER_ERROR
+    assert run_script("export", "Export.", [*words, "--output", "a.onnx"]) == USER_ERROR
     assert "output: got 'a.onnx', wanted a file that ends in .mindir" in capsys.readouterr().err
     monkeypatch.setattr(exporting, "_TOLERANCE", {False: 0.0, True: 0.0})
     monkeypatch.setattr(mindir, "run", lambda path, batches: [np.zeros((len(images), 2)) for images in batches])
-    assert command("export", "Export.", words) == FAILURE
+    assert run_script("export", "Export.", words) == FAILURE
     assert "convit_tiny.mindir was not written" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 

@@ -9,7 +9,7 @@ import pytest
 
 import mindcv
 from mindcv import weights
-from mindcv.command import USER_ERROR, command
+from mindcv.cli.scripts import USER_ERROR, run_script
 from mindcv.deploy.inference import find_images
 from mindcv.weights.classes import CLASS_NAMES
 
@@ -39,7 +39,7 @@ def infer(checkpoint, capsys):
     """A function that runs infer.py's options and gives exit code, standard output and error."""
 
     def run(*words, path=checkpoint):
-        code = command("infer", "Infer.", [*WORDS, "--ckpt_path", str(path), *map(str, words)])
+        code = run_script("infer", "Infer.", [*WORDS, "--ckpt_path", str(path), *map(str, words)])
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -170,7 +170,7 @@ def test_infer_replaces_its_own_predictions(name, infer, photos, tmp_path):
 
 
 def test_without_a_checkpoint(photos, capsys):
-    assert command("infer", "Infer.", [*WORDS, "--image", str(photos)]) == USER_ERROR
+    assert run_script("infer", "Infer.", [*WORDS, "--image", str(photos)]) == USER_ERROR
     assert "pass --ckpt_path FILE, or --pretrained" in capsys.readouterr().err
 
 

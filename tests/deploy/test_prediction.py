@@ -13,7 +13,7 @@ from PIL import Image
 import mindcv
 from mindcv.data import UnreadableImage
 from mindcv.deploy import predict
-from mindcv.deploy.views import Views
+from mindcv.deploy.preprocess import Preprocessor
 
 ROOT = Path(__file__).parents[2]
 KINDS = ["mean", "bicubic", "square"]
@@ -47,7 +47,7 @@ def as_validated(folder, size, options):
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_are_seen_as_in_validation_bit_for_bit(kind, photos):
     size, options = OPTIONS[kind]
-    views = Views(size, **options)
+    views = Preprocessor(size, **options)
     found = views.batch([views.view(path) for path in sorted(photos.iterdir())])
     wanted = as_validated(photos, size, options)
     assert wanted.std() > 0.1
@@ -55,7 +55,7 @@ def test_files_are_seen_as_in_validation_bit_for_bit(kind, photos):
 
 
 def test_pixels_and_pil_images_are_seen_as_files(photos):
-    views = Views((32, 24), crop_pct=0.7)
+    views = Preprocessor((32, 24), crop_pct=0.7)
     for path in sorted(photos.iterdir()):
         if path.suffix == ".jpg" and path.name != "e.jpg":
             continue  # Pillow decodes a plain JPEG a little otherwise than MindSpore
@@ -77,7 +77,7 @@ def test_every_kind_of_image_in_batches(small_model, photos, monkeypatch):
     paths = sorted(photos.iterdir())
     with Image.open(paths[1]) as image:
         mixed = [paths[0], str(paths[3]), image.copy(), np.asarray(image)]
-    views = Views((32, 24), interpolation="bicubic")
+    views = Preprocessor((32, 24), interpolation="bicubic")
     batch = Tensor(views.batch([views.view(image) for image in mixed]))
     rows = [softmax(row) for row in model(batch).asnumpy()]
     for batch_size in (3, 20):

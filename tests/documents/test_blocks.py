@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindcv.cli.data import _parser as data_parser
+from mindcv.cli.insight import _parser as insight_parser
+from mindcv.cli.weights import _parser as weights_parser
 from mindcv.config import parse
-from mindcv.data.__main__ import _parser as data_parser
-from mindcv.insight.__main__ import _parser as insight_parser
-from mindcv.weights.__main__ import _parser as weights_parser
 from tests.documents.reading import DOCUMENTS, PAIRS, REASONS, ROOT, blocks, commands
 
 MODULES = {"mindcv.data": data_parser, "mindcv.weights": lambda: weights_parser("weights")}
@@ -60,7 +60,7 @@ def test_every_command_is_one_there_is(document, line, monkeypatch):
             _check(words[1], words[2:])
         elif words[1] == "insight":
             _check("infer", insight_parser("mindcv insight").parse_known_args(words[2:])[1])
-    elif words[:3] == ["python", "-m", "mindcv.engine.report"]:
+    elif words[:3] == ["python", "-m", "mindcv.cli.report"]:
         assert not [word for word in words[3:] if word.startswith("-") and word != "--out"]
     elif words[:2] == ["python", "-m"] and words[2] in MODULES:
         MODULES[words[2]]().parse_args(words[3:])

@@ -65,7 +65,7 @@ def test_the_tables_say_what_is_accepted(language):
     assert rows["image_resize"] == "N ≥ 1 \\| 2 × (N ≥ 1)"
     assert rows["val_split"] == "NAME \\| none"
     assert set(re.findall(r"`(\w+)` \|$", options_table.other_names(language), re.M)) == {
-        option.name for option in OPTIONS.values() if option.known_as
+        option.name for option in OPTIONS.values() if option.aliases
     }
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from mindcv.command import command
+from mindcv.cli.scripts import run_script
 
 if os.environ.get("MS_ROLE") == "MS_WORKER":
     from mindcv.engine import training
@@ -19,4 +19,4 @@ if os.environ.get("MS_ROLE") == "MS_WORKER":
 
     training._loop = loop_and_note
 
-sys.exit(command("train", ""))
+sys.exit(run_script("train", ""))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindcv import weights
-from mindcv.command import USER_ERROR, command
+from mindcv.cli.scripts import USER_ERROR, run_script
 from mindcv.engine import training
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ OWN_RECIPE = f"# mine\n{Path(WORDS[1]).read_text()}"
 
 
 def train(out, *more):
-    return command("train", "Train.", [*WORDS, "--ckpt_save_dir", str(out), *map(str, more)])
+    return run_script("train", "Train.", [*WORDS, "--ckpt_save_dir", str(out), *map(str, more)])
 
 
 def records_in(out):
@@ -85,7 +85,7 @@ def test_steps_end_a_run_early_and_it_can_go_on(trained, tmp_path, capsys):
     assert train(tmp_path, "--ema", "--steps", "3", "--resume") == 0
     assert [record["step"] for record in records_in(tmp_path)] == [3]
     without_recipe = ["--resume", "--ckpt_save_dir", str(tmp_path), "--steps", "none"]
-    assert command("train", "Train.", without_recipe) == 0
+    assert run_script("train", "Train.", without_recipe) == 0
     assert same_weights(tmp_path / "convit_tiny-2_3.ckpt", trained / "convit_tiny-2_3.ckpt")
 
 
@@ -185,6 +185,6 @@ def test_the_best_are_kept_if_asked_for(tmp_path, monkeypatch):
 
 def test_an_error_is_raised_under_debug(tmp_path):
     words = ["--config", WORDS[1], "--data_dir", str(tmp_path), "--dataset", "imagenet"]
-    assert command("train", "Train.", words) == USER_ERROR
+    assert run_script("train", "Train.", words) == USER_ERROR
     with pytest.raises(FileNotFoundError):
-        command("train", "Train.", [*words, "--debug"])
+        run_script("train", "Train.", [*words, "--debug"])

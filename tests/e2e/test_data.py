@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.command import USER_ERROR, command
-from mindcv.data.__main__ import main
+from mindcv.cli.data import main
+from mindcv.cli.scripts import USER_ERROR, run_script
 
 RECIPE = Path(__file__).parents[2] / "configs/convit/convit_tiny_ascend.yaml"
 QUICK = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0", "--mode", "1", "--batch_size", "4",
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def train(folder, *more):
-    return command("train", "Train.", ["-c", str(RECIPE), "--data_dir", str(folder), *QUICK, *more])
+    return run_script("train", "Train.", ["-c", str(RECIPE), "--data_dir", str(folder), *QUICK, *more])
 
 
 def test_broken_images_end_a_run_or_are_left_out(folder, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 import mindcv
 from mindcv import weights
-from mindcv.command import USER_ERROR, command
+from mindcv.cli.scripts import USER_ERROR, run_script
 from mindcv.weights.classes import CLASS_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -106,11 +106,11 @@ def test_validation_takes_the_averages(tuned, folder, tmp_path):
             results,
             *more,
         ]
-        assert command("validate", "Validate.", list(map(str, words))) == 0
+        assert run_script("validate", "Validate.", list(map(str, words))) == 0
         losses[name] = json.loads(results.read_text())["loss"]
     assert losses["both"] == losses["averages"]
     words = [*WORDS, "--data_dir", folder, "--ckpt_path", tmp_path / "averages.ckpt", "--use_ema"]
-    assert command("validate", "Validate.", list(map(str, words))) == USER_ERROR
+    assert run_script("validate", "Validate.", list(map(str, words))) == USER_ERROR
 
 
 def test_bad_parts_are_named(folder, tmp_path):

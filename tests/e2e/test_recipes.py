@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.command import command
+from mindcv.cli.scripts import run_script
 from mindcv.config import resolve
 from mindcv.models import create_model
 from mindcv.weights import write
@@ -50,6 +50,6 @@ def test_a_step(recipe, folder, tmp_path):
         model = create_model(config.model, image_size=224)
         write(tmp_path / "published.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
         words += ["--ckpt_path", str(tmp_path / "published.ckpt")]
-    assert command("train", "Train.", words) == 0
+    assert run_script("train", "Train.", words) == 0
     [checkpoint] = (tmp_path / "run").glob(f"{config.model}-1_1.ckpt")
     assert checkpoint.stat().st_size > 10e6

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv import command, weights
+from mindcv import weights
+from mindcv.cli import scripts
 from mindcv.data.datasets import open_source
 from mindcv.data.pack import pack
 from mindcv.engine.checkpoints import checkpoints_in
@@ -112,7 +113,7 @@ def test_a_signal_saves_and_stops(number, code, unbroken, tmp_path):
 @pytest.fixture
 def train(tmp_path, monkeypatch, capsys):
     """A function that trains on images in a folder, into another one, and gives the exit code and the last line."""
-    monkeypatch.setattr(command, "hear_signals", lambda **_: None)
+    monkeypatch.setattr(scripts, "install_signal_handlers", lambda **_: None)
     for name in ("cat", "dog"):
         for i in range(4):
             path = tmp_path / f"images/train/{name}/{i}.png"
@@ -125,7 +126,7 @@ def train(tmp_path, monkeypatch, capsys):
             "--batch_size", "4", "--dataset", "folder", "--num_classes", "2", "--val_while_train", "False",
             "--ckpt_save_dir", str(tmp_path / "out"), *map(str, more),
         ]  # fmt: skip
-        code = command.command("train", "", words)
+        code = scripts.scripts("train", "", words)
         return code, capsys.readouterr().err.strip().splitlines()[-1:]
 
     return train
@@ -137,13 +138,13 @@ def test_resume_refuses_a_renamed_class_and_goes_on_from_packed_images(train, tm
 
     (images / "train/cat").rename(images / "train/zebra")
     code, [line] = train("--data_dir", images, "--epoch_size", "2", "--resume")
-    assert code == command.USER_ERROR
+    assert code == scripts.USER_ERROR
     assert "convit_tiny-1_2.ckpt is of a run with other classes: class 0 was cat and is dog now" in line
     (images / "train/zebra").rename(images / "train/cat")
 
     (images / "train/cat/0.png").rename(images / "train/cat/new.png")
     code, [line] = train("--data_dir", images, "--epoch_size", "2", "--resume")
-    assert code == command.USER_ERROR
+    assert code == scripts.USER_ERROR
     assert "there are 8 as before, but some have another name or label" in line
     (images / "train/cat/new.png").rename(images / "train/cat/0.png")
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import mindcv
 from mindcv import weights
-from mindcv.command import DIVERGED, USER_ERROR, command
+from mindcv.cli.scripts import DIVERGED, USER_ERROR, run_script
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs/convit/convit_tiny_ascend.yaml"
@@ -149,7 +149,8 @@ def test_bad_input_gets_one_line(case, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     more, message = BAD[case]
     assert (
-        command("train", "Train.", ["-c", str(RECIPE), "--data_dir", str(folder), *ON_CPU, *QUICK, *more]) == USER_ERROR
+        run_script("train", "Train.", ["-c", str(RECIPE), "--data_dir", str(folder), *ON_CPU, *QUICK, *more])
+        == USER_ERROR
     )
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line.startswith("train.py: ")]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mindcv import weights
-from mindcv.engine.checkpoints import Keeper, Place, contents
+from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, contents
 
 
 def names(folder):
@@ -12,46 +12,46 @@ def names(folder):
 ARRAYS = {"x": np.arange(3.0)}
 
 
-def save_all(keeper, scores):
+def save_all(checkpoints, scores):
     for epoch, score in enumerate(scores, 1):
-        keeper.save(ARRAYS, Place(epoch, 44))
-        keeper.rate(score)
-    return names(keeper.folder)
+        checkpoints.save(ARRAYS, TrainPosition(epoch, 44))
+        checkpoints.rate(score)
+    return names(checkpoints.folder)
 
 
 def test_latest_k(tmp_path):
-    keeper = Keeper(tmp_path / "new" / "folder", "convit_tiny", "latest_k", 2)
-    assert save_all(keeper, [50.0, 90.0, 10.0]) == ["convit_tiny-2_44.ckpt", "convit_tiny-3_44.ckpt"]
+    checkpoints = CheckpointManager(tmp_path / "new" / "folder", "convit_tiny", "latest_k", 2)
+    assert save_all(checkpoints, [50.0, 90.0, 10.0]) == ["convit_tiny-2_44.ckpt", "convit_tiny-3_44.ckpt"]
 
 
 def test_top_k_keeps_the_newest_too(tmp_path):
-    keeper = Keeper(tmp_path, "convit_tiny", "top_k", 2)
-    assert save_all(keeper, [50.0, 90.0, 60.0, 10.0]) == ["convit_tiny-2_44.ckpt", "convit_tiny-4_44.ckpt"]
+    checkpoints = CheckpointManager(tmp_path, "convit_tiny", "top_k", 2)
+    assert save_all(checkpoints, [50.0, 90.0, 60.0, 10.0]) == ["convit_tiny-2_44.ckpt", "convit_tiny-4_44.ckpt"]
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
-    keeper = Keeper(tmp_path, "convit_tiny", "latest_k", 1)
-    keeper.save(ARRAYS, Place(1, 44))
+    checkpoints = CheckpointManager(tmp_path, "convit_tiny", "latest_k", 1)
+    checkpoints.save(ARRAYS, TrainPosition(1, 44))
     with pytest.raises(FloatingPointError, match=r"x is not finite after step 3 of epoch 2.*--resume"):
-        keeper.save({"x": np.array([1.0, np.inf])}, Place(2, 3))
+        checkpoints.save({"x": np.array([1.0, np.inf])}, TrainPosition(2, 3))
     assert names(tmp_path) == ["convit_tiny-1_44.ckpt"]
 
 
 def test_best(tmp_path):
-    keeper = Keeper(tmp_path, "convit_tiny", "latest_k", 2)
-    assert keeper.save_best(ARRAYS, 50.0)
-    assert not keeper.save_best({"x": np.zeros(3)}, 50.0)
+    checkpoints = CheckpointManager(tmp_path, "convit_tiny", "latest_k", 2)
+    assert checkpoints.save_best(ARRAYS, 50.0)
+    assert not checkpoints.save_best({"x": np.zeros(3)}, 50.0)
     np.testing.assert_array_equal(weights.read(tmp_path / "best.ckpt")["x"], ARRAYS["x"])
-    assert keeper.save_best(ARRAYS, 51.0)
+    assert checkpoints.save_best(ARRAYS, 51.0)
 
 
 def test_the_best_is_the_checkpoint_saved_last(tmp_path):
-    keeper = Keeper(tmp_path, "convit_tiny", "latest_k", 1)
+    checkpoints = CheckpointManager(tmp_path, "convit_tiny", "latest_k", 1)
     for epoch, score in ((1, 50.0), (2, 40.0), (3, 60.0)):
-        keeper.save({"x": np.full(3, score)}, Place(epoch, 44))
-        keeper.save_best({}, score)
+        checkpoints.save({"x": np.full(3, score)}, TrainPosition(epoch, 44))
+        checkpoints.save_best({}, score)
     assert names(tmp_path) == ["best.ckpt", "convit_tiny-3_44.ckpt"]
-    keeper.save({"x": np.zeros(3)}, Place(4, 44))
+    checkpoints.save({"x": np.zeros(3)}, TrainPosition(4, 44))
     assert weights.read(tmp_path / "best.ckpt")["x"][0] == 60.0
 
 

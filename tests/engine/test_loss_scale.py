@@ -6,9 +6,9 @@ from mindspore import Tensor
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.engine.build import build_loss_scale
-from mindcv.engine.checkpoints import Place
+from mindcv.engine.checkpoints import TrainPosition
 from mindcv.engine.loss_scale import LossScale
-from mindcv.engine.resume import RunState
+from mindcv.engine.resume import TrainState
 from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
 from mindcv.models import set_precision
@@ -55,7 +55,7 @@ def test_a_dynamic_scale_halves_until_gradients_fit_and_doubles_again(mode, smal
     assert 0 < left_out < 24
     step(*batch)
     assert step.loss_scale.state.asnumpy()[0] == 2 * factor
-    seen = step.watched()
+    seen = step.read_stats()
     assert (seen.failed, seen.gave_up_at, seen.good) == (0, 0, left_out + 2)
 
 
@@ -68,7 +68,7 @@ def test_what_overflows_without_a_scale_is_a_failure(small_model, batch):
         step(*poison)
     assert same(before, values(model))
     assert step.loss_scale.state.asnumpy()[0] == 1
-    assert step.watched().gave_up_at == 1  # the loss is not finite: no scale would help
+    assert step.read_stats().gave_up_at == 1  # the loss is not finite: no scale would help
 
 
 def test_an_overflow_that_is_left_out_does_not_end_a_row_of_failures(small_model, batch):
@@ -78,7 +78,7 @@ def test_an_overflow_that_is_left_out_does_not_end_a_row_of_failures(small_model
     poison = Tensor(np.full((8, 3, 16, 16), np.nan, np.float32)), batch[1]
     for images, labels in (poison, batch, poison):
         step(images, labels)
-    assert step.watched().gave_up_at == 3
+    assert step.read_stats().gave_up_at == 3
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_fixed_scale_may_leave_out_what_overflows(drops, mode, small_model, ba
     loss = step(*batch)
     assert np.isfinite(loss.asnumpy())
     assert same(before, values(model)) == drops
-    assert step.watched().failed == (not drops)
+    assert step.read_stats().failed == (not drops)
     assert all(np.isfinite(value).all() for value in values(model)) == drops
     assert (step.loss_scale.state.asnumpy() == [2.0**24, 0, int(drops)]).all()
 
@@ -102,8 +102,8 @@ def test_the_scale_is_saved_and_resumed(small_model, batch, identity, tmp_path):
     one, other = (step_of(small_model(), LossScale(64.0, dynamic=True, window=2)) for _ in range(2))
     for _ in range(3):
         one(*batch)
-    weights.write(tmp_path / "1.ckpt", RunState(one, identity).arrays(Place(1, 1), 0.0))
-    RunState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
+    weights.write(tmp_path / "1.ckpt", TrainState(one, identity).arrays(TrainPosition(1, 1), 0.0))
+    TrainState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
     for step in (one, other):
         step(*batch)
         assert step.loss_scale.state.asnumpy().tolist() == [256, 0, 0]

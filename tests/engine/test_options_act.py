@@ -9,10 +9,10 @@ import pytest
 from mindspore import Tensor
 
 from mindcv import weights
-from mindcv.config import Config, data_sinks
+from mindcv.config import Config, uses_data_sink
 from mindcv.engine import build
 from mindcv.engine.build import build_loss, build_model, build_optimizer, build_schedule, peak_rate
-from mindcv.engine.pipelines import open_training, open_validation, training_loader, validation_loader
+from mindcv.engine.dataloaders import open_training, open_validation, training_loader, validation_loader
 from mindcv.engine.validation import validate
 
 
@@ -223,6 +223,6 @@ def test_validation_computes_as_val_amp_level_says(small_model, tmp_path, monkey
 @pytest.mark.parametrize("device, sinks", [("Ascend", True), ("CPU", False)])
 def test_epochs_sink_into_a_device_that_can_unless_told_not_to(device, sinks):
     config = Config(device_target=device)
-    assert data_sinks(config) == sinks
-    assert not data_sinks(config.replace(dataset_sink_mode=False))
-    assert not data_sinks(config.replace(ckpt_save_interval_steps=5))
+    assert uses_data_sink(config) == sinks
+    assert not uses_data_sink(config.replace(dataset_sink_mode=False))
+    assert not uses_data_sink(config.replace(ckpt_save_interval_steps=5))

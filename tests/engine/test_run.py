@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from mindcv.config import resolve
-from mindcv.engine import pipelines
-from mindcv.engine.pipelines import (
+from mindcv.engine import dataloaders
+from mindcv.engine.dataloaders import (
     class_count,
     open_training,
     open_validation,
@@ -139,7 +139,7 @@ def test_numbers_in_the_list_say_which_classes_there_are(tmp_path):
 @pytest.mark.parametrize("wished", [True, False])
 def test_a_dataset_is_downloaded_if_asked_for(wished, monkeypatch):
     asked = []
-    monkeypatch.setattr(pipelines, "open_source", lambda *arguments: asked.append(arguments[3]))
+    monkeypatch.setattr(dataloaders, "open_source", lambda *arguments: asked.append(arguments[3]))
     open_training(config(f"--dataset mnist --dataset_download {wished}"))
     assert asked == [wished]
 

@@ -10,9 +10,9 @@ import numpy as np
 from mindcv import device
 from mindcv.config import Config
 from mindcv.data.datasets import open_source
-from mindcv.engine.checkpoints import Place
-from mindcv.engine.group import join
-from mindcv.engine.pipelines import training_loader, validation_loader
+from mindcv.distributed.context import init_distributed
+from mindcv.engine.checkpoints import TrainPosition
+from mindcv.engine.dataloaders import training_loader, validation_loader
 from mindcv.engine.scores import EvalStep
 from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
@@ -26,37 +26,37 @@ def main(batch_size: int, steps: int, out: str):
         scale=(1.0, 1.0), ratio=(1.0, 1.0), hflip=0.0, color_jitter=None,
     )  # fmt: skip
     device.set_up("CPU", ms.PYNATIVE_MODE)
-    group = join(config)
+    distributed = init_distributed(config)
     source = open_source("digits", None, "train")
-    ms.set_seed(group.rank)  # the group has to make them alike
+    ms.set_seed(distributed.rank)  # the group has to make them alike
     model = ConViT(
         image_size=16, patch_size=4, num_classes=10, num_heads=4, embed_dim=16, depth=2, local_up_to_layer=1,
         drop_path_rate=0.0,
     )  # fmt: skip
-    group.share(model.get_parameters())
+    distributed.broadcast_parameters(model.get_parameters())
     # By SGD, for which clipping each worker's gradients before their mean would not come to the same.
     optimizer = create_optimizer(model, "sgd", lr=0.1, momentum=0.9)
     clips = {"clip_norm": 1.0, "clip_value": 0.05}
-    step = TrainStep(model, create_loss("CE"), optimizer, **clips, workers=group.size).set_train()
+    step = TrainStep(model, create_loss("CE"), optimizer, **clips, workers=distributed.size).set_train()
     losses = []
-    loader = training_loader(config, source, 10, group, Place(1, 0))
+    loader = training_loader(config, source, 10, distributed, TrainPosition(1, 0))
     for images, labels in loader.create_tuple_iterator(num_epochs=1):
         losses.append(float(step(images, labels).asnumpy()))
         if len(losses) == steps:
             break
-    halfway = TrainStep(model, create_loss("CE"), optimizer, accumulation=2, workers=group.size).set_train()
+    halfway = TrainStep(model, create_loss("CE"), optimizer, accumulation=2, workers=distributed.size).set_train()
     halfway(images, labels)
     model.set_train(False)
-    scores = EvalStep(model, create_loss("CE", reduction="none"), group.size)
+    scores = EvalStep(model, create_loss("CE", reduction="none"), distributed.size)
     held_out = open_source("digits", None, "val")
     sums = np.zeros(4)
-    for images, labels in validation_loader(config, held_out, group).create_tuple_iterator(num_epochs=1):
+    for images, labels in validation_loader(config, held_out, distributed).create_tuple_iterator(num_epochs=1):
         sums += scores(images, labels).asnumpy()
     weights = {p.name: p.asnumpy().tobytes().hex() for p in model.get_parameters()}
-    record = {"losses": losses, "sums": sums.tolist(), "weights": weights, "size": group.size}
+    record = {"losses": losses, "sums": sums.tolist(), "weights": weights, "size": distributed.size}
     record["accumulated"] = [sums.asnumpy().tobytes().hex() for sums in halfway.sums]
-    record["agreed"] = [group.any(group.rank == group.size - 1), group.any(False)]
-    Path(out, f"{group.rank}.json").write_text(json.dumps(record))
+    record["agreed"] = [distributed.any(distributed.rank == distributed.size - 1), distributed.any(False)]
+    Path(out, f"{distributed.rank}.json").write_text(json.dumps(record))
 
 
 main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

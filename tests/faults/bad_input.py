@@ -19,7 +19,7 @@ from PIL import Image
 from mindcv import weights
 from mindcv.data.datasets import open_source
 from mindcv.data.pack import pack
-from mindcv.launch import claim
+from mindcv.io.lock import file_lock
 
 RECIPE = str(Path(__file__).parents[2] / "configs/convit/convit_tiny_digits.yaml")
 IMAGENET = str(Path(__file__).parents[2] / "configs/convit/convit_tiny_ascend.yaml")
@@ -563,7 +563,7 @@ def _(bench):
 
 @row("a second run in one folder")
 def _(bench):
-    bench.keep.append(claim(bench.folder / ".lock"))
+    bench.keep.append(file_lock(bench.folder / ".lock"))
     return train("--ckpt_save_dir", bench.folder)
 
 

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from mindcv import command
+from mindcv.cli import scripts
 from tests.faults.bad_input import ROWS, Bench, linked, train
 
 DOCUMENT = Path(__file__).parents[2] / "docs/errors.md"
 DOCUMENTED = dict(re.findall(r"^\| (.+?) \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
 DOCUMENTED = {what: line for what, line in DOCUMENTED.items() if what not in ("what", "---")}
 CODES = {
-    "a learning rate that blows the loss up": command.DIVERGED,
-    "weights that are not finite, to validate": command.DIVERGED,
-    "weights that are not finite, to predict with": command.DIVERGED,
+    "a learning rate that blows the loss up": scripts.DIVERGED,
+    "weights that are not finite, to validate": scripts.DIVERGED,
+    "weights that are not finite, to predict with": scripts.DIVERGED,
 }
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capfd):
     """A function that does what the script would: its exit code, and what it wrote to standard error."""
-    monkeypatch.setattr(command, "hear_signals", lambda **_: None)
+    monkeypatch.setattr(scripts, "install_signal_handlers", lambda **_: None)
     monkeypatch.setenv("GLOG_v", "4")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -30,7 +30,7 @@ def run(monkeypatch, tmp_path, capfd):
         handlers, logging.root.handlers = logging.root.handlers, []
         capfd.readouterr()
         try:
-            code = command.command(name, "", words)
+            code = scripts.scripts(name, "", words)
         except SystemExit as end:
             code = end.code
         finally:
@@ -44,8 +44,8 @@ def run(monkeypatch, tmp_path, capfd):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "hear_signals", lambda **_: None)
-        assert command.command("train", "", train("--num_samples", "96", "--ckpt_save_dir", folder)[1]) == 0
+        patch.setattr(scripts, "install_signal_handlers", lambda **_: None)
+        assert scripts.scripts("train", "", train("--num_samples", "96", "--ckpt_save_dir", folder)[1]) == 0
     return folder
 
 
@@ -77,7 +77,7 @@ def test_row(what, run, trained, tmp_path, monkeypatch):
     line = error.strip().splitlines()[-1]
     pattern = ".*".join(re.escape(part) for part in DOCUMENTED[what].split("…"))
     assert re.fullmatch(rf"{name}\.py: (error: )?{pattern}", line), line
-    assert code == CODES.get(what, command.USER_ERROR)
+    assert code == CODES.get(what, scripts.USER_ERROR)
     assert "Traceback" not in error
     assert not (work / "nan.json").exists()
     assert there == {path: path.stat().st_mtime_ns for path in trained.iterdir()}

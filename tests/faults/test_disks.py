@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data.__main__ import main
-from mindcv.files import append_line, write_whole
+from mindcv.cli.data import main
+from mindcv.io.files import append_line, atomic_write_text
 from tests.faults.run import OPTIONS, ROOT, is_whole
 
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_written_is_named(disk):
     folder = disk("size=64k")
     (folder / "journal").write_text("one\n")
     (folder / "full").write_bytes(bytes(56 << 10))
-    for write, name in ((write_whole, "options.yaml"), (append_line, "journal")):
+    for write, name in ((atomic_write_text, "options.yaml"), (append_line, "journal")):
         with pytest.raises(OSError, match=f"^cannot write {folder}/{name}: No space left on device$"):
             write(folder / name, "x" * 10_000)
     assert sorted(path.name for path in folder.iterdir()) == ["full", "journal"]

@@ -9,8 +9,8 @@ from PIL import Image
 
 import mindcv
 from mindcv import weights
+from mindcv.cli import insight as drawing
 from mindcv.config import resolve
-from mindcv.insight import __main__ as drawing
 
 pytest.importorskip("matplotlib")
 SMALL = ["--device_target", "CPU", "--image_resize", "16", "--patch_size", "8", "--num_classes", "3"]

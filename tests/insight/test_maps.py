@@ -83,7 +83,7 @@ def test_the_model_is_left_as_it_was(both_modes, odd_model, images):
     model.set_train()
     model.blocks[1].set_train(False)
     model(Tensor(images))
-    parameters = {p.name: p.asnumpy() for p in [*model.get_parameters(), model.randomness]}
+    parameters = {p.name: p.asnumpy() for p in [*model.get_parameters(), model.rng_state]}
 
     def state():
         cells = [(name, cell.training) for name, cell in model.cells_and_names()]
@@ -92,7 +92,7 @@ def test_the_model_is_left_as_it_was(both_modes, odd_model, images):
     before = state()
     first = attention_maps(model, images)
     assert state() == before
-    for parameter in [*model.get_parameters(), model.randomness]:
+    for parameter in [*model.get_parameters(), model.rng_state]:
         np.testing.assert_array_equal(parameter.asnumpy(), parameters[parameter.name])
     for one, other in zip(first, attention_maps(model.set_train(False), Tensor(images)), strict=True):
         np.testing.assert_array_equal(one.mixed, other.mixed)

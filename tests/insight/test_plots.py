@@ -39,7 +39,7 @@ def test_attention(pynative, odd_model, images):
     model = odd_model()
     maps = insight.attention_maps(model, images[:1])
     view = np.random.default_rng(2).integers(0, 256, (24, 32, 3), np.uint8)
-    figure = plots.attention_figure(view, maps, (2, 1), model.grid)
+    figure = plots.attention_figure(view, maps, (2, 1), model.grid_size)
     *axes, bar = figure.axes
     assert len(axes) == 4 * (1 + 3)
     for head in range(4):

@@ -104,7 +104,7 @@ def test_any_grid(attn_impl, both_modes):
     """Oblong images and patches, and both attention paths the same function."""
     shape = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "attn_impl": attn_impl}
     model = ConViT(**shape, num_heads=4, embed_dim=32)
-    assert model.grid == (6, 2)
+    assert model.grid_size == (6, 2)
     for parameter in model.get_parameters():
         draw = np.random.default_rng(len(parameter.name)).standard_normal(parameter.shape)
         parameter.set_data(Tensor((0.5 * draw).astype(np.float32)))
@@ -241,13 +241,13 @@ def test_randomness_is_the_models_own(rates, both_modes):
         block.mlp.fc2.weight.set_data(block.mlp.fc2.weight * 20)
     x = images(4, 3, 32, 32)
     still = model(x).asnumpy()
-    start = model.randomness.asnumpy().copy()
+    start = model.rng_state.asnumpy().copy()
     model.set_train()
     first, second = model(x).asnumpy(), model(x).asnumpy()
     assert not np.allclose(first, second)
     assert not np.allclose(first, still)
-    assert model.randomness.asnumpy().tolist() == [start[0], start[1] + 2]
-    model.randomness.set_data(Tensor(start))
+    assert model.rng_state.asnumpy().tolist() == [start[0], start[1] + 2]
+    model.rng_state.set_data(Tensor(start))
     np.testing.assert_array_equal(model(x).asnumpy(), first)
     model.set_train(False)
     np.testing.assert_array_equal(model(x).asnumpy(), still)

@@ -18,7 +18,7 @@ class WithLoss(nn.Cell):
         self.model = model
 
     def construct(self, images, labels):
-        states = self.model.hidden_states(images, class_only=True)
+        states = self.model.hidden_states(images, cls_token_only=True)
         features = self.model.norm(states[-1][:, 0])
         logits = self.model.forward_head(features)
         return ops.cross_entropy(logits, labels), logits, features, states

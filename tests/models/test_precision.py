@@ -45,7 +45,7 @@ def gradients(model, weights=None):
 def exact():
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = build()
-    state = model.randomness.asnumpy().copy()
+    state = model.rng_state.asnumpy().copy()
     return gradients(model), state
 
 
@@ -53,7 +53,7 @@ def error(exact, mode=ms.PYNATIVE_MODE, level="O1", dtype="float16", cells=None,
     wanted, state = exact
     ms.set_context(mode=mode)
     model = build(**kwargs)
-    model.randomness.set_data(Tensor(state))
+    model.rng_state.set_data(Tensor(state))
     set_precision(model, level, dtype, cells)
     return np.linalg.norm(gradients(model) - wanted) / np.linalg.norm(wanted)
 
@@ -171,7 +171,7 @@ def mindspore_error(exact, level, dtype=ms.float16):
     """As `error`, of a model that MindSpore's own function converted."""
     wanted, state = exact
     model = build()
-    model.randomness.set_data(Tensor(state))
+    model.rng_state.set_data(Tensor(state))
     weights = model.trainable_params()
     found = gradients(amp.auto_mixed_precision(model, level, dtype), weights)
     return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)

@@ -33,7 +33,7 @@ def test_the_table_is_the_model(arguments):
     assert ("pos_embed" in table, "classifier" in table) == (model.use_pos_embed, model.num_classes > 0)
 
     images = Tensor(np.zeros((2, 3, 8, 12), np.float32))
-    shapes = {f"blocks.{i}": state.shape for i, state in enumerate(model.hidden_states(images, class_only=True))}
+    shapes = {f"blocks.{i}": state.shape for i, state in enumerate(model.hidden_states(images, cls_token_only=True))}
     shapes |= {"patch_embed": model.embed(images).shape, "norm": model.forward_features(images).shape}
     if model.num_classes:
         shapes["classifier"] = model(images).shape

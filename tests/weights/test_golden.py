@@ -6,7 +6,7 @@ from mindspore import Tensor
 
 import mindcv
 from mindcv import weights
-from mindcv.weights.__main__ import main
+from mindcv.cli.weights import main
 from tests.golden import rule
 
 NAMES = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]

@@ -9,7 +9,7 @@ import pytest
 
 import mindcv
 from mindcv import weights
-from mindcv.weights.__main__ import main
+from mindcv.cli.weights import main
 from mindcv.weights.describe import _VARIANTS
 
 
@@ -134,7 +134,7 @@ def test_from_a_shell(tmp_path):
     """Without MindSpore or PyTorch being loaded."""
     weights.write(tmp_path / "a.ckpt", {"norm.gamma": np.ones(2, np.float32)})
     code = (
-        "import sys; from mindcv.weights.__main__ import main\n"
+        "import sys; from mindcv.cli.weights import main\n"
         f"main(['convert', {str(tmp_path / 'a.ckpt')!r}, {str(tmp_path / 'b.safetensors')!r}, '--to', 'pytorch'])\n"
         "assert not {'mindspore', 'torch'} & sys.modules.keys()"
     )

@@ -8,8 +8,8 @@ from mindspore.boost import GradientAccumulation
 
 import mindcv
 from mindcv import weights
+from mindcv.cli.weights import main
 from mindcv.weights import classes_in, weights_of
-from mindcv.weights.__main__ import main
 from mindcv.weights.parts import parts_of
 from tests.weights.conftest import TINY
 

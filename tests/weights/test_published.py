@@ -13,7 +13,7 @@ from mindspore import Tensor
 
 import mindcv
 from mindcv import weights
-from mindcv.download import DownloadError
+from mindcv.io.download import DownloadError
 from mindcv.models import convit
 from mindcv.models.factory import build_pretrained
 from tests.weights.conftest import TINY

@@ -10,12 +10,21 @@ from mindspore.dataset import vision
 from mindcv.data.auto_augment import operations
 from mindcv.data.auto_augment.augmix import AugMix
 from mindcv.data.auto_augment.autoaugment import AutoAugment
-from mindcv.data.auto_augment.operations import Look, Operation
-from mindcv.data.auto_augment.policy import Policy, Step, Views
+from mindcv.data.auto_augment.operations import AugmentContext, Operation
+from mindcv.data.auto_augment.policy import AugmentedViews, Policy, Step
 from mindcv.data.auto_augment.randaugment import RandAugment
 from mindcv.data.auto_augment.trivial import TrivialAugmentWide
 
-__all__ = ["AugMix", "AutoAugment", "Look", "Policy", "RandAugment", "TrivialAugmentWide", "Views", "create_policy"]
+__all__ = [
+    "AugMix",
+    "AugmentContext",
+    "AugmentedViews",
+    "AutoAugment",
+    "Policy",
+    "RandAugment",
+    "TrivialAugmentWide",
+    "create_policy",
+]
 
 _AUTOAUGMENT = {
     "autoaug": ("original", False),
@@ -89,14 +98,14 @@ def create_policy(
     fill = [min(255, max(0, round(level))) for level in mean]
     if interpolation == vision.Inter.PILCUBIC:  # for resizing alone
         interpolation = vision.Inter.BICUBIC
-    look = Look(interpolation, tuple(fill if len(fill) == 3 else [round(np.mean(fill))] * 3))
+    context = AugmentContext(interpolation, tuple(fill if len(fill) == 3 else [round(np.mean(fill))] * 3))
     if name in _AUTOAUGMENT:
         policy, increasing = _AUTOAUGMENT[name]
         afterwards = _jitter(color_jitter) if name == "3a" else ()
-        return AutoAugment(policy, look, increasing, afterwards=afterwards, **given)
+        return AutoAugment(policy, context, increasing, afterwards=afterwards, **given)
     if _MAY_SET[name] is _RANDAUGMENT:
-        return RandAugment(look, **{key: True if key == "weighted" else value for key, value in given.items()})
-    return AugMix(look, **given) if name == "augmix" else TrivialAugmentWide(look)
+        return RandAugment(context, **{key: True if key == "weighted" else value for key, value in given.items()})
+    return AugMix(context, **given) if name == "augmix" else TrivialAugmentWide(context)
 
 
 def _read(text: str, setting: str, known: dict) -> tuple[str, float]:

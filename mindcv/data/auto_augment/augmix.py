@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mindcv.data.auto_augment.operations import Look, Operation, either_way, translate_x, translate_y
+from mindcv.data.auto_augment.operations import AugmentContext, Operation, either_way, translate_x, translate_y
 from mindcv.data.auto_augment.policy import Policy, Step
 
 # The paper's nine, and the four of colour and sharpness that it leaves to those who do not test on ImageNet-C, which
@@ -27,14 +27,14 @@ class AugMix(Policy):
 
     def __init__(
         self,
-        look: Look,
+        context: AugmentContext,
         magnitude: float = 3,
         width: int = 3,
         depth: int | None = None,
         alpha: float = 1.0,
         std: float = np.inf,
     ):
-        super().__init__(look)
+        super().__init__(context)
         self.width, self.depth, self.alpha = width, depth, alpha
         self.steps = [Step(operation, 1.0, magnitude, std) for operation in CHAINED]
 
@@ -45,6 +45,6 @@ class AugMix(Policy):
         for weight in weights:
             chain = image
             for i in rng.integers(len(self.steps), size=self.depth or rng.integers(1, 4)):
-                chain = self.steps[i](chain, rng, self.look)
+                chain = self.steps[i](chain, rng, self.context)
             mixed += chain * np.float32(share * weight)
         return np.rint(mixed, out=mixed).astype(np.uint8)

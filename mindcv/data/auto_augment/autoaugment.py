@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mindcv.data.auto_augment.operations import Look
+from mindcv.data.auto_augment.operations import AugmentContext
 from mindcv.data.auto_augment.policy import Policy, Step
 
 # Pairs of (operation, probability, magnitude). The paper's policy for ImageNet, its table 9.
@@ -81,9 +81,14 @@ class AutoAugment(Policy):
     """
 
     def __init__(
-        self, policy: str, look: Look, increasing: bool = False, std: float = 0.0, afterwards: Sequence[Step] = ()
+        self,
+        policy: str,
+        context: AugmentContext,
+        increasing: bool = False,
+        std: float = 0.0,
+        afterwards: Sequence[Step] = (),
     ):
-        super().__init__(look)
+        super().__init__(context)
         self.afterwards = tuple(afterwards)
         self.choices = [
             [
@@ -95,5 +100,5 @@ class AutoAugment(Policy):
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         for step in (*self.choices[rng.integers(len(self.choices))], *self.afterwards):
-            image = step(image, rng, self.look)
+            image = step(image, rng, self.context)
         return image

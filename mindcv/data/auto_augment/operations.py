@@ -15,7 +15,7 @@ from mindspore.dataset import vision
 TOP_MAGNITUDE = 10
 
 
-class Look(NamedTuple):
+class AugmentContext(NamedTuple):
     """How geometric operations resample, and the colour (0..255) that they fill empty corners with."""
 
     interpolation: vision.Inter = vision.Inter.BILINEAR
@@ -25,41 +25,41 @@ class Look(NamedTuple):
 class Operation(NamedTuple):
     """What is done to an image (H, W, 3) uint8, and by how much at a magnitude, given as a share of the strongest."""
 
-    act: Callable[[np.ndarray, float, Look], np.ndarray]
+    act: Callable[[np.ndarray, float, AugmentContext], np.ndarray]
     amount: Callable[[float, np.random.Generator], float]
 
 
-def rotate(image: np.ndarray, degrees: float, look: Look) -> np.ndarray:
+def rotate(image: np.ndarray, degrees: float, context: AugmentContext) -> np.ndarray:
     """Anticlockwise, about the centre. (MindSpore's `Rotate` fills with the colour's channels reversed.)"""
-    return _affine(image, look, degrees=-degrees)
+    return _affine(image, context, degrees=-degrees)
 
 
-def shear_x(image: np.ndarray, rate: float, look: Look) -> np.ndarray:
+def shear_x(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
     """Each row moves sideways by `rate` pixels more than the one above it; the middle one stays."""
-    return _affine(image, look, shear=(math.degrees(math.atan(rate)), 0.0))
+    return _affine(image, context, shear=(math.degrees(math.atan(rate)), 0.0))
 
 
-def shear_y(image: np.ndarray, rate: float, look: Look) -> np.ndarray:
+def shear_y(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
     """The same for columns."""
-    return _affine(image, look, shear=(0.0, math.degrees(math.atan(rate))))
+    return _affine(image, context, shear=(0.0, math.degrees(math.atan(rate))))
 
 
-def translate_x(image: np.ndarray, share: float, look: Look) -> np.ndarray:
+def translate_x(image: np.ndarray, share: float, context: AugmentContext) -> np.ndarray:
     """By a share of the width, in whole pixels."""
-    return _moved(image, round(share * image.shape[1]), 1, look)
+    return _moved(image, round(share * image.shape[1]), 1, context)
 
 
-def translate_y(image: np.ndarray, share: float, look: Look) -> np.ndarray:
+def translate_y(image: np.ndarray, share: float, context: AugmentContext) -> np.ndarray:
     """By a share of the height, in whole pixels."""
-    return _moved(image, round(share * image.shape[0]), 0, look)
+    return _moved(image, round(share * image.shape[0]), 0, context)
 
 
-def translate_x_pixels(image: np.ndarray, pixels: float, look: Look) -> np.ndarray:
-    return _moved(image, round(pixels), 1, look)
+def translate_x_pixels(image: np.ndarray, pixels: float, context: AugmentContext) -> np.ndarray:
+    return _moved(image, round(pixels), 1, context)
 
 
-def translate_y_pixels(image: np.ndarray, pixels: float, look: Look) -> np.ndarray:
-    return _moved(image, round(pixels), 0, look)
+def translate_y_pixels(image: np.ndarray, pixels: float, context: AugmentContext) -> np.ndarray:
+    return _moved(image, round(pixels), 0, context)
 
 
 def auto_contrast(image: np.ndarray, _amount, _look) -> np.ndarray:
@@ -122,13 +122,15 @@ def blur(image: np.ndarray, sigma: float, _look) -> np.ndarray:
     return vision.GaussianBlur(2 * math.ceil(3 * sigma) + 1, sigma)(image)
 
 
-def _affine(image: np.ndarray, look: Look, degrees: float = 0.0, shear: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    return vision.Affine(degrees, (0.0, 0.0), 1.0, shear, look.interpolation, look.fill)(image)
+def _affine(
+    image: np.ndarray, context: AugmentContext, degrees: float = 0.0, shear: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
+    return vision.Affine(degrees, (0.0, 0.0), 1.0, shear, context.interpolation, context.fill)(image)
 
 
-def _moved(image: np.ndarray, pixels: int, axis: int, look: Look) -> np.ndarray:
+def _moved(image: np.ndarray, pixels: int, axis: int, context: AugmentContext) -> np.ndarray:
     out = np.empty_like(image)
-    out[...] = look.fill
+    out[...] = context.fill
     side = image.shape[axis]
     if abs(pixels) < side:
         there = slice(max(pixels, 0), side + min(pixels, 0))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, Look, Operation
+from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, AugmentContext, Operation
 
 _OWN_RNG = np.random.default_rng()  # for who brings none
 
@@ -28,11 +28,11 @@ class Step:
     std: float = 0.0
     top: float = TOP_MAGNITUDE
 
-    def __call__(self, image: np.ndarray, rng: np.random.Generator, look: Look) -> np.ndarray:
+    def __call__(self, image: np.ndarray, rng: np.random.Generator, context: AugmentContext) -> np.ndarray:
         if rng.random() >= self.prob:
             return image
         act, amount = OPERATIONS[self.operation] if isinstance(self.operation, str) else self.operation
-        return act(image, amount(self._drawn(rng) / TOP_MAGNITUDE, rng), look)
+        return act(image, amount(self._drawn(rng) / TOP_MAGNITUDE, rng), context)
 
     def _drawn(self, rng: np.random.Generator) -> float:
         if self.std > 100:
@@ -47,8 +47,8 @@ class Policy:
 
     batchwise = True
 
-    def __init__(self, look: Look):
-        self.look = look
+    def __init__(self, context: AugmentContext):
+        self.context = context
 
     def __call__(
         self, images: np.ndarray | list[np.ndarray], rng: np.random.Generator | None = None, views: int = 1
@@ -63,7 +63,7 @@ class Policy:
         raise NotImplementedError
 
 
-class Views:
+class AugmentedViews:
     """An image beside augmented copies of itself, for losses that want them to agree.
 
     Args:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, Look
+from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, AugmentContext
 from mindcv.data.auto_augment.policy import Policy, Step
 
 # The operations, with the share of each when they are weighted: geometry before colour.
@@ -38,7 +38,7 @@ class RandAugment(Policy):
 
     def __init__(
         self,
-        look: Look,
+        context: AugmentContext,
         magnitude: float = TOP_MAGNITUDE,
         count: int = 2,
         prob: float = 0.5,
@@ -47,7 +47,7 @@ class RandAugment(Policy):
         increasing: bool = False,
         weighted: bool = False,
     ):
-        super().__init__(look)
+        super().__init__(context)
         self.count = count
         self.shares = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values()) if weighted else None
         names = [f"{n}Increasing" if increasing and f"{n}Increasing" in OPERATIONS else n for n in WEIGHTS]
@@ -59,5 +59,5 @@ class RandAugment(Policy):
         else:
             chosen = rng.choice(len(self.steps), self.count, replace=False, p=self.shares)
         for i in chosen:
-            image = self.steps[i](image, rng, self.look)
+            image = self.steps[i](image, rng, self.context)
         return image

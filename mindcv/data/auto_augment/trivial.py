@@ -31,4 +31,4 @@ class TrivialAugmentWide(Policy):
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         act, amount = list(WIDE.values())[rng.integers(len(WIDE))]
-        return act(image, amount(rng.integers(LEVELS) / (LEVELS - 1), rng), self.look)
+        return act(image, amount(rng.integers(LEVELS) / (LEVELS - 1), rng), self.context)

@@ -18,7 +18,7 @@ from mindcv.data.datasets.listed import ListedSource
 from mindcv.data.datasets.mindrecord import MindRecordSource
 from mindcv.data.datasets.mnist import open_mnist
 from mindcv.data.datasets.subset import Subset
-from mindcv.download import get_dataset_download_root
+from mindcv.io.download import get_dataset_download_root
 
 _FOLDERS = ("", "folder", "imagenet")
 _PUBLISHED = {"cifar10": open_cifar10, "cifar100": open_cifar100, "mnist": open_mnist}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mindcv.data.datasets.arrays import ArraySource, check_split
-from mindcv.download import extract, fetch
+from mindcv.io.download import extract, fetch
 
 
 @dataclass(frozen=True)

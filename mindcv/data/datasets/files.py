@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindcv.data.odd_images import as_viewed
+from mindcv.data.image_decode import as_viewed
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 

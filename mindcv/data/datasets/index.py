@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from mindcv.data.datasets.files import EXTENSIONS, images_in
-from mindcv.download import get_download_root
+from mindcv.io.download import get_download_root
 
 WORTH_KEEPING = 100_000  # images
 SETTLED = 10  # seconds since a class folder's last change; a change in the same tick of its clock would not be seen
@@ -21,7 +21,7 @@ def images_of(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
     """The names of the images of each class folder, as `images_in` gives them, each class (n,) bytes.
 
     Of `WORTH_KEEPING` images or more they are kept in `indices/` of the folder for everything fetched (see
-    `mindcv.download`). A class folder is listed again when it has changed since: when a file was added, taken away or
+    `mindcv.io.download`). A class folder is listed again when it has changed since: when a file was added, taken away or
     renamed there, in whatever way.
     """
     path = _place(folder)
@@ -63,8 +63,8 @@ def _write(path: Path, known: dict[tuple[str, int, int], np.ndarray]) -> None:
     classes, *states = zip(*known, strict=True)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent) as aside:
-            whole = Path(aside, path.name)
+        with TemporaryDirectory(dir=path.parent) as temporary:
+            whole = Path(temporary, path.name)
             np.savez(
                 whole,
                 classes=classes,

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mindcv.data.datasets.classes import check_labels, check_names, folders_in, labels_by, split_folder
-from mindcv.data.odd_images import UnreadableImage, viewed
+from mindcv.data.image_decode import UnreadableImage, viewed
 
 MANIFEST = "pack.json"
 _COUNT = 8  # bytes before an image that say how many it has

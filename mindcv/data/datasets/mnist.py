@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mindcv.data.datasets.arrays import ArraySource, check_split
-from mindcv.download import fetch
+from mindcv.io.download import fetch
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

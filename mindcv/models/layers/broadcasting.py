@@ -2,7 +2,7 @@
 
 from mindspore import Tensor, ops
 
-from mindcv.models.layers.device import moves_data_well
+from mindcv.device import moves_data_well
 
 
 def spread(x: Tensor, like: Tensor) -> Tensor:

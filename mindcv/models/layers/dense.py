@@ -3,7 +3,7 @@
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import TruncatedNormal
 
-from mindcv.models.layers.device import has_fused_kernels
+from mindcv.device import has_fused_kernels
 from mindcv.models.layers.precision import Mixed
 
 

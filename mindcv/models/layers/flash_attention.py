@@ -3,7 +3,7 @@
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindcv.models.layers.device import without_flash_attention
+from mindcv.device import without_flash_attention
 from mindcv.models.layers.precision import Mixed
 
 

@@ -5,7 +5,7 @@ import math
 import mindspore as ms
 from mindspore import nn, ops
 
-from mindcv.models.layers.device import has_fused_kernels
+from mindcv.device import has_fused_kernels
 from mindcv.models.layers.precision import Mixed
 
 # logit(Φ(x)) / x as a polynomial in x², highest power first: fitted on 0 < x < 6.5 by its effect on x·Φ(x), which it

@@ -6,7 +6,7 @@ bytes for every element as long as the graph lives.
 
 from mindspore import Tensor, ops
 
-from mindcv.models.layers.device import moves_data_well
+from mindcv.device import moves_data_well
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:

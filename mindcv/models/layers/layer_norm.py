@@ -3,7 +3,7 @@
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindcv.models.layers.device import has_fused_kernels
+from mindcv.device import has_fused_kernels
 from mindcv.models.layers.precision import Mixed
 
 

@@ -19,6 +19,6 @@ class Mlp(Mixed):
         self.fc2 = Linear(hidden, dim)
         self.drop2 = Dropout(drop_rate, streams[1])
 
-    def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
-        x = self.drop1(self.act(self.fc1(x)), randomness)
-        return self.drop2(self.fc2(x), randomness)
+    def construct(self, x: Tensor, rng_state: Tensor) -> Tensor:
+        x = self.drop1(self.act(self.fc1(x)), rng_state)
+        return self.drop2(self.fc2(x), rng_state)

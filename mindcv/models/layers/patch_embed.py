@@ -31,7 +31,7 @@ class PatchEmbed(Mixed):
                 "make each side of the image a multiple of the patch's"
             )
         self.image_size = image_size
-        self.grid = (image_size[0] // patch_size[0], image_size[1] // patch_size[1])
+        self.grid_size = (image_size[0] // patch_size[0], image_size[1] // patch_size[1])
         fan_in = in_channels * math.prod(patch_size)
         start = Uniform(1 / math.sqrt(fan_in))
         self.proj = Linear(fan_in, dim)
@@ -60,6 +60,6 @@ class PatchEmbed(Mixed):
                 f"got images of {images.shape[1]} channels, but the model was made for {channels}: "
                 f"create it with in_channels={images.shape[1]}"
             )
-        rows, cols = self.grid
+        rows, cols = self.grid_size
         patches = images.astype(ms.float32).reshape(-1, channels, rows, height, cols, width).transpose(0, 2, 4, 1, 3, 5)
         return self.proj(patches.reshape(-1, rows * cols, channels * height * width))

@@ -3,7 +3,7 @@
 import mindspore as ms
 from mindspore import Tensor, nn
 
-from mindcv.models.layers.device import rounds_bfloat16
+from mindcv.device import rounds_bfloat16
 
 _FLAGS = {"fp16": ms.float16, "bf16": ms.bfloat16, "fp32": ms.float32}
 

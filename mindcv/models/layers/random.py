@@ -31,7 +31,7 @@ def _mix(x: Tensor) -> Tensor:
     return ops.bitwise_xor(x, _shift_right(x, 16))
 
 
-def uniform(randomness: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
+def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
     """Independent numbers in [0, 1), float32 of `shape`: one array for each state, stream and shape.
 
     Args:
@@ -39,7 +39,7 @@ def uniform(randomness: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
         stream: Tells the layers of a model apart.
     """
     index = ops.arange(0, math.prod(shape)).astype(ms.int32) + _signed(stream * _GOLDEN_RATIO)
-    bits = _mix(ops.bitwise_xor(randomness[0], _mix(ops.bitwise_xor(randomness[1], _mix(index)))))
+    bits = _mix(ops.bitwise_xor(rng_state[0], _mix(ops.bitwise_xor(rng_state[1], _mix(index)))))
     return (_shift_right(bits, 8).astype(ms.float32) * 2.0**-24).reshape(shape)
 
 
@@ -50,9 +50,9 @@ class Random(Mixed):
     without the constants of this module.
     """
 
-    def draw(self, randomness: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def draw(self, rng_state: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Independent numbers in [0, 1), float32 of `shape`."""
-        return uniform(randomness, self.stream, shape)
+        return uniform(rng_state, self.stream, shape)
 
 
 class Dropout(Random):
@@ -71,10 +71,10 @@ class Dropout(Random):
         """Whether the cell is in training and drops anything."""
         return self.training and self.rate > 0
 
-    def construct(self, x: Tensor, randomness: Tensor) -> Tensor:
+    def construct(self, x: Tensor, rng_state: Tensor) -> Tensor:
         if not self.is_active():
             return x
-        keep = self.draw(randomness, x.shape) >= self.rate
+        keep = self.draw(rng_state, x.shape) >= self.rate
         return x * keep.astype(x.dtype) / (1 - self.rate)
 
 
@@ -90,9 +90,9 @@ class StochasticDepth(Random):
         self.branches = len(rates)
         self.stream = stream
 
-    def construct(self, randomness: Tensor, batch: int) -> tuple[Tensor, ...]:
+    def construct(self, rng_state: Tensor, batch: int) -> tuple[Tensor, ...]:
         """One scale (batch, 1, 1) for each branch, in order."""
-        keep = self.draw(randomness, (self.branches, batch, 1, 1)) >= self.rates
+        keep = self.draw(rng_state, (self.branches, batch, 1, 1)) >= self.rates
         return ops.unstack(keep.astype(ms.float32) / (1 - self.rates))
 
 

@@ -2,7 +2,7 @@
 
 from mindspore import Tensor, ops
 
-from mindcv.models.layers.device import has_fused_kernels
+from mindcv.device import has_fused_kernels
 from mindcv.models.layers.precision import Mixed
 
 

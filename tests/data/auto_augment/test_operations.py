@@ -6,10 +6,10 @@ from mindspore.dataset import vision
 from PIL import Image, ImageEnhance, ImageOps
 
 from mindcv.data.auto_augment import operations as op
-from mindcv.data.auto_augment.operations import OPERATIONS, Look
+from mindcv.data.auto_augment.operations import OPERATIONS, AugmentContext
 
 FILL = (10, 200, 30)
-LOOK = Look(vision.Inter.BILINEAR, FILL)
+LOOK = AugmentContext(vision.Inter.BILINEAR, FILL)
 HEIGHT, WIDTH = 40, 60
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data.auto_augment import Views, create_policy
+from mindcv.data.auto_augment import AugmentedViews, create_policy
 from mindcv.data.auto_augment.augmix import CHAINED
 from mindcv.data.auto_augment.operations import OPERATIONS, Operation, translate_x, translate_y
 from mindcv.data.auto_augment.policy import Step
@@ -30,7 +30,7 @@ def diary(monkeypatch):
     done = []
 
     def noting(name, operation):
-        def act(image, amount, look):
+        def act(image, amount, context):
             done.append((name, amount))
             return image
 
@@ -178,7 +178,7 @@ def test_augmix_is_a_convex_mixture(image, diary):
 
 
 def test_augmix_weights(image, monkeypatch):
-    white = Operation(lambda image, amount, look: np.full_like(image, 255), lambda m, rng: m)
+    white = Operation(lambda image, amount, context: np.full_like(image, 255), lambda m, rng: m)
     policy = create_policy("augmix-d1")
     policy.steps = [Step(white)]
     black = np.zeros((2, 2, 3), np.uint8)
@@ -187,14 +187,14 @@ def test_augmix_weights(image, monkeypatch):
 
 
 def test_views_begin_with_the_images_as_they_are(image):
-    views = Views(create_policy("augmix-m9"), 3)([image, image + 1], np.random.default_rng(0))
+    views = AugmentedViews(create_policy("augmix-m9"), 3)([image, image + 1], np.random.default_rng(0))
     assert len(views) == 6 and len({view.tobytes() for view in views}) == 6
     np.testing.assert_array_equal(views[0], image)
     np.testing.assert_array_equal(views[1], image + 1)
     for second, third in ((2, 4), (3, 5)):
         assert views[second].shape == views[third].shape == image.shape
     with pytest.raises(ValueError, match="aug_splits must be 2 or more"):
-        Views(create_policy("3a"), 1)
+        AugmentedViews(create_policy("3a"), 1)
 
 
 @pytest.mark.parametrize("text, said", [

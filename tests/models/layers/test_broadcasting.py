@@ -10,7 +10,7 @@ from mindcv.models.layers import spread
 
 @pytest.mark.parametrize(("fused", "shape"), [(False, (2, 3, 4)), (True, (3, 1))])
 def test_spread(fused, shape, both_modes, monkeypatch):
-    monkeypatch.setattr("mindcv.models.layers.device.has_fused_kernels", lambda: fused)
+    monkeypatch.setattr("mindcv.device.has_fused_kernels", lambda: fused)
     x, like = np.arange(3, dtype=np.float32).reshape(3, 1), np.ones((2, 3, 4), np.float32)
 
     @ms.jit

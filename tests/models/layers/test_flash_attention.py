@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
+from mindcv import device
 from mindcv.models import ConViT, set_precision
-from mindcv.models.layers import device
 
 SHAPE = {"image_size": 32, "patch_size": 8, "num_classes": 5, "depth": 3, "local_up_to_layer": 2,
          "num_heads": 4, "embed_dim": 64}  # fmt: skip
@@ -44,7 +44,7 @@ def pair(**kwargs):
     for i, parameter in enumerate(plain.get_parameters()):
         parameter.set_data(Tensor(0.3 * np.random.default_rng(i).standard_normal(parameter.shape), ms.float32))
     ms.load_param_into_net(flash, plain.parameters_dict())
-    flash.randomness.set_data(Tensor(plain.randomness.asnumpy()))
+    flash.rng_state.set_data(Tensor(plain.rng_state.asnumpy()))
     return flash, plain
 
 

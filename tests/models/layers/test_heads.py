@@ -8,7 +8,7 @@ from mindcv.models.layers import join_heads, split_heads
 
 @pytest.mark.parametrize("transposes", [True, False])
 def test_channels_become_heads_and_back(transposes, both_modes, monkeypatch):
-    monkeypatch.setattr("mindcv.models.layers.device.has_fused_kernels", lambda: transposes)
+    monkeypatch.setattr("mindcv.device.has_fused_kernels", lambda: transposes)
     tokens = np.arange(2 * 5 * 6, dtype=np.float32).reshape(2, 5, 6)
     heads = split_heads(Tensor(tokens), 3)
     np.testing.assert_array_equal(heads.asnumpy(), tokens.reshape(2, 5, 3, 2).transpose(0, 2, 1, 3))

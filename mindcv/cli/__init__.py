@@ -1,0 +1,1 @@
+"""The command line: the `mindcv` command and what the scripts share."""

@@ -1,0 +1,105 @@
+"""What error messages share: suggestions for unknown names, checks of ranges and units."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+
+
+def closest(word: object, names: Iterable[object], n: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return the `n` of `names` that are most similar to `word`, best first, whatever their case.
+
+    Args:
+        word: What was typed.
+        names: What there is.
+        n: The most names to return.
+        cutoff: Similarity, 0 to 1, below which a name is left out.
+    """
+    by_folded = {str(name).lower(): str(name) for name in names}
+    return [by_folded[match] for match in get_close_matches(str(word).lower(), by_folded, n, cutoff)]
+
+
+def did_you_mean(word: object, names: Iterable[object], cutoff: float = 0.5) -> str:
+    """Return the end of a message about an unknown `word`: "; did you mean X?", or "; choose from A, B, C".
+
+    All `names` are listed where none is similar enough to `word`.
+    """
+    names = list(names)
+    near = closest(word, names, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else f"; choose from {', '.join(map(str, names))}"
+
+
+def require_in_range(
+    name: str,
+    value: float,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return `value`, or raise a ValueError that names the argument and its range.
+
+    Args:
+        name: The argument's name, for the message.
+        value: The argument's value; NaN is in no range.
+        at_least, above: The lower limit, included or excluded; None for no limit.
+        at_most, below: The upper limit, included or excluded; None for no limit.
+    """
+    limits = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    inside = (
+        value == value
+        and (at_least is None or value >= at_least)
+        and (above is None or value > above)
+        and (at_most is None or value <= at_most)
+        and (below is None or value < below)
+    )
+    if not inside:
+        wanted = " and ".join(f"{side} {limit}" for side, limit in limits.items() if limit is not None)
+        raise ValueError(f"{name} is {value}; it must be {wanted}")
+    return value
+
+
+def explain_unknown(**renamed: str) -> Callable:
+    """Decorate a function so that the TypeError about an unknown keyword argument names the one to use.
+
+    Args:
+        renamed: what to write in place of an argument, by the name that it has in a recipe, in older versions of MindCV
+            or in timm.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        known = inspect.signature(function).parameters
+
+        @functools.wraps(function)
+        def checked(*args, **kwargs):
+            for name in kwargs.keys() - known.keys():
+                raise TypeError(unknown_argument(function.__name__, name, known, renamed))
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def unknown_argument(function: str, name: str, known: Iterable[str], renamed: dict[str, str]) -> str:
+    """The line about an argument `name` that `function` does not have; see `explain_unknown`."""
+    hint = f"; use {renamed[name]}" if name in renamed else did_you_mean(name, known)
+    return f"{function} has no argument {name!r}{hint}"
+
+
+def pixel_scale_mistake(mean: Sequence[float], std: Sequence[float]) -> str | None:
+    """What is wrong with a mean and a standard deviation that are meant for pixels of 0 to 1; None if nothing is.
+
+    No images have such figures on the scale of 0 to 255: their standard deviation would be below one grey level. A mean
+    of 0 with a standard deviation of 1 passes: it leaves pixels as they are, from 0 to 255.
+    """
+    if any(value < 1 for value in std) or (any(mean) and all(-1 < value < 1 for value in mean)):
+        return (
+            f"mean {_typed(mean)} and std {_typed(std)} are for pixels of 0 to 1, but pixels here go from 0 to 255: "
+            f"multiply both by 255, as in mean {_typed(255 * m for m in mean)}, std {_typed(255 * s for s in std)}"
+        )
+    return None
+
+
+def _typed(values) -> str:
+    return " ".join(f"{value:g}" for value in values)

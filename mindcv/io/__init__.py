@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks and downloads. Imports nothing else of mindcv."""

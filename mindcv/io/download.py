@@ -1,0 +1,335 @@
+"""Fetch files: resumed, retried, verified, and visible only when whole.
+
+What is fetched by default lies under one folder, `$MINDCV_HOME` or `~/.cache/mindcv`: data sets in
+`datasets/`. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+"""
+
+import errno
+import hashlib
+import http.client
+import logging
+import lzma
+import os
+import re
+import shutil
+import stat
+import struct
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mindcv.io.files import expanded
+from mindcv.io.lock import locked
+
+logger = logging.getLogger("mindcv")
+
+_BLOCK = 1 << 20
+_REFUSED = (401, 403, 404, 410)  # answers that another attempt will not change
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError)
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+class DownloadError(OSError):
+    """A file could not be fetched, or is not what it should be."""
+
+
+def get_download_root() -> str:
+    """The folder for everything fetched: `$MINDCV_HOME`, or else `~/.cache/mindcv`.
+
+    Raises:
+        ValueError: a variable or a user in `$MINDCV_HOME` is not known; see `expanded`.
+    """
+    home = os.environ.get("MINDCV_HOME")
+    try:
+        return expanded(home) if home else str(Path.home() / ".cache" / "mindcv")
+    except ValueError as error:
+        raise ValueError(f"$MINDCV_HOME: {error}") from None
+
+
+def get_dataset_download_root() -> str:
+    """The folder for data sets: `datasets` in `get_download_root()`."""
+    return str(Path(get_download_root()) / "datasets")
+
+
+def fetch(
+    url: str | Sequence[str],
+    path: str | os.PathLike,
+    sha256: str = "",
+    md5: str = "",
+    retries: int = 5,
+    backoff: float = 1.0,
+    timeout: float = 30.0,
+) -> Path:
+    """Fetch a file, unless it is there already.
+
+    The bytes go to `path` + ".part", and the file is renamed to `path` once it has its whole length and its checksum is
+    right. One process fetches a file at a time; others wait for it. After a break the next attempt continues where the
+    connection ended, and so does a later call if a checksum is given. Partial bytes that turn out wrong are thrown away
+    and fetched once more.
+
+    Args:
+        url: the address, by http, https or file, or several mirrors to try in turn.
+        path: where to.
+        sha256: the expected digest, as hexadecimal digits; the first eight or more will do.
+        md5: the same, for publishers that give only this.
+        retries: attempts after the first, each mirror in turn.
+        backoff: seconds to wait before the first of them, doubled each time.
+        timeout: seconds without a byte after which a connection counts as broken.
+
+    Returns:
+        `path`.
+
+    Raises:
+        DownloadError: every attempt failed; names the URL and where to put the file by hand.
+        OSError: the folder of `path` cannot be written to.
+    """
+    path = Path(path)
+    urls = [url] if isinstance(url, str) else list(url)
+    if not path.is_file():
+        with locked(path.with_name(f".{path.name}.lock")):
+            if not path.is_file():
+                _fetch(urls, path, sha256, md5, retries, backoff, timeout)
+                return path
+    if wrong := _mismatch(path, sha256, md5):
+        raise DownloadError(f"{path} is not the file published at {urls[0]} ({wrong}): delete it and try again")
+    return path
+
+
+def _fetch(urls: list[str], path: Path, sha256: str, md5: str, retries: int, backoff: float, timeout: float) -> None:
+    """Fetch `path`, which is locked, from the first of `urls` that gives it."""
+    urls = list(urls)
+    part = _Part(path.with_name(f"{path.name}.part"), bool(sha256 or md5))
+    for attempt in range(retries + 1):
+        source = urls[attempt % len(urls)]
+        try:
+            _transfer(source, part, timeout)
+            problem = _mismatch(part.path, sha256, md5)
+            if not problem:
+                os.replace(part.path, path)
+                return
+            part.path.unlink()
+        except (OSError, http.client.HTTPException) as error:
+            problem = _explain(error)
+            if getattr(error, "errno", None) in _DISK:
+                break
+            if _is_final(error):
+                urls.remove(source)
+        if not urls:
+            break
+        if attempt < retries:
+            logger.info("%s: %s; trying again", source, problem)
+            time.sleep(backoff * 2**attempt)
+    raise DownloadError(f"cannot fetch {source}: {problem}; to go on without it, put the file at {path}")
+
+
+class _Unusable(DownloadError):
+    """An address or a server that no further attempt would make usable."""
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another attempt at the same address would end in the same error."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code < 400 or error.code in _REFUSED  # below 400: a redirect that urllib does not follow
+    return isinstance(error, _Unusable)
+
+
+class _HttpRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https alone; urllib's own handler also follows them to ftp."""
+
+    def redirect_request(self, request, response, code, message, headers, url):
+        if not url.lower().startswith(("http:", "https:")):
+            raise _Unusable(f"it redirects to {url}, and only http and https are followed")
+        return super().redirect_request(request, response, code, message, headers, url)
+
+
+@dataclass
+class _Part:
+    """The bytes of a file fetched so far.
+
+    They are kept for a later attempt if a checksum is known, which tells in the end whether all bytes are of one file,
+    or, within one call, if the server names the version that they are of.
+
+    Attributes:
+        has_checksum: whether a checksum is known.
+        url, version: where the bytes are from, and the server's ETag or date of that file ("": it gives none).
+    """
+
+    path: Path
+    has_checksum: bool
+    url: str = ""
+    version: str = ""
+
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def range_headers(self, url: str) -> dict[str, str]:
+        """The headers that ask for the missing bytes alone; none where the file has to be fetched from its start."""
+        same = bool(self.version) and self.url == url
+        if not self.size() or not (same or self.has_checksum):
+            return {}
+        return {"Range": f"bytes={self.size()}-", **({"If-Range": self.version} if same else {})}
+
+
+def _transfer(url: str, part: _Part, timeout: float) -> None:
+    """Complete `part` from `url`.
+
+    Raises:
+        OSError, HTTPException: the connection broke, or the answer does not continue or complete the file.
+    """
+    if not url.lower().startswith(("http:", "https:", "file:")):
+        raise _Unusable("only http, https and file addresses can be fetched")
+    headers = part.range_headers(url)
+    request = urllib.request.Request(url, headers={"User-Agent": "mindcv", **headers})
+    try:
+        response = urllib.request.build_opener(_HttpRedirects).open(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        with error:  # the server has nothing beyond these bytes, so they are all of the file or none of it
+            if error.headers.get("Content-Range") != f"bytes */{part.size()}":
+                part.path.unlink(missing_ok=True)
+                raise DownloadError(f"{part.path} held something else") from error
+        return
+    with response:
+        start, total = _extent(response, part)
+        part.url, part.version = url, _version(response.headers)
+        with (
+            open(part.path, "ab" if start else "wb") as file,
+            tqdm(
+                total=total,
+                initial=start,
+                desc=part.path.stem,
+                unit="B",
+                unit_scale=True,
+                unit_divisor=1024,
+                disable=None,  # where nobody watches
+            ) as bar,
+        ):
+            while block := response.read(_BLOCK):
+                file.write(block)
+                bar.update(len(block))
+            file.flush()
+            os.fsync(file.fileno())
+    if total is not None and part.size() != total:
+        raise DownloadError(f"the connection ended after {part.size()} of {total} bytes")
+
+
+def _extent(response, part: _Part) -> tuple[int, int | None]:
+    """Where in the file the body of `response` begins, and how many bytes the file has; None where nobody can know.
+
+    Raises:
+        DownloadError: it does not begin where `part` ends or at 0, does not go to the file's end, or neither its length
+            nor a checksum would show that the connection ended too soon.
+    """
+    length = response.headers.get("Content-Length")
+    if response.status == 206:
+        have, field = part.size(), response.headers.get("Content-Range", "")
+        span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", field.strip())
+        start, last, total = map(int, span.groups()) if span else (-1, -1, -1)
+        if start != have or last + 1 != total or length not in (None, str(total - have)):
+            part.path.unlink(missing_ok=True)
+            raise DownloadError(f"asked for the bytes from {have} on, the server sent {field or 'others'!r}")
+        return have, total
+    if response.status not in (200, None):  # None: of a file
+        raise DownloadError(f"the server answered {response.status} {response.reason}")
+    if length is None and not part.has_checksum and not response.chunked:
+        raise _Unusable("the server does not say how long the file is, and no checksum is known")
+    return 0, None if length is None else int(length)
+
+
+def _version(headers) -> str:
+    """What `If-Range` takes: a strong ETag, or else the date of the last change."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
+
+
+def _mismatch(path: Path, sha256: str, md5: str) -> str:
+    for algorithm, expected in (("sha256", sha256), ("md5", md5)):
+        if expected:
+            digest = hashlib.new(algorithm, usedforsecurity=False)
+            with open(path, "rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+            if not digest.hexdigest().startswith(expected.lower()):
+                return f"its {algorithm} is {digest.hexdigest()}, and {expected} was expected"
+    return ""
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"no connection ({error.reason})"
+    if isinstance(error, http.client.IncompleteRead):
+        return f"the connection ended {error.expected or 'some'} bytes too soon"
+    return str(error) or type(error).__name__
+
+
+def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """Unpack a tar (.tar, .tar.gz, .tgz, …) or zip archive into `folder`.
+
+    Each file appears whole or not at all; one process unpacks at a time, and others wait for it.
+
+    Raises:
+        OSError: `folder` cannot be written to.
+        ValueError: it is neither, damaged or encrypted; or, before anything is unpacked, a member would land outside
+            `folder` or is a link or a device.
+    """
+    folder = Path(folder)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                members = {info.filename: None if info.is_dir() else info for info in packed.infolist()}
+                _refuse_special(archive, [info.filename for info in packed.infolist() if not _is_plain(info)])
+                _unpack(archive, folder, members, packed.open)
+        elif tarfile.is_tarfile(archive):
+            with tarfile.open(archive) as packed:
+                members = {m.name: None if m.isdir() else m for m in packed.getmembers()}
+                while packed.fileobj.read(_BLOCK):  # to the stream's end, where gzip's checksum is
+                    pass
+                _refuse_special(archive, [m.name for m in packed.getmembers() if not (m.isfile() or m.isdir())])
+                _unpack(archive, folder, members, packed.extractfile)
+        else:
+            raise ValueError(f"{archive} is neither a tar nor a zip archive")
+    except (*_DAMAGED, OSError) as error:
+        if getattr(error, "errno", None):  # of the disk; those of the decompressors have no number
+            raise
+        raise ValueError(f"{archive} is damaged: {error}; delete it and fetch it again") from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{archive} cannot be unpacked: {error}") from error  # a password, an unknown compression
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    """Whether it is a file or a folder; the upper half of `external_attr` is its Unix mode, 0 where there is none."""
+    return stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+
+
+def _refuse_special(archive, names: list[str]) -> None:
+    if names:
+        raise ValueError(f"{archive}: {names[0]} is neither a file nor a folder; nothing was unpacked")
+
+
+def _unpack(archive, folder: Path, members: dict, open_member) -> None:
+    inside = folder.resolve()
+    for name in members:
+        if not (inside / name).resolve().is_relative_to(inside):
+            raise ValueError(f"{archive}: {name} would land outside {folder}; nothing was unpacked")
+    with locked(folder / f".{Path(archive).name}.lock"):
+        for name, member in members.items():
+            target = inside / name
+            if member is None:
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f"{target.name}.part")
+            with open_member(member) as source, open(part, "wb") as file:
+                shutil.copyfileobj(source, file)
+            os.replace(part, target)

@@ -1,0 +1,104 @@
+"""Locks that one process at a time holds, and that end with it."""
+
+import errno
+import fcntl
+import logging
+import math
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+
+_OWNER = re.compile(r"(process \d+ on .*)?")  # contents of a lock file
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_log = logging.getLogger("mindcv")
+
+
+class LockHeld(OSError):
+    """Another living process has the file."""
+
+
+def file_lock(path: Path, patience: float = 0.0) -> TextIOWrapper:
+    """Lock `path` for this process; the lock lasts until the returned file is closed.
+
+    The system ends the lock with the process, however it ends, so nothing is left to clean up after a crash.
+
+    Args:
+        path: A file in the folder to protect; made if missing, with its folder.
+        patience: Seconds to wait for another process to let go.
+
+    Raises:
+        Claimed: another process has it; the message names it.
+        OSError: the file cannot be made, or another program wrote it.
+    """
+    deadline, waiting = time.monotonic() + patience, False
+    while True:
+        file = _open(path)
+        if _lock(file) and _is_still_at(file, path):
+            break
+        owner = file.read().strip() or "another process"
+        file.close()
+        if time.monotonic() > deadline:
+            raise LockHeld(f"{path.parent} is in use by {owner}: choose another folder, or end that run")
+        if not waiting:
+            _log.warning("waiting for %s, which uses %s", owner, path.parent)
+        waiting = True
+        time.sleep(0.1)
+    if not _OWNER.fullmatch(file.read().strip("\0\n")):  # zeros may be left after a power failure
+        file.close()
+        raise OSError(f"{path} is not a lock of this program: choose another folder, or move the file away")
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    return file
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock `path` inside a `with` block, and remove its file afterwards; waits for other processes.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    with file_lock(path, patience=math.inf):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> TextIOWrapper:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8", errors="replace")
+    except OSError as error:
+        named = OSError(f"cannot write to {path.parent}: {error.strerror}: choose another folder")
+        named.errno = error.errno
+        raise named from error
+    file.seek(0)
+    return file
+
+
+def _lock(file: TextIOWrapper) -> bool:
+    """Whether this process has the lock now; yes, with a warning, on a file system without locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _log.warning("%s is on a file system without locks: two processes there do not notice each other", file.name)
+    return True
+
+
+def _is_still_at(file: TextIOWrapper, path: Path) -> bool:
+    """Whether the open file is the one at `path`, which the process that held the lock may have removed."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False

@@ -1,0 +1,179 @@
+"""The `mindcv` command, as a user types it."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mindcv
+from mindcv.__main__ import main
+from mindcv.cli.models import about, model_names
+from mindcv.cli.scripts import DESCRIPTIONS
+from mindcv.config import find_recipe, recipe_names
+
+ROOT = Path(__file__).parents[1]
+ESCAPE = "\033["
+
+
+def run(*words, cwd=None, path=ROOT):
+    line = [sys.executable, "-m", "mindcv", *words]
+    return subprocess.run(
+        line, cwd=cwd, env={**os.environ, "PYTHONPATH": str(path)}, capture_output=True, text=True, timeout=120
+    )
+
+
+def on_a_terminal(*words, **environment):
+    """What the command writes to a terminal."""
+    here, there = pty.openpty()
+    known = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT), **environment}
+    known = {name: value for name, value in known.items() if value}
+    subprocess.run([sys.executable, "-m", "mindcv", *words], env=known, stdout=there, timeout=120, check=True)
+    os.close(there)
+    text = b""
+    while True:
+        try:
+            text += (part := os.read(here, 4096))
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+    os.close(here)
+    return text.decode()
+
+
+def test_the_list_is_that_of_the_library(capsys):
+    assert main(["list"]) == 0
+    assert capsys.readouterr().out.split() == model_names() == mindcv.list_models()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*tiny*", ["convit_tiny", "convit_tiny_plus"]),
+        ("base", ["convit_base", "convit_base_plus"]),
+        ("convit_small", ["convit_small", "convit_small_plus"]),
+        ("*l_plus", ["convit_small_plus"]),
+    ],
+)
+def test_a_pattern_or_a_part_chooses(pattern, found, capsys):
+    assert main(["list", pattern]) == 0
+    assert capsys.readouterr().out.split() == found
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["--help"], ["train", "--help"], ["info", "--help"], ["convert", "--help"]]
+)
+def test_nothing_of_this_waits_for_mindspore(words):
+    code = f"""
+import sys
+from mindcv.__main__ import main
+try:
+    main({words!r})
+except SystemExit:
+    pass
+sys.exit('mindspore' in sys.modules)"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+MISTAKES = {
+    "command": (["trian"], "mindcv: no command 'trian'; did you mean train? (mindcv --help lists them)"),
+    "model": (["info", "convit_tinny"], "mindcv info: no model is called 'convit_tinny'; did you mean convit_tiny?"),
+    "pattern": (["list", "*tinny*"], "mindcv list: no model matches '*tinny*'; did you mean convit_tiny?"),
+    "no word": (["info"], "mindcv info: error: the following arguments are required: MODEL (--help says more)"),
+    "recipe": (
+        ["train", "--config", "convit_tiny_digit"],
+        "mindcv train: error: config: no file 'convit_tiny_digit'; did you mean 'convit_tiny_digits'?",
+    ),
+    "option": (
+        ["validate", "--lerning_rate", "1"],
+        "mindcv validate: error: unknown option 'lerning_rate'; did you mean lr or sampling_ratio? "
+        "(--help lists them all)",
+    ),
+    "another script's option": (["train", "--image", "a.png"], r"mindcv train: error: image is an option of .*"),
+    "layout": (["convert", "a", "b", "--to", "mindcw"], r"mindcv convert: error: argument --to: .*mindcw.*"),
+    "checkpoint": (["inspect", "nowhere.ckpt"], r".*nowhere\.ckpt.*"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(case, capsys):
+    words, line = MISTAKES[case]
+    try:
+        code = main(words)
+    except SystemExit as end:
+        code = end.code
+    out, error = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert error == line + "\n" or re.fullmatch(line + "\n", error), error
+
+
+def test_ctrl_c_is_one_line(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mindcv.cli.models.model_names", interrupted)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "mindcv list: interrupted\n"
+
+
+def test_help_is_complete(capsys):
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    commands = re.findall(r"^  (\w+)  ", told, re.M)
+    assert {*DESCRIPTIONS, "list", "info", "insight", "convert", "inspect"} <= {*commands}
+    assert {*recipe_names()} <= {*told.split()}
+    for name in commands:
+        with pytest.raises(SystemExit) as end:
+            main([name, "--help"])
+        assert end.value.code == 0
+        assert capsys.readouterr().out.startswith(f"usage: mindcv {name} ")
+
+
+def test_info_says_what_the_model_is(golden):
+    said = about("convit_tiny")
+    assert said["parameters"] == [f"{golden.facts('manifest')['convit_tiny']['parameters']:,}"]
+    assert said["blocks"] == ["10 GPSA and 2 MHSA, 4 heads of width 48, 192 channels"]
+    assert [line.split()[1] for line in said["weights"]] == ["mindcv:", "mindcv-910v2:", "fb:", "timm:"]
+    assert "73.66" in said["weights"][0]
+    assert said["recipes"] == [name for name in recipe_names() if name.startswith("convit_tiny") and "plus" not in name]
+    assert "convit_tiny_digits" in said["recipes"]
+
+
+def test_colours_are_for_terminals_and_for_those_who_want_them():
+    assert ESCAPE in on_a_terminal("--help", NO_COLOR="")
+    assert ESCAPE not in on_a_terminal("--help", NO_COLOR="1")
+    assert ESCAPE not in on_a_terminal("--help", TERM="dumb")
+    piped = run("--help")
+    assert ESCAPE not in piped.stdout
+    assert piped.stderr == ""
+
+
+def test_a_recipe_in_the_folder_goes_before_a_shipped_one(tmp_path, monkeypatch):
+    assert find_recipe("convit_tiny_digits").endswith("convit_tiny_digits.yaml")
+    monkeypatch.chdir(tmp_path)
+    Path("convit_tiny_digits").write_text("model: convit_base\n")
+    assert find_recipe("convit_tiny_digits") == "convit_tiny_digits"
+
+
+def test_an_installed_copy_has_the_recipes_and_the_command(tmp_path):
+    """What a wheel would install, in a folder of its own."""
+    line = ["setup.py", "-q", "egg_info", "--egg-base", tmp_path, "build", "-b", tmp_path / "build"]
+    done = subprocess.run(
+        [sys.executable, *line, "--build-lib", tmp_path / "lib"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mindcv = mindcv.__main__:main" in (tmp_path / "mindcv_convit.egg-info/entry_points.txt").read_text()
+    shipped = sorted(path.name for path in (tmp_path / "lib/mindcv/recipes").iterdir())
+    assert shipped == sorted(path.name for path in (ROOT / "configs/convit").glob("*.yaml"))
+    done = run("train", "--config", "convit_tiny_digits", "--lr", "1e-9", cwd=tmp_path, path=tmp_path / "lib")
+    assert done.stderr.startswith("mindcv train: error: min_lr"), "the recipe's min_lr was read"
+    done = run("list", cwd=tmp_path, path=tmp_path / "lib")
+    assert done.stdout.split() == model_names()

@@ -1,0 +1,168 @@
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mindspore import Tensor
+from PIL import Image
+
+from mindcv.config import Config, ConfigError
+from mindcv.data import Normalize, UnreadableImage
+from mindcv.distributed.context import DistributedContext
+from mindcv.engine.build import build_loss
+from mindcv.engine.dataloaders import (
+    list_left_out,
+    open_training,
+    open_validation,
+    training_loader,
+    unreadable_images_named,
+    validation_loader,
+)
+
+
+def epoch(loader):
+    return list(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Three classes of ten images to train on and to validate on, of which one each is no image."""
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    rng = np.random.default_rng(0)
+    for i in range(30):
+        for split in ("train", "val"):
+            path = tmp_path / split / f"class{i % 3}" / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)).save(path)
+    for split in ("train", "val"):
+        (tmp_path / split / "class1/4.jpg").write_text("text")
+    return tmp_path
+
+
+@pytest.fixture
+def config(folder):
+    return Config(data_dir=str(folder), image_resize=16, batch_size=4, num_parallel_workers=2, on_bad_image="skip")
+
+
+def test_skip_leaves_out_what_cannot_be_read_and_lists_it(config, folder, caplog):
+    training, validation = open_training(config), open_validation(config)
+    assert len(training) == len(validation) == 29
+    loader = training_loader(config, training, 3)
+    assert len(epoch(loader)) == loader.get_dataset_size() == 7
+    assert caplog.text.count("1 of 30 images cannot be read and are left out, such as") == 2
+    list_left_out(folder / "out", training, None, validation)
+    lines = (folder / "out/bad_images.txt").read_text().splitlines()
+    assert [Path(line.split(": ")[0]).relative_to(folder).parts[0] for line in lines] == ["train", "val"]
+    list_left_out(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    assert os.listdir(folder / "out") == []
+
+
+def test_list_left_out_keeps_a_foreign_list(config, folder):
+    listed = folder / "out/bad_images.txt"
+    listed.parent.mkdir()
+    listed.write_text("0.jpg\n1.jpg\n")
+    list_left_out(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    assert os.listdir(folder / "out") == ["bad_images.txt"]
+    list_left_out(folder / "out", open_training(config))
+    assert (folder / "out/earlier-1/bad_images.txt").read_text() == "0.jpg\n1.jpg\n"
+    assert listed.read_text().startswith(f"{folder}/train/class1/4.jpg: ")
+
+
+def test_raise_names_the_file(config, folder):
+    config = config.replace(on_bad_image="raise")
+    loader = training_loader(config, open_training(config), 3)
+    with (
+        pytest.raises(UnreadableImage, match=r"^cannot read image .*/train/class1/4.jpg: .*$"),
+        unreadable_images_named(),
+    ):
+        epoch(loader)
+
+
+def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folder):
+    error = RuntimeError("libjpeg: Bogus table\nDump the abnormal image to [./abnormal_image.jpg]. You can check")
+    with (
+        pytest.raises(UnreadableImage, match=r"^an image cannot be decoded: .*check names it"),
+        unreadable_images_named(),
+    ):
+        Path("abnormal_image.jpg").write_bytes(b"")
+        raise error
+    assert os.listdir() == []
+    Path("abnormal_image.jpg").write_text("the user's own")
+    with pytest.raises(UnreadableImage), unreadable_images_named():
+        raise error
+    assert os.listdir() == ["abnormal_image.jpg"]
+
+
+DIGITS = Config(dataset="digits", image_resize=16, batch_size=10, num_parallel_workers=2)
+
+
+def test_views_reach_the_loss_that_compares_them():
+    config = DIGITS.replace(auto_augment="augmix-m9", aug_splits=3, label_smoothing=0.1, num_samples=20)
+    images, labels = epoch(training_loader(config, open_training(config), 10))[0]
+    assert images.shape == (30, 3, 16, 16) and labels.shape == (30,)
+    loss = build_loss(config)
+    assert (loss.num_splits, loss.alpha) == (3, 12)
+    logits = np.random.default_rng(0).standard_normal((30, 10)).astype(np.float32)
+    compared = loss.set_train()(Tensor(logits), Tensor(labels)).asnumpy()
+    alike = loss(Tensor(np.tile(logits[:10], (3, 1))), Tensor(labels)).asnumpy()
+    clean = build_loss(config.replace(aug_splits=0))(Tensor(logits[:10]), Tensor(labels[:10])).asnumpy()
+    assert alike == pytest.approx(clean, abs=1e-3) and compared > clean + 0.1
+
+
+def test_training_takes_a_share_of_each_class():
+    config = DIGITS.replace(sampling_ratio=0.1, seed=3)
+    source = open_training(config)
+    assert 140 <= len(source) <= 148
+    assert not np.array_equal(source.chosen, open_training(config.replace(seed=4)).chosen)
+
+
+def test_repeats_and_the_end_of_mixing_reach_the_loader():
+    config = DIGITS.replace(aug_repeats=2, mixup=0.2, mixup_off_epoch=1, num_samples=20, hflip=0, color_jitter=None,
+                            scale=(1, 1), ratio=(1, 1))  # fmt: skip
+    loader = training_loader(config, open_training(config), 10)
+    mixed, unmixed = epoch(loader), epoch(loader)
+    assert any(((labels > 0) & (labels < 1)).any() for _, labels in mixed)
+    for images, labels in unmixed:
+        assert set(np.unique(labels)) == {0, 1}
+        np.testing.assert_array_equal(images[::2], images[1::2])
+
+
+@pytest.mark.parametrize("prefetch, fewest, most", [(1, 2, 6), (9, 10, 14)])
+@pytest.mark.parametrize("make", [training_loader, lambda config, source, _classes: validation_loader(config, source)])
+def test_no_more_batches_are_made_ahead_than_prefetch_size_says(make, prefetch, fewest, most, monkeypatch):
+    made, normalize = [], Normalize.__call__
+    monkeypatch.setattr(Normalize, "__call__", lambda *given: made.append(1) or normalize(*given))
+    config = DIGITS.replace(prefetch_size=prefetch, batch_size=5)
+    batches = make(config, open_training(config), 10).create_tuple_iterator(num_epochs=1, output_numpy=True)
+    next(batches)
+    seen = 0
+    while len(made) != seen:  # until all queues are full
+        seen = len(made)
+        time.sleep(0.3)
+    assert fewest <= seen <= most
+
+
+def test_how_many_batches_are_made_ahead_follows_from_their_size_and_the_processes(monkeypatch):
+    asked = []
+    monkeypatch.setattr("mindcv.engine.dataloaders.affordable_batches", lambda *given: asked.append(given) or 2)
+    config = DIGITS.replace(image_resize=(16, 8), auto_augment="augmix", aug_splits=3)
+    training_loader(config, open_training(config), 10)
+    training_loader(config.replace(num_devices=4), open_training(config), 10, DistributedContext(0, 8))
+    validation_loader(config, open_validation(config))
+    one = 10 * 3 * 16 * 8 * 4
+    assert asked == [(3 * one, 1), (3 * one, 4), (one, 1)]
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"aug_repeats": 3, "shuffle": False}, "aug_repeats 3 would show the same images every epoch"),
+    ({"aug_splits": 3}, "aug_splits 3 shows views made by a policy"),
+    ({"aug_splits": 3, "auto_augment": "augmix", "mixup": 0.2}, "pass --mixup 0 --cutmix 0"),
+    ({"aug_splits": 3, "auto_augment": "augmix", "loss": "BCE"}, "pass --loss CE, not BCE"),
+    ({"mixup_off_epoch": 3}, "mixup_off_epoch is 3, but nothing is mixed"),
+])  # fmt: skip
+def test_contradictions(options, said):
+    with pytest.raises(ConfigError, match=said):
+        DIGITS.replace(**options)

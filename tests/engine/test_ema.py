@@ -1,0 +1,137 @@
+import mindspore as ms
+import numpy as np
+import pytest
+
+from mindcv import weights
+from mindcv.config import Config
+from mindcv.distributed.context import ALONE
+from mindcv.distributed.signals import StopFlag
+from mindcv.engine.build import compute_in
+from mindcv.engine.checkpoints import TrainPosition
+from mindcv.engine.ema import ModelEMA
+from mindcv.engine.resume import TrainState
+from mindcv.engine.step import TrainStep
+from mindcv.engine.training import _scores
+from mindcv.engine.validation import Evaluator
+from mindcv.loss import create_loss
+from mindcv.optim import create_optimizer
+
+
+@pytest.fixture(autouse=True)
+def pynative():
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+
+
+def values(parameters):
+    return [parameter.asnumpy().copy() for parameter in parameters]
+
+
+def step_of(model, decay, **options):
+    optimizer = create_optimizer(model, "sgd", lr=0.5, momentum=0.0)
+    averages = ModelEMA(model.get_parameters(), decay)
+    return TrainStep(model, create_loss("CE"), optimizer, averages=averages, **options).set_train()
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_averages_are_those_of_float64(mode, small_model, batch):
+    """Updates alone count: a skipped call and the first of two accumulated ones change nothing."""
+    ms.set_context(mode=mode)
+    model = small_model()
+    step = step_of(model, 0.22, accumulation=2, skip_nonfinite=1)
+    wanted = [value.astype(np.float64) for value in values(model.get_parameters())]
+    images, labels = batch
+    updates = 0
+    for bad in (False, False, True, False, False):
+        step(images * float("nan") if bad else images, labels)
+        step(images, labels)
+        if not bad:
+            updates += 1
+            decay = min(0.22, (1 + updates) / (10 + updates))
+            now = values(model.get_parameters())
+            wanted = [decay * mean + (1 - decay) * value for mean, value in zip(wanted, now, strict=True)]
+    assert step.averages.updates.asnumpy() == updates == 4
+    moved = 0
+    for mean, want, value in zip(values(step.averages.averages), wanted, values(step.averages.weights), strict=True):
+        np.testing.assert_allclose(mean, want, rtol=1e-5, atol=1e-6)
+        moved = max(moved, abs(mean - value).max())
+    assert moved > 1e-3
+    gap = np.sqrt(sum(((m - w) ** 2).sum() for m, w in zip(wanted, now, strict=True)) / sum((w**2).sum() for w in now))
+    assert step.averages.relative_distance() == pytest.approx(gap, rel=1e-4)
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, batch, identity, tmp_path):
+    ms.set_context(mode=mode)
+    model = small_model()
+    images, labels = batch
+    loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+    step = step_of(model, 0.9)
+    config = Config(device_target="CPU")
+    evaluator = Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None)
+    for _ in range(2):
+        step(images, labels)
+    weights.write(tmp_path / "1.ckpt", TrainState(step, identity).arrays(TrainPosition(1, 1), 0.0))
+    before = values(model.get_parameters())
+    first = _scores(config, evaluator, step)
+    assert abs(first["loss"] - first["ema_loss"]) > 1e-4
+    for parameter, value in zip(model.get_parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.asnumpy(), value)
+    model.set_train()
+    step(images, labels)
+    assert _scores(config, evaluator, step)["loss"] < first["loss"]
+
+    twin = small_model()
+    weights.load(twin, tmp_path / "1.ckpt", ema=True)
+    again = Evaluator(config, twin, loader, 7, ALONE, StopFlag(), lambda: None)()
+    assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
+
+
+def test_validation_of_weights_or_averages_that_are_not_finite_ends_the_run(small_model, batch):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = small_model()
+    images, labels = batch
+    loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+    step = step_of(model, 0.9)
+    config = Config(device_target="CPU")
+    evaluator = Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None, "lower the rate")
+    average = step.averages.averages[-1]
+    average.set_data(ms.ops.full_like(average, np.nan))
+    before = values(model.get_parameters())
+    said = f"^the validation loss is not finite: {step.averages.weights[-1].name} holds NaN or .*: lower the rate$"
+    with pytest.raises(FloatingPointError, match=said):
+        _scores(config, evaluator, step)
+    for parameter, value in zip(model.get_parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.asnumpy(), value)
+
+
+@pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
+def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model, batch):
+    ms.set_context(mode=mode)
+    images, labels = batch
+    loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+
+    def losses(amp_level):
+        config = Config(device_target="CPU", amp_level=amp_level, val_amp_level="O0")
+        model = small_model()
+        compute_in(config, model, amp_level)
+        step = step_of(model, 0.9)
+        evaluator = Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None)
+        scored = _scores(config, evaluator, step)["loss"]
+        return scored, float(step.set_train()(images, labels).asnumpy())
+
+    (scored, trained), (in_float32, trained_in_float32) = losses("O2"), losses("O0")
+    assert scored == in_float32
+    assert trained != trained_in_float32, "the step after the validation is in half precision again"
+
+
+def test_resumed_exactly(small_model, batch, identity, tmp_path):
+    one = step_of(small_model(), 0.9)
+    one(*batch)
+    weights.write(tmp_path / "1.ckpt", TrainState(one, identity).arrays(TrainPosition(1, 1), 0.0))
+    other = step_of(small_model(), 0.9)
+    TrainState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
+    for step in (one, other):
+        step(*batch)
+    assert other.averages.updates.asnumpy() == 2
+    for mine, its in zip(values(one.averages.averages), values(other.averages.averages), strict=True):
+        np.testing.assert_array_equal(mine, its)
