@@ -75,7 +75,7 @@ class Trainer:
             own.set_data(Tensor(new.asnumpy()))
         for state, value in self.fresh:
             state.set_data(Tensor(value))
-        self.step.reset_stats()
+        self.step.stats.reset()
 
         source = open_training(config)
         loader = training_loader(config, source, CLASSES)
@@ -85,10 +85,10 @@ class Trainer:
         self.step.set_train()
         for batch in islice(chain.from_iterable(passes for _epoch in range(epochs)), self.steps):
             self.step(*batch)
-        watched = self.step.read_stats()
+        stats = self.step.stats.read()
         seconds = time.process_time() - began
-        if watched.good != self.steps:
-            sys.exit(f"{watched.good} good steps in place of {self.steps}: {self.gpsa_layers}, {ratio}, seed {seed}")
+        if stats.succeeded != self.steps:
+            sys.exit(f"{stats.succeeded} good steps in place of {self.steps}: {self.gpsa_layers}, {ratio}, seed {seed}")
         self.score.set_train(False)
         scores = Scores(CLASSES)
         validation = validation_loader(config, open_validation(config))
@@ -97,7 +97,7 @@ class Trainer:
         return {
             "gpsa_layers": self.gpsa_layers, "ratio": ratio, "seed": seed, "steps": self.steps,
             "batch_size": self.batch_size, "images": len(source), "top_1": round(scores.eval()["top_1"], 3),
-            "val_loss": round(scores.eval()["loss"], 4), "train_loss": round(watched.mean_loss, 4),
+            "val_loss": round(scores.eval()["loss"], 4), "train_loss": round(stats.mean_loss, 4),
             "cpu_seconds": round(seconds, 1),
         }  # fmt: skip
 

@@ -1,6 +1,10 @@
-"""Several devices from one command: who starts the workers, watches them and ends them. Imports no MindSpore."""
+"""Several devices from one command: the launcher, its workers, and the context of a worker among the others.
 
-from mindcv.distributed.launcher import BARS, LAUNCHED, is_due, launch
+Importing this package does not import MindSpore; `mindcv.distributed.context` does.
+"""
+
+from mindcv.distributed.launcher import is_due, launch
 from mindcv.distributed.process import exit_with_parent
+from mindcv.distributed.workers import BARS, LAUNCHED
 
 __all__ = ["BARS", "LAUNCHED", "exit_with_parent", "is_due", "launch"]

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them."""
+"""Child processes that do not outlive the process that started them."""
 
 import ctypes
 import os
@@ -11,14 +11,14 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 def exit_with_parent(launcher: int) -> None:
-    """Have the system kill this process when its parent ends, however it ends; elsewhere than on Linux, nothing.
+    """Let the system kill this process when its parent ends, however it ends. Does nothing except on Linux.
 
-    A thread that looks after the parent would not do: a worker that waits for a dead one in a collective operation
-    does not let Python's threads run.
+    A thread that checks on the parent would not be enough: a worker that waits for a dead one in a collective operation
+    holds Python's interpreter lock.
 
     Args:
-        launcher: The parent, or the parent's parent. Where it is neither any longer, the parent has ended already, and
-            so does this process.
+        launcher: Process id of the parent, or of the parent's parent. If it is neither, the parent has already ended,
+            and this process exits with code 1.
     """
     if sys.platform != "linux":
         return
@@ -29,6 +29,7 @@ def exit_with_parent(launcher: int) -> None:
 
 
 def _parent_of(pid: int) -> int | None:
+    """Return the process id of the parent of `pid`; None if it cannot be found."""
     try:
         return psutil.Process(pid).ppid()
     except psutil.Error:

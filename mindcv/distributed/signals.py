@@ -1,7 +1,8 @@
-"""SIGINT and SIGTERM as a wish to stop after the step that is being made.
+"""SIGINT and SIGTERM as requests to stop after the current step.
 
-MindSpore gives both a handler of its own with every data pipeline it builds, which ends the process at once, at times
-with exit code 0. So the signals are blocked before its threads start, and one thread waits for them.
+MindSpore installs handlers of its own for both signals with every data pipeline that it builds. They end the process at
+once, at times with exit code 0. So the signals are blocked before MindSpore starts its threads, and one thread waits
+for them.
 """
 
 import _thread
@@ -15,36 +16,41 @@ from contextlib import contextmanager
 
 _log = logging.getLogger("mindcv")
 
-ENDING = (signal.SIGINT, signal.SIGTERM)  # what asks a run to stop
-_listening: list["StopFlag"] = []  # the last one is listening
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_listening: list["StopFlag"] = []  # the last one receives the signals
 
 
 class SignalState:
-    """What SIGINT and SIGTERM ask for: the first that came (0: none), and whether it came `again`.
+    """Keeps the first stop signal that a process received, and whether it was repeated.
 
-    That is the same one a second later or more: a cluster signals every process of a job, and a script or a launcher
-    among them passes on what it got.
+    A signal is repeated if the same one comes more than a second later. Sooner it counts as one signal, because a
+    cluster signals every process of a job, and a script or launcher among them forwards what it received.
+
+    Attributes:
+        first: Number of the first signal; 0 if none came.
+        repeated: Whether that signal was repeated.
     """
 
     def __init__(self):
         self.first = 0
-        self.again = False
+        self.repeated = False
         self._since = 0.0
 
     def receive(self, number: int) -> bool:
-        """Take note of a signal that came; whether it is the first one again."""
+        """Record the signal `number` and return whether the first one has been repeated."""
         now = time.monotonic()
         if not self.first:
             self.first, self._since = number, now
         elif number == self.first and now - self._since > 1:
-            self.again = True
-        return self.again
+            self.repeated = True
+        return self.repeated
 
 
 class Stopped(Exception):
-    """The run ended as a signal, to this worker or to another, asked it to.
+    """Raised when a run ends because a signal, to this worker or to another, asked it to.
 
-    `exit_code` is 128 + the signal's number, as a shell counts.
+    Attributes:
+        exit_code: 128 + the signal's number, as a shell counts.
     """
 
     def __init__(self, message: str, stop_flag: "StopFlag"):
@@ -54,14 +60,18 @@ class Stopped(Exception):
 
 
 class StopFlag:
-    """Whether a signal asked to stop, and which (0: none). It hears only where `install_signal_handlers` was called."""
+    """Keeps whether a signal asked a run to stop. It needs `install_signal_handlers`.
+
+    Attributes:
+        signal: Number of the signal; 0 if none came.
+    """
 
     def __init__(self):
         self.signal = 0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the first SIGINT or SIGTERM as the wish; the same one again ends the process at once (see `SignalState`)."""
+        """Inside the context, let the first SIGINT or SIGTERM set the flag; repeated, it ends the process at once."""
         _listening.append(self)
         try:
             yield
@@ -70,28 +80,29 @@ class StopFlag:
 
 
 def install_signal_handlers(once: bool = False) -> None:
-    """Take over SIGINT and SIGTERM, for the rest of this process. Before MindSpore is imported.
+    """Take over SIGINT and SIGTERM for the rest of this process. Call it before MindSpore is imported.
 
-    Where no `StopFlag` is listening, SIGINT raises KeyboardInterrupt and SIGTERM ends the process, as ever. MindSpore's
-    scheduler, without which the workers could not stop in order, hears neither.
+    While no `StopFlag` is listening, SIGINT raises KeyboardInterrupt and SIGTERM ends the process, as usual.
+    MindSpore's scheduler process ignores both, because the workers need it to stop in order.
 
     Args:
-        once: Whatever comes after the wish is the same wish; who wants an end at once has another way, as the launcher.
+        once: Ignore every signal after the one that set a flag, for workers that their launcher ends if need be.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     if os.environ.get("MS_ROLE") != "MS_SCHED":
-        threading.Thread(target=_hear, args=(once,), name="signals", daemon=True).start()
+        threading.Thread(target=_wait_for_signals, args=(once,), name="signals", daemon=True).start()
 
 
-def _hear(once: bool) -> None:
-    signals, interrupted = SignalState(), False
+def _wait_for_signals(once: bool) -> None:
+    """Wait for stop signals for ever and act on them; runs in a thread."""
+    state, interrupted = SignalState(), False
     while True:
-        number = signal.sigwait(ENDING)
+        number = signal.sigwait(STOP_SIGNALS)
         if _listening and not _listening[-1].signal:
-            signals.receive(number)
+            state.receive(number)
             _listening[-1].signal = number
             _log.info("%s: finishing the step (again: stop at once)", signal.Signals(number).name)
-        elif signals.first and (once or not signals.receive(number)):
+        elif state.first and (once or not state.receive(number)):
             continue
         elif number == signal.SIGINT and not _listening and not interrupted:
             interrupted = True

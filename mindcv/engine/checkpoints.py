@@ -77,7 +77,8 @@ class CheckpointManager:
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not name.startswith(RUN) and not np.isfinite(array).all():
                 raise FloatingPointError(
-                    f"{name} is not finite after step {position.step} of epoch {position.epoch}, and was not saved: {REMEDY}"
+                    f"{name} is not finite after step {position.step} of epoch {position.epoch}, and was not saved: "
+                    f"{REMEDY}"
                 )
         path = self.path_of(position)
         weights.write(path, arrays)

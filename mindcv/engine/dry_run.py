@@ -63,8 +63,8 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
         "gradients": _bytes(trained) * (1 + (step.accumulation > 1)),
         "optimizer": _bytes(step.optimizer.state_parameters().values()),
     }
-    if step.averages is not None:
-        sizes["averages"] = _bytes(step.averages.averages)
+    if step.ema is not None:
+        sizes["averages"] = _bytes(step.ema.averages)
     flops = count_flops(run.model)
     images_a_step = config.batch_size * (config.aug_splits or 1)
     passes = 3 + config.recompute  # there and, twice as dear, back; and there again

@@ -1,10 +1,11 @@
-"""What the line of an epoch says of the run, beside loss, learning rate and scores."""
+"""The metrics of an epoch beside loss, learning rate and scores, and the line that sums an epoch up."""
 
+import math
 import time
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from mindspore import Parameter
-from mindspore.train import Callback
 
 from mindcv import device
 from mindcv.engine.dataloaders import validation_loader
@@ -12,53 +13,86 @@ from mindcv.engine.run import Run
 from mindcv.engine.step import TrainStep
 from mindcv.insight import AttentionMonitor
 
-OBSERVED = 8  # images at most: an epoch's look at them takes about as long as three steps on as many
+MONITORED_IMAGES = 8  # at most; looking at them once an epoch takes about as long as three steps on as many images
 
 
-class DataWait(Callback):
-    """How long the host waited for batches in an epoch. After all callbacks that act after a step in the list."""
+class DataWait:
+    """Measures how long the host waits for batches in an epoch.
+
+    Attributes:
+        seconds: Time waited in the current epoch; None where it is not measured, as when data sink into the device.
+    """
 
     def __init__(self):
-        super().__init__()
         self.seconds: float | None = None
-        self._since = 0.0
 
-    def on_train_epoch_begin(self, run_context):
-        self.seconds, self._since = 0.0, time.perf_counter()
-
-    def on_train_step_begin(self, run_context):
-        self.seconds += time.perf_counter() - self._since
-
-    def on_train_step_end(self, run_context):
-        self._since = time.perf_counter()
-
-    def on_train_epoch_end(self, run_context):
-        if run_context.original_args().dataset_sink_mode:
-            self.seconds = None  # the device takes its batches itself
-
-    def __call__(self) -> dict:
-        """ "data_wait" in seconds; None where nothing was measured."""
-        return {"data_wait": self.seconds}
+    def timed(self, batches: Iterable) -> Iterator:
+        """Yield the batches of an epoch and measure the time that each takes to arrive."""
+        self.seconds = 0.0
+        iterator = iter(batches)
+        while True:
+            began = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self.seconds += time.perf_counter() - began
+            yield batch
 
 
-def norms(step: TrainStep) -> dict:
-    """ "param_norm", of all the model's parameters together, and "ema_gap": see `ModelEMA.gap`."""
-    figures = {"param_norm": sum(map(_sum_of_squares, step.model.get_parameters())) ** 0.5}
-    if step.averages is not None:
-        figures["ema_gap"] = step.averages.relative_distance()
-    return figures
+def norms(step: TrainStep) -> dict[str, float]:
+    """Return "param_norm", the L2 norm of all the model's parameters, and with averages "ema_gap"."""
+    metrics = {"param_norm": sum(map(_sum_of_squares, step.model.get_parameters())) ** 0.5}
+    if step.ema is not None:
+        metrics["ema_gap"] = step.ema.relative_distance()
+    return metrics
 
 
-def memory() -> dict:
-    """ "peak_memory" of the device so far, in bytes; on a CPU that of the process."""
+def memory() -> dict[str, int]:
+    """Return "peak_memory" in bytes: the device's peak so far, on a CPU the process's."""
     return {"peak_memory": device.peak_memory()}
 
 
-def observer(run: Run) -> AttentionMonitor:
-    """Gates and non-locality, through the same few images again and again: validation's if there is any."""
+def attention_monitor(run: Run) -> AttentionMonitor:
+    """Return a monitor of gates and non-locality that uses the same few images, validation images if there are any."""
     loader = validation_loader(run.config, run.validation or run.training)
     [images, _labels] = next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
-    return AttentionMonitor(run.model, images[:OBSERVED])
+    return AttentionMonitor(run.model, images[:MONITORED_IMAGES])
+
+
+def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
+    """Return validation scores under their names in `metrics.jsonl`; those of the averages begin with "ema_"."""
+    metrics = {}
+    for prefix in ("", "ema_") if "ema_loss" in scores else ("",):
+        metrics |= {
+            f"{prefix}val_loss": scores[f"{prefix}loss"],
+            f"{prefix}top_1": scores[f"{prefix}top_1"],
+            f"{prefix}top_5": scores.get(f"{prefix}top_5"),
+        }
+    return metrics
+
+
+def epoch_line(metrics: dict, epochs: int, is_best: bool) -> str:
+    """Return the line that sums up an epoch's `metrics` of a run of `epochs` epochs."""
+    speed = metrics["images_per_second"]
+    parts = [
+        f"epoch {metrics['epoch']}/{epochs}",
+        f"loss {metrics['loss']:.4f}",
+        f"lr {metrics['lr']:.2e}",
+        f"{math.nan if speed is None else speed:.1f} images/s",
+        f"{metrics['seconds']:.1f} s",
+    ]
+    if metrics["skipped"]:
+        parts.append(f"{metrics['skipped']} steps skipped, not finite")
+    if metrics.get("overflows"):
+        parts.append(f"{metrics['overflows']} overflows so far, loss scale {metrics['loss_scale']:g}")
+    if metrics["top_1"] is not None:
+        parts.append(f"val loss {metrics['val_loss']:.4f}, top-1 {metrics['top_1']:.2f} %")
+    if metrics["top_5"] is not None:
+        parts.append(f"top-5 {metrics['top_5']:.2f} %")
+    if "ema_top_1" in metrics:
+        parts.append(f"EMA loss {metrics['ema_val_loss']:.4f}, top-1 {metrics['ema_top_1']:.2f} %")
+    return ", ".join(parts) + (" (best)" if is_best else "")
 
 
 def _sum_of_squares(parameter: Parameter) -> float:

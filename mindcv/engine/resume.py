@@ -43,7 +43,7 @@ class TrainState:
     def parameters(self) -> dict[str, Parameter]:
         """The parameters that hold the state, by the names that a checkpoint gives them."""
         optimizer = self.step.optimizer.state_parameters()
-        averages = self.step.averages.averages if self.step.averages else ()
+        averages = self.step.ema.averages if self.step.ema else ()
         return {
             **{parameter.name: parameter for parameter in (*self.step.model.get_parameters(), *averages)},
             **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
@@ -130,8 +130,8 @@ def resume(
         )
     if elsewhere and saved:
         raise ConfigError(
-            f"resume: {checkpoints.folder} has checkpoints of its own, and {path} is not of them: go on from the newest "
-            "without --ckpt_path, or name another ckpt_save_dir"
+            f"resume: {checkpoints.folder} has checkpoints of its own, and {path} is not of them: go on from the "
+            "newest without --ckpt_path, or name another ckpt_save_dir"
         )
     scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}
     checkpoints.best = max([checkpoints.best, *scores.values()])

@@ -144,6 +144,6 @@ def build_run(config: Config) -> Run:
         clip_value=config.clip_value if config.clip_grad and config.clip_mode == "value" else None,
         workers=distributed.size,
         skip_nonfinite=config.skip_nonfinite,
-        averages=ModelEMA(model.get_parameters(), config.ema_decay) if config.ema else None,
+        ema=ModelEMA(model.get_parameters(), config.ema_decay) if config.ema else None,
     )
     return Run(config, distributed, workers, training, validation, num_classes, step, steps, rates, peak)

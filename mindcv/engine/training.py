@@ -1,31 +1,33 @@
 """A training run, from a configuration to checkpoints."""
 
+import json
 import logging
 from contextlib import closing, nullcontext
-from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor
+from mindspore.train import Callback
 
 from mindcv.config import RUN_CONFIG, Config, ConfigError, is_resuming, uses_data_sink
 from mindcv.data import usable_workers
 from mindcv.data.datasets.digest import list_digest
 from mindcv.distributed.context import DistributedContext
-from mindcv.distributed.signals import StopFlag
+from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.archive import archive_run, is_archive_unfinished, is_run_file, put_foreign_files_aside
-from mindcv.engine.build import compute_in
-from mindcv.engine.callbacks import EpochEnd, Progress, Saving
 from mindcv.engine.checkpoints import REMEDY, START, CheckpointManager, TrainPosition
 from mindcv.engine.dataloaders import list_left_out, unreadable_images_named, validation_loader
 from mindcv.engine.dry_run import dry_run
-from mindcv.engine.epoch_metrics import DataWait, memory, norms, observer
+from mindcv.engine.epoch_metrics import DataWait, attention_monitor, epoch_line, memory, norms, score_metrics
 from mindcv.engine.identity import Identity, recorded
+from mindcv.engine.progress import Progress
 from mindcv.engine.resume import TrainState, resume
 from mindcv.engine.run import Run, build_run
-from mindcv.engine.step import TrainStep
 from mindcv.engine.tensorboard import TensorBoardWriter
 from mindcv.engine.validation import Evaluator
+from mindcv.io.files import append_line
 from mindcv.io.lock import file_lock
 
 _log = logging.getLogger("mindcv")
@@ -72,7 +74,7 @@ def train(config: Config) -> None:
             distributed.broadcast_parameters(state.parameters().values())
             _draw_apart(run.model, distributed)
             _announce(run)
-            _loop(run, state, checkpoints, position, metrics_file)
+            Trainer(run, state, checkpoints, metrics_file, position).fit(position)
 
 
 def _identity(run: Run) -> Identity:
@@ -89,85 +91,214 @@ def _identity(run: Run) -> Identity:
     return Identity(images.class_names, run.steps, (len(images), digest), options)
 
 
-def _loop(
-    run: Run, state: TrainState, checkpoints: CheckpointManager | None, position: TrainPosition, metrics_file: Path
-) -> None:
-    """MindSpore's loop from `place` to the run's end, with what happens between its steps and epochs."""
-    config, distributed, step = run.config, run.distributed, run.step
-    stop_flag = StopFlag()
-    board = None
-    if config.tensorboard and distributed.is_main:
-        board = TensorBoardWriter(metrics_file.parent / "tensorboard", run.steps * (position.epoch - 1) + position.step)
-    progress = Progress(
-        step,
-        run.rates,
-        run.images_a_step,
-        config.epoch_size,
-        run.steps,
-        config.log_interval,
-        position,
-        distributed.is_main,
-        board,
-    )
-    looks_always = config.device_target == "CPU"
-    saving = Saving(
-        progress, state, checkpoints, config.ckpt_save_interval_steps, run.end, stop_flag, distributed, looks_always
-    )
-    evaluate = None
-    if run.validation:
-        loader = validation_loader(config, run.validation, distributed)
-        evaluator = Evaluator(
-            config, run.model, loader, run.num_classes, distributed, stop_flag, saving.stop_if_alone, REMEDY
-        )
-        evaluate = partial(_scores, config, evaluator, step)
-    waiting = DataWait()
-    figures = [waiting, memory, partial(norms, step)]
-    if config.log_gates and distributed.is_main:
-        figures.append(observer(run))
-    epoch_end = EpochEnd(
-        progress, saving, evaluate, figures, config.val_interval, config.ckpt_save_interval, metrics_file
-    )
-    step.set_train()
-    with stop_flag.listening(), closing(board) if board else nullcontext():
-        if position.step == run.steps:  # stopped between the epoch's last step and its line
-            progress.look()
-            epoch_end.finish(saved=checkpoints is not None and checkpoints.has_saved(position))
-            position = TrainPosition(position.epoch + 1, 0)
-            step.set_train()
-        runner = ms.train.Model(step)
-        for epochs in _calls(run, position):
-            runner.train(
-                epochs.stop - 1, run.loader(position), callbacks=[progress, saving, epoch_end, waiting],
-                dataset_sink_mode=uses_data_sink(config), initial_epoch=epochs.start - 1,
-            )  # fmt: skip
-            position = TrainPosition(epochs.stop, 0)
+class Trainer:
+    """Trains a run: makes its steps, and between them logs, saves, stops, validates and records.
 
-
-def _scores(config: Config, evaluator: Evaluator, step: TrainStep) -> dict[str, float]:
-    """The scores of the weights and, under names with `ema_` before them, of their averages."""
-    differs = config.val_amp_level != config.amp_level
-    if differs:
-        compute_in(config, step.model, config.val_amp_level)
-    scores = evaluator()
-    if step.averages:
-        with step.averages.swap_weights():
-            scores |= {f"ema_{name}": score for name, score in evaluator().items()}
-    if differs:
-        compute_in(config, step.model, config.amp_level)
-    return scores
-
-
-def _calls(run: Run, position: TrainPosition) -> list[range]:
-    """The epochs, from 1, of each call of MindSpore's loop, from `place` on.
-
-    One epoch a call rebuilds the data pipeline and so reseeds its C++ operations: what an epoch draws then follows from
-    the seed and the epoch alone. Where data sinks into the device that would compile the graph anew each epoch, and one
-    call does all that are whole.
+    Args:
+        run: The run.
+        state: What a checkpoint holds.
+        checkpoints: Writes the checkpoints; None on workers that do not write.
+        metrics_file: File that gets one JSON object an epoch.
+        position: Where training begins.
     """
-    epochs = range(position.epoch, run.end.epoch + 1)
-    if not uses_data_sink(run.config):
-        return [epochs[i : i + 1] for i in range(len(epochs))]
-    return [epochs[:1], epochs[1:]] if position.step and len(epochs) > 1 else [epochs][: len(epochs)]
+
+    def __init__(
+        self,
+        run: Run,
+        state: TrainState,
+        checkpoints: CheckpointManager | None,
+        metrics_file: Path,
+        position: TrainPosition,
+    ):
+        config, distributed = run.config, run.distributed
+        self.run, self.state, self.checkpoints, self.metrics_file = run, state, checkpoints, metrics_file
+        self.stop_flag = StopFlag()
+        self.tensorboard = None
+        if config.tensorboard and distributed.is_main:
+            steps_before = run.steps * (position.epoch - 1) + position.step
+            self.tensorboard = TensorBoardWriter(metrics_file.parent / "tensorboard", steps_before)
+        self.progress = Progress(run, position, self.tensorboard)
+        self.evaluator = None
+        if run.validation:
+            loader = validation_loader(config, run.validation, distributed)
+            self.evaluator = Evaluator(
+                config, run.model, loader, run.num_classes, distributed, self.stop_flag, self.stop_in_validation, REMEDY
+            )
+        self.data_wait = DataWait()
+        self.monitor = attention_monitor(run) if config.log_gates and distributed.is_main else None
+        self.saved: TrainPosition | None = None
+
+    def fit(self, position: TrainPosition) -> None:
+        """Train from `position` to the end of the run."""
+        with self.stop_flag.listening(), closing(self.tensorboard) if self.tensorboard else nullcontext():
+            if position.step == self.run.steps:  # the run was stopped after an epoch's last step
+                self.progress.log_metrics()
+                self.finish_epoch(saved=self.checkpoints is not None and self.checkpoints.has_saved(position))
+                position = TrainPosition(position.epoch + 1, 0)
+            if uses_data_sink(self.run.config):
+                return self.train_sunk_epochs(position)
+            while position.epoch <= self.run.end.epoch:
+                self.train_epoch(position)
+                position = TrainPosition(position.epoch + 1, 0)
+
+    def train_epoch(self, position: TrainPosition) -> None:
+        """Train from `position` to the epoch's end, or to the run's end inside it.
+
+        Each epoch has a data pipeline of its own, whose C++ operations are seeded anew: what an epoch draws follows
+        from the seed and the epoch alone.
+        """
+        config, run, progress = self.run.config, self.run, self.progress
+        run.step.set_train()
+        batches = run.loader(position).create_tuple_iterator(num_epochs=1)
+        progress.begin_epoch(position)
+        for images, labels in self.data_wait.timed(batches):
+            run.step(images, labels)
+            position = progress.advance()
+            if progress.is_log_due():
+                progress.log_metrics()
+            if position.step == run.steps:
+                continue  # the epoch's end saves and stops
+            interval = config.ckpt_save_interval_steps
+            if position == run.end or (interval and position.step % interval == 0):
+                self.save_checkpoint()
+            if self.is_stop_requested():
+                self.stop()
+            if position == run.end:
+                return progress.close()
+        self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """Save, stop if a signal asks for it, validate, and record the epoch, in this order.
+
+        The checkpoint comes first, so that nothing of the epoch is lost whatever happens afterwards.
+        """
+        config, epoch = self.run.config, self.progress.position.epoch
+        self.progress.close()
+        is_last, interval = epoch == self.run.end.epoch, config.ckpt_save_interval_steps
+        saves = is_last or epoch % config.ckpt_save_interval == 0 or (interval and self.run.steps % interval == 0)
+        if saves:
+            self.save_checkpoint()
+        self.stop_if_any_worker_requests()
+        self.finish_epoch(saves)
+        if not is_last:
+            self.stop_if_any_worker_requests()
+
+    def finish_epoch(self, saved: bool) -> None:
+        """Validate if it is due, keep the best checkpoint, and write the epoch's record to the metrics file.
+
+        The record comes last: an epoch that has one is complete.
+
+        Args:
+            saved: Whether the checkpoint of the epoch's end was written.
+        """
+        config, checkpoints, epoch = self.run.config, self.checkpoints, self.progress.position.epoch
+        metrics = {**self.progress.metrics, "top_1": None, "top_5": None}
+        if self.evaluator and (epoch == self.run.end.epoch or epoch % config.val_interval == 0):
+            metrics |= score_metrics(self.evaluator(self.run.step.ema))
+        if checkpoints is None:
+            return
+        metrics |= {"data_wait": self.data_wait.seconds, **memory(), **norms(self.run.step)}
+        if self.monitor:
+            metrics |= self.monitor()
+        if self.tensorboard:
+            self.tensorboard(metrics)
+        score, is_best = metrics["top_1"], False
+        if score is not None:
+            if saved:
+                checkpoints.rate(score)
+            if score > checkpoints.best:
+                is_best = checkpoints.save_best({} if saved else self.checkpoint_arrays(), score)
+        append_line(self.metrics_file, json.dumps(metrics))
+        _log.info(epoch_line(metrics, config.epoch_size, is_best))
+
+    def save_checkpoint(self) -> None:
+        """Log the metrics and, on the worker that writes, save a checkpoint of the current position."""
+        self.progress.log_metrics()
+        self.saved = self.progress.position
+        if self.checkpoints is not None:
+            self.checkpoints.save(self.checkpoint_arrays(), self.saved)
+
+    def checkpoint_arrays(self) -> dict[str, np.ndarray]:
+        """Return the contents of a checkpoint of the current position."""
+        return self.state.arrays(self.progress.position, self.checkpoints.best)
+
+    def is_stop_requested(self) -> bool:
+        """Whether all workers stop after this step; they all get the same answer.
+
+        Several workers learn of each other's requests from the step's statistics. To read them they wait for the
+        device: after every step on a CPU, elsewhere where they read them anyway.
+        """
+        step, progress = self.run.step, self.progress
+        if self.run.distributed.size == 1:
+            return bool(self.stop_flag.signal)
+        if self.stop_flag.signal:
+            step.request_stop()
+        reads = self.run.config.device_target == "CPU" or progress.is_log_due() or self.saved == progress.position
+        return reads and step.stats.read().stop_requests > 0
+
+    def stop_if_any_worker_requests(self) -> None:
+        """Stop all workers between epochs if one of them was asked to."""
+        if self.run.distributed.any(bool(self.stop_flag.signal)):
+            self.stop()
+
+    def stop_in_validation(self) -> None:
+        """Stop in the middle of a validation, unless other workers would wait for this one."""
+        if self.run.distributed.size == 1:
+            if self.run.step.ema:
+                self.run.step.ema.restore_weights()
+            self.stop()
+
+    def stop(self) -> NoReturn:
+        """Save the current position if it is not saved, and end the run. Raises Stopped."""
+        position = self.progress.position
+        if self.saved != position:
+            self.save_checkpoint()
+        self.run.distributed.wait()
+        self.progress.close()
+        raise Stopped(
+            f"stopped after step {position.step} of epoch {position.epoch}, and saved: go on with --resume",
+            self.stop_flag,
+        )
+
+    def train_sunk_epochs(self, position: TrainPosition) -> None:
+        """Train from `position` to the run's end with whole epochs of data sunk into the device.
+
+        One call of `Model.train` makes all whole epochs, because each call compiles the graph anew.
+        """
+        model = ms.train.Model(self.run.step)
+        last = self.run.end.epoch
+        calls = [(position, position.epoch), (TrainPosition(position.epoch + 1, 0), last)]
+        for start, end in calls if position.step else [(position, last)]:
+            if start.epoch <= end:
+                model.train(
+                    end, self.run.loader(start), callbacks=[SunkEpochs(self, start)], dataset_sink_mode=True,
+                    initial_epoch=start.epoch - 1,
+                )  # fmt: skip
+
+
+class SunkEpochs(Callback):
+    """Connects `Model.train`, where data sink into the device, to the trainer: what happens at an epoch's end.
+
+    Args:
+        trainer: The trainer.
+        start: Where the first epoch begins.
+    """
+
+    def __init__(self, trainer: Trainer, start: TrainPosition):
+        super().__init__()
+        self.trainer = trainer
+        self.start = start
+
+    def on_train_epoch_begin(self, run_context):
+        epoch = run_context.original_args().cur_epoch_num
+        self.trainer.run.step.set_train()
+        self.trainer.progress.begin_epoch(self.start if epoch == self.start.epoch else TrainPosition(epoch, 0))
+
+    def on_train_epoch_end(self, run_context):
+        progress = self.trainer.progress
+        progress.advance(self.trainer.run.steps - progress.position.step)
+        progress.log_metrics()
+        self.trainer.end_epoch()
 
 
 def _draw_apart(model: ms.nn.Cell, distributed: DistributedContext) -> None:

@@ -22,7 +22,8 @@ from mindcv.engine.dataloaders import (
     validation_loader,
     warn_of_unused_outputs,
 )
-from mindcv.engine.progress_bar import bar
+from mindcv.engine.ema import ModelEMA
+from mindcv.engine.progress_bar import progress_bar
 from mindcv.engine.scores import EvalStep, Scores
 from mindcv.io.files import atomic_write_text, json_object, require_replaceable
 from mindcv.loss import create_loss
@@ -112,22 +113,41 @@ class Evaluator:
         remedy: str = "use another checkpoint",
     ):
         loss = create_loss(config.loss, reduction="none")
+        self.config = config
+        self.model = model
         self.step = EvalStep(model, loss, distributed.size)
         self.loader = loader
         self.visible = distributed.is_main
         self.stop_flag = stop_flag
         self.stop = stop
         self.remedy = remedy
-        self.sink = config.dataset_sink_mode
         self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": Scores(num_classes)})
 
-    def __call__(self) -> dict[str, float]:
-        watch = Watch(
-            bar(self.loader.get_dataset_size(), "validation", "batch", self.visible), self.stop_flag, self.stop
-        )
+    def __call__(self, ema: ModelEMA | None = None) -> dict[str, float]:
+        """Return the scores of the weights and, with `ema`, those of the averages under names that begin with "ema_".
+
+        The model computes in the precision for validation, and afterwards in the precision for training.
+        """
+        config = self.config
+        if config.val_amp_level != config.amp_level:
+            compute_in(config, self.model, config.val_amp_level)
+        scores = self._score()
+        if ema:
+            with ema.swap_weights():
+                scores |= {f"ema_{name}": score for name, score in self._score().items()}
+        if config.val_amp_level != config.amp_level:
+            compute_in(config, self.model, config.amp_level)
+        return scores
+
+    def _score(self) -> dict[str, float]:
+        bar = progress_bar(self.loader.get_dataset_size(), "validation", "batch", self.visible)
         with unreadable_images_named():
-            scores = self.runner.eval(self.loader, callbacks=[watch], dataset_sink_mode=self.sink)["scores"]
-        require_finite(scores["loss"], self.step.model, "the validation loss is", self.remedy)
+            scores = self.runner.eval(
+                self.loader,
+                callbacks=[Watch(bar, self.stop_flag, self.stop)],
+                dataset_sink_mode=self.config.dataset_sink_mode,
+            )["scores"]
+        require_finite(scores["loss"], self.model, "the validation loss is", self.remedy)
         return scores
 
 

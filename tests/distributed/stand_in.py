@@ -16,9 +16,9 @@ role = os.environ.get("MS_ROLE")
 
 if role is None:
     from mindcv.config import Config, ConfigError
-    from mindcv.distributed import launch, launcher
+    from mindcv.distributed import launch, workers
 
-    launcher._GRACE = 0.5  # these have no last words
+    workers.LAST_WORDS = 0.5
     deeds = [word for word in deeds if not word.startswith("--")]
     config = Config(distribute=True, num_devices=len(deeds), ckpt_save_dir=folder, max_restarts=int(restarts))
     try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindcv.distributed import launcher
 from mindcv.distributed.context import DistributedContext
+from mindcv.distributed.workers import RETRY_INTERVAL
 
 ROOT = Path(__file__).parents[2]
 STEPS = 20
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("all_cores")
 def together(workers, batch_size, out):
     """What each of `workers` ended with; msrun starts several."""
     out.mkdir()
-    command = [sys.executable, str(Path(__file__).with_name("workers.py")), str(batch_size), str(STEPS), str(out)]
+    command = [sys.executable, str(Path(__file__).with_name("train_worker.py")), str(batch_size), str(STEPS), str(out)]
     if workers > 1:
         command = [
             sys.executable, "-m", "mindspore.parallel.cluster.run", f"--worker_num={workers}",
@@ -28,7 +28,7 @@ def together(workers, batch_size, out):
             "--join=True", "python3", *command[1:],
         ]  # fmt: skip
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, **launcher.EVERY_SECOND, "PYTHONPATH": str(ROOT), "PATH": path}
+    environment = {**os.environ, **RETRY_INTERVAL, "PYTHONPATH": str(ROOT), "PATH": path}
     done = subprocess.run(command, env=environment, cwd=out, capture_output=True, text=True, timeout=400)
     logs = "\n".join(log.read_text()[-2000:] for log in out.glob("worker_*.log"))
     assert done.returncode == 0, logs or done.stderr

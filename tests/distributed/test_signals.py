@@ -9,7 +9,7 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 
 
 @pytest.mark.parametrize(
-    ("came", "again"),
+    ("came", "expected"),
     [
         ([(TERM, 0)], False),
         ([(TERM, 0), (TERM, 0.1)], False),  # to every process of a job, and passed on
@@ -18,10 +18,10 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
         ([(INT, 0), (INT, 0.1), (INT, 2)], True),
     ],
 )
-def test_the_same_signal_a_second_later_is_again(came, again, monkeypatch):
+def test_signal_state_with_the_same_signal_a_second_later_is_repeated(came, expected, monkeypatch):
     state = SignalState()
     for number, seconds in came:
         monkeypatch.setattr(signals.time, "monotonic", lambda seconds=seconds: 100 + seconds)
-        heard = state.receive(number)
+        repeated = state.receive(number)
     assert state.first == came[0][0]
-    assert state.again is heard is again
+    assert state.repeated is repeated is expected

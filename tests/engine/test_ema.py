@@ -11,7 +11,6 @@ from mindcv.engine.checkpoints import TrainPosition
 from mindcv.engine.ema import ModelEMA
 from mindcv.engine.resume import TrainState
 from mindcv.engine.step import TrainStep
-from mindcv.engine.training import _scores
 from mindcv.engine.validation import Evaluator
 from mindcv.loss import create_loss
 from mindcv.optim import create_optimizer
@@ -29,7 +28,7 @@ def values(parameters):
 def step_of(model, decay, **options):
     optimizer = create_optimizer(model, "sgd", lr=0.5, momentum=0.0)
     averages = ModelEMA(model.get_parameters(), decay)
-    return TrainStep(model, create_loss("CE"), optimizer, averages=averages, **options).set_train()
+    return TrainStep(model, create_loss("CE"), optimizer, ema=averages, **options).set_train()
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
@@ -49,14 +48,14 @@ def test_averages_are_those_of_float64(mode, small_model, batch):
             decay = min(0.22, (1 + updates) / (10 + updates))
             now = values(model.get_parameters())
             wanted = [decay * mean + (1 - decay) * value for mean, value in zip(wanted, now, strict=True)]
-    assert step.averages.updates.asnumpy() == updates == 4
+    assert step.ema.updates.asnumpy() == updates == 4
     moved = 0
-    for mean, want, value in zip(values(step.averages.averages), wanted, values(step.averages.weights), strict=True):
+    for mean, want, value in zip(values(step.ema.averages), wanted, values(step.ema.weights), strict=True):
         np.testing.assert_allclose(mean, want, rtol=1e-5, atol=1e-6)
         moved = max(moved, abs(mean - value).max())
     assert moved > 1e-3
     gap = np.sqrt(sum(((m - w) ** 2).sum() for m, w in zip(wanted, now, strict=True)) / sum((w**2).sum() for w in now))
-    assert step.averages.relative_distance() == pytest.approx(gap, rel=1e-4)
+    assert step.ema.relative_distance() == pytest.approx(gap, rel=1e-4)
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
@@ -72,13 +71,13 @@ def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, b
         step(images, labels)
     weights.write(tmp_path / "1.ckpt", TrainState(step, identity).arrays(TrainPosition(1, 1), 0.0))
     before = values(model.get_parameters())
-    first = _scores(config, evaluator, step)
+    first = evaluator(step.ema)
     assert abs(first["loss"] - first["ema_loss"]) > 1e-4
     for parameter, value in zip(model.get_parameters(), before, strict=True):
         np.testing.assert_array_equal(parameter.asnumpy(), value)
     model.set_train()
     step(images, labels)
-    assert _scores(config, evaluator, step)["loss"] < first["loss"]
+    assert evaluator(step.ema)["loss"] < first["loss"]
 
     twin = small_model()
     weights.load(twin, tmp_path / "1.ckpt", ema=True)
@@ -94,12 +93,12 @@ def test_validation_of_weights_or_averages_that_are_not_finite_ends_the_run(smal
     step = step_of(model, 0.9)
     config = Config(device_target="CPU")
     evaluator = Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None, "lower the rate")
-    average = step.averages.averages[-1]
+    average = step.ema.averages[-1]
     average.set_data(ms.ops.full_like(average, np.nan))
     before = values(model.get_parameters())
-    said = f"^the validation loss is not finite: {step.averages.weights[-1].name} holds NaN or .*: lower the rate$"
+    said = f"^the validation loss is not finite: {step.ema.weights[-1].name} holds NaN or .*: lower the rate$"
     with pytest.raises(FloatingPointError, match=said):
-        _scores(config, evaluator, step)
+        evaluator(step.ema)
     for parameter, value in zip(model.get_parameters(), before, strict=True):
         np.testing.assert_array_equal(parameter.asnumpy(), value)
 
@@ -116,7 +115,7 @@ def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model
         compute_in(config, model, amp_level)
         step = step_of(model, 0.9)
         evaluator = Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None)
-        scored = _scores(config, evaluator, step)["loss"]
+        scored = evaluator(step.ema)["loss"]
         return scored, float(step.set_train()(images, labels).asnumpy())
 
     (scored, trained), (in_float32, trained_in_float32) = losses("O2"), losses("O0")
@@ -132,6 +131,6 @@ def test_resumed_exactly(small_model, batch, identity, tmp_path):
     TrainState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
     for step in (one, other):
         step(*batch)
-    assert other.averages.updates.asnumpy() == 2
-    for mine, its in zip(values(one.averages.averages), values(other.averages.averages), strict=True):
+    assert other.ema.updates.asnumpy() == 2
+    for mine, its in zip(values(one.ema.averages), values(other.ema.averages), strict=True):
         np.testing.assert_array_equal(mine, its)

@@ -55,8 +55,8 @@ def test_a_dynamic_scale_halves_until_gradients_fit_and_doubles_again(mode, smal
     assert 0 < left_out < 24
     step(*batch)
     assert step.loss_scale.state.asnumpy()[0] == 2 * factor
-    seen = step.read_stats()
-    assert (seen.failed, seen.gave_up_at, seen.good) == (0, 0, left_out + 2)
+    seen = step.stats.read()
+    assert (seen.failed, seen.gave_up_at, seen.succeeded) == (0, 0, left_out + 2)
 
 
 def test_what_overflows_without_a_scale_is_a_failure(small_model, batch):
@@ -68,17 +68,17 @@ def test_what_overflows_without_a_scale_is_a_failure(small_model, batch):
         step(*poison)
     assert same(before, values(model))
     assert step.loss_scale.state.asnumpy()[0] == 1
-    assert step.read_stats().gave_up_at == 1  # the loss is not finite: no scale would help
+    assert step.stats.read().gave_up_at == 1  # the loss is not finite: no scale would help
 
 
 def test_an_overflow_that_is_left_out_does_not_end_a_row_of_failures(small_model, batch):
     model = small_model()
     set_precision(model, "O2")
-    step = step_of(model, LossScale(2.0**24, drops=True), skip_nonfinite=1)
+    step = step_of(model, LossScale(2.0**24, skips_overflow=True), skip_nonfinite=1)
     poison = Tensor(np.full((8, 3, 16, 16), np.nan, np.float32)), batch[1]
     for images, labels in (poison, batch, poison):
         step(images, labels)
-    assert step.read_stats().gave_up_at == 3
+    assert step.stats.read().gave_up_at == 3
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_a_fixed_scale_may_leave_out_what_overflows(drops, mode, small_model, ba
     model = small_model()
     set_precision(model, "O2")
     before = values(model)
-    step = step_of(model, LossScale(2.0**24, drops=drops))
+    step = step_of(model, LossScale(2.0**24, skips_overflow=drops))
     loss = step(*batch)
     assert np.isfinite(loss.asnumpy())
     assert same(before, values(model)) == drops
-    assert step.read_stats().failed == (not drops)
+    assert step.stats.read().failed == (not drops)
     assert all(np.isfinite(value).all() for value in values(model)) == drops
     assert (step.loss_scale.state.asnumpy() == [2.0**24, 0, int(drops)]).all()
 
@@ -129,7 +129,7 @@ def test_dynamic_and_fixed_scales_give_the_same_gradients(small_model, batch):
 ])  # fmt: skip
 def test_what_the_options_say(options, wanted):
     scale = build_loss_scale(Config(options))
-    assert (scale.start, scale.dynamic, scale.drops) == wanted
+    assert (scale.start, scale.dynamic, scale.skips_overflow) == wanted
 
 
 @pytest.mark.parametrize(("options", "said"), [

@@ -33,9 +33,9 @@ def weights_after(model, calls, **options):
     optimizer = create_optimizer(model, "sgd", lr=0.1, momentum=0.0)
     step = TrainStep(model, create_loss("CE"), optimizer, **options).set_train()
     losses = [float(step(images, labels).asnumpy()) for images, labels in calls]
-    seen = step.read_stats()
+    seen = step.stats.read()
     assert seen.loss_sum == pytest.approx(sum(losses), rel=1e-6)
-    assert (seen.good, seen.failed, seen.gave_up_at) == (len(losses), 0, 0)
+    assert (seen.succeeded, seen.failed, seen.gave_up_at) == (len(losses), 0, 0)
     assert seen.last_loss == pytest.approx(losses[-1], rel=1e-6)
     return {p.name: p.asnumpy() for p in model.get_parameters()}, losses
 
@@ -86,10 +86,10 @@ def test_the_norm_of_the_gradients_before_clipping_is_noted(options, perceptron,
     images, labels = batch
     halves = [(images[:4], labels[:4]), (images[4:], labels[4:])]
     for call in halves if "accumulation" in options else [batch]:
-        assert step.read_stats().mean_norm is None
+        assert step.stats.read().mean_grad_norm is None
         step(*call)
-    assert step.read_stats().mean_norm == pytest.approx(norm, rel=1e-5)
-    assert step.read_stats().norms == 1
+    assert step.stats.read().mean_grad_norm == pytest.approx(norm, rel=1e-5)
+    assert step.stats.read().grad_norms == 1
 
 
 def test_clipping_by_value_limits_each_number_after_the_scale_is_taken_out(perceptron, batch):
@@ -116,12 +116,12 @@ def test_the_first_loss_that_is_not_finite_is_noted(perceptron, batch, poison):
     step = step_of(perceptron())
     for images, labels in (batch, poison, batch):
         step(images, labels)
-    seen = step.read_stats()
+    seen = step.stats.read()
     assert seen.gave_up_at == 2
     assert np.isfinite(seen.last_loss)
-    step.reset_stats()
-    assert step.read_stats().gave_up_at == 0
-    assert step.read_stats().mean_norm is None
+    step.stats.reset()
+    assert step.stats.read().gave_up_at == 0
+    assert step.stats.read().mean_grad_norm is None
 
 
 def test_steps_that_are_not_finite_are_skipped(perceptron, batch, poison):
@@ -131,9 +131,9 @@ def test_steps_that_are_not_finite_are_skipped(perceptron, batch, poison):
         step(images, labels)
     for images, labels in (batch, batch):
         clean(images, labels)
-    seen = step.read_stats()
-    assert (seen.good, seen.failed, seen.in_a_row, seen.gave_up_at) == (2, 2, 0, 0)
-    assert seen.mean_loss == pytest.approx(clean.read_stats().mean_loss, rel=1e-6)
+    seen = step.stats.read()
+    assert (seen.succeeded, seen.failed, seen.failed_in_a_row, seen.gave_up_at) == (2, 2, 0, 0)
+    assert seen.mean_loss == pytest.approx(clean.stats.read().mean_loss, rel=1e-6)
     for mine, its in zip(one.get_parameters(), other.get_parameters(), strict=True):
         np.testing.assert_allclose(mine.asnumpy(), its.asnumpy(), rtol=1e-6, atol=1e-7)
 
@@ -142,20 +142,20 @@ def test_more_in_a_row_than_tolerated_end_it(perceptron, batch, poison):
     step = step_of(perceptron(), skip_nonfinite=1)
     for images, labels in (poison, batch, poison, poison, poison):
         step(images, labels)
-    assert step.read_stats().gave_up_at == 4
-    assert step.read_stats().failed == 4
+    assert step.stats.read().gave_up_at == 4
+    assert step.stats.read().failed == 4
 
 
 def test_a_row_goes_on_from_one_epoch_to_the_next(perceptron, batch, poison):
     step = step_of(perceptron(), skip_nonfinite=2)
     step(*batch)
-    good = step.read_stats().last_loss
+    good = step.stats.read().last_loss
     for calls in (2, 1):
-        step.reset_stats()
+        step.stats.reset()
         for _ in range(calls):
             step(*poison)
-    seen = step.read_stats()
-    assert (seen.gave_up_at, seen.in_a_row, seen.failed) == (1, 3, 1)
+    seen = step.stats.read()
+    assert (seen.gave_up_at, seen.failed_in_a_row, seen.failed) == (1, 3, 1)
     assert seen.last_loss == good
 
 
@@ -163,7 +163,7 @@ def test_good_calls_without_an_update_do_not_end_a_row(perceptron, batch, poison
     step = step_of(perceptron(), accumulation=2, skip_nonfinite=1)
     for images, labels in (batch, poison, batch, poison):
         step(images, labels)
-    assert step.read_stats().gave_up_at == 4
+    assert step.stats.read().gave_up_at == 4
 
 
 def test_accumulation_skips_the_update_that_a_bad_call_is_part_of(perceptron, batch, poison):

@@ -20,8 +20,8 @@ SETTLED = 10  # seconds since a class folder's last change; a change in the same
 def images_of(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
     """The names of the images of each class folder, as `images_in` gives them, each class (n,) bytes.
 
-    Of `WORTH_KEEPING` images or more they are kept in `indices/` of the folder for everything fetched (see
-    `mindcv.io.download`). A class folder is listed again when it has changed since: when a file was added, taken away or
+    Of `WORTH_KEEPING` images or more they are kept in `indices/` of the folder for everything fetched, see
+    `mindcv.io.download`. A class folder is listed again when it has changed since: when a file was added, taken away or
     renamed there, in whatever way.
     """
     path = _place(folder)

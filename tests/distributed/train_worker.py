@@ -1,4 +1,4 @@
-"""A worker of tests/engine/test_group.py: trains a small model with others, and writes what it ended with."""
+"""A worker of tests/distributed/test_context.py: trains a small model with others, and writes what it ended with."""
 
 import json
 import sys

@@ -1,0 +1,109 @@
+"""How far a run is: its position, its speed, and the metrics of the current epoch."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from mindcv.engine.checkpoints import REMEDY, TrainPosition
+from mindcv.engine.progress_bar import progress_bar
+from mindcv.engine.run import Run
+
+_log = logging.getLogger("mindcv")
+
+
+class Progress:
+    """Counts the steps of a run, measures its speed, and shows a progress bar for each epoch.
+
+    The first step of a run compiles the graph and does not count into the speed.
+
+    Args:
+        run: The run, whose `step` records statistics on the device.
+        position: Where the run begins; it may be in the middle of an epoch.
+        on_metrics: Called with the metrics each time they are logged; None for nothing.
+    """
+
+    def __init__(self, run: Run, position: TrainPosition, on_metrics: Callable[[dict], None] | None = None):
+        self.run = run
+        self.position = position
+        self.on_metrics = on_metrics
+        self.metrics: dict = {}
+        self._bar = None
+        self._compiled = False
+        self._epoch_began = self._timed_from = time.perf_counter()
+        self._timed_since = position.step
+
+    def begin_epoch(self, position: TrainPosition) -> None:
+        """Begin an epoch, or go on with one at `position`; at its first step the statistics are cleared."""
+        self.position = position
+        if position.step == 0:
+            self.run.step.stats.reset()
+        self._epoch_began = self._timed_from = time.perf_counter()
+        self._timed_since = position.step
+        title = f"epoch {position.epoch}/{self.run.config.epoch_size}"
+        self._bar = progress_bar(self.run.steps, title, "step", self.run.distributed.is_main, initial=position.step)
+
+    def advance(self, steps: int = 1) -> TrainPosition:
+        """Count `steps` more steps of the epoch and return the position after them."""
+        self.position = TrainPosition(self.position.epoch, self.position.step + steps)
+        self._bar.update(steps)
+        if not self._compiled and steps == 1:
+            self._compiled = True
+            self._timed_from, self._timed_since = time.perf_counter(), self.position.step
+            seconds = self._timed_from - self._epoch_began
+            self._bar.clear()
+            _log.info("the graph was compiled and the first step made in %.1f s", seconds)
+            self._bar.refresh()
+        return self.position
+
+    def is_log_due(self) -> bool:
+        """Whether the metrics are due at this position: every `log_interval` steps and at the epoch's end."""
+        return self.position.step % self.run.config.log_interval == 0 or self.position.step == self.run.steps
+
+    def log_metrics(self) -> None:
+        """Read the statistics from the device and show and keep the epoch's metrics so far.
+
+        Raises:
+            FloatingPointError: more steps in a row failed than are tolerated.
+        """
+        step, (epoch, done) = self.run.step, self.position
+        stats = step.stats.read()
+        if stats.gave_up_at:
+            self.close()
+            rate = self.run.rates[self._update(stats.gave_up_at)]
+            before = f" and {step.skip_nonfinite} before it" if step.skip_nonfinite else ""
+            raise FloatingPointError(
+                f"the loss or its gradients at step {stats.gave_up_at} of epoch {epoch}{before} are not finite "
+                f"(learning rate {rate:.3g}, the last finite loss {stats.last_loss:.4g}): {REMEDY}"
+            )
+        now = time.perf_counter()
+        timed = done - self._timed_since
+        speed = timed * self.run.images_a_step / max(now - self._timed_from, 1e-9) if timed else None
+        rate = self.run.rates[self._update(done)]
+        self.metrics = {
+            "epoch": epoch,
+            "step": (epoch - 1) * self.run.steps + done,
+            "loss": stats.mean_loss,
+            "lr": rate,
+            "grad_norm": stats.mean_grad_norm,
+            "images_per_second": speed,
+            "seconds": now - self._epoch_began,
+            "skipped": stats.failed,
+        }
+        if step.loss_scale.skips_overflow:
+            scale, _, overflows = step.loss_scale.state.asnumpy().tolist()
+            self.metrics |= {"loss_scale": scale, "overflows": int(overflows)}
+        if self._bar is not None:
+            skipped = f", {stats.failed} skipped" if stats.failed else ""
+            self._bar.set_postfix_str(f"loss {stats.mean_loss:.4f}, lr {rate:.2e}, {speed or 0:.1f} images/s{skipped}")
+        if self.on_metrics is not None:
+            self.on_metrics(self.metrics)
+
+    def close(self) -> None:
+        """Remove the epoch's progress bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _update(self, step: int) -> int:
+        """Return the index in `rates` of the update that `step` of this epoch belongs to."""
+        steps_before = (self.position.epoch - 1) * self.run.steps + step - 1
+        return min(steps_before // self.run.step.accumulation, len(self.run.rates) - 1)

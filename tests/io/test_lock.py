@@ -1,0 +1,22 @@
+import errno
+import fcntl
+import os
+
+import pytest
+
+from mindcv.io.lock import LockHeld, file_lock
+
+
+def test_file_lock_without_file_locks_on_the_disk_warns(tmp_path, monkeypatch, caplog):
+    def no_locks(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with file_lock(tmp_path / ".lock"):
+        assert "without locks" in caplog.text
+
+
+def test_file_lock_is_released_when_its_file_is_closed(tmp_path):
+    with file_lock(tmp_path / "a" / ".lock"), pytest.raises(LockHeld, match=f"process {os.getpid()} on"):
+        file_lock(tmp_path / "a" / ".lock", patience=0.2)
+    file_lock(tmp_path / "a" / ".lock").close()

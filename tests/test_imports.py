@@ -1,0 +1,52 @@
+"""Which folder of the package imports which others, as docs/contributing.md draws it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "mindcv"
+BASE = {"errors", "version"}  # what every folder may import
+DEVICE = {"device"}
+ALLOWED = {
+    "__init__": set(),
+    "errors": set(),
+    "version": set(),
+    "device": set(),
+    "io": set(),
+    "config": {"io"},
+    "weights": {"io"},
+    "data": {"io"},
+    "loss": set(),
+    "optim": set(),
+    "scheduler": set(),
+    "models": {"weights", "device"},
+    "insight": {"models", "data", "weights", "device"},
+    "deploy": {"models", "data", "weights", "device", "io"},
+    "distributed": {"config", "io", "device"},
+    "engine": {
+        "config", "io", "device", "weights", "data", "loss", "optim", "scheduler", "models", "insight", "deploy",
+        "distributed",
+    },
+}  # fmt: skip
+ALLOWED["cli"] = ALLOWED["engine"] | {"engine"}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")  # those only start a command
+
+
+def imported_folders(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "mindcv":
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == "mindcv"]
+        for name in names:
+            yield name.split(".")[1], node.lineno
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_what_its_folder_may_import(path):
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    allowed = ALLOWED[room] | BASE | {room}
+    wrong = [f"line {line}: mindcv.{name}" for name, line in imported_folders(path) if name not in allowed]
+    assert not wrong
