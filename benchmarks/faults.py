@@ -17,8 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mindcv.cli.scripts import run_script
 from mindcv.engine.callbacks import Saving
+
+from mindcv.cli.scripts import run_script
 from tests.faults.bad_input import RECIPE
 from tests.faults.run import Run, assert_same_end, killed_until_done
 

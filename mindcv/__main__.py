@@ -17,6 +17,8 @@ _OTHERS = {
     "insight": "Draw where a trained model's heads look, as PNG files.",
     "convert": "Write a checkpoint's weights under other names.",
     "inspect": "Say what a checkpoint holds.",
+    "data": "Check the images of a data set, or pack them into MindRecord files.",
+    "report": "Compare runs: curves and a table.",
 }
 _COMMANDS = {**DESCRIPTIONS, **_OTHERS}
 
@@ -51,6 +53,9 @@ def _run(name: str, words: list[str]) -> int:
         return import_module("mindcv.cli.insight").main(words, prog="mindcv insight")
     if name in ("convert", "inspect"):
         return import_module("mindcv.cli.weights").main([name, *words], prog="mindcv")
+    if name in ("data", "report"):
+        os.environ.setdefault(LOG_LEVEL, "4")
+        return import_module(f"mindcv.cli.{name}").main(words, prog=f"mindcv {name}")
     if name == "--version":
         print(f"mindcv-convit {__version__}")
     elif name in ("-h", "--help"):

@@ -30,7 +30,8 @@ ALLOWED = {
     },
 }  # fmt: skip
 ALLOWED["cli"] = ALLOWED["engine"] | {"engine"}
-MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__main__.py")  # those only start a command
+COMMANDS = {"__main__.py", "report.py"}  # modules that only start a command of `mindcv.cli`: python -m mindcv.weights
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name not in COMMANDS or path.parent.name == "cli")
 
 
 def imported_folders(path):

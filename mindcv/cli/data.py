@@ -14,9 +14,9 @@ from mindcv.data.pack import require_unused
 from mindcv.io.files import atomic_write_text, require_replaceable
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "python -m mindcv.data") -> int:
     """Run the command line; the exit code is 0, 1 if `check` found unreadable images, or 2 after an error."""
-    parser = _parser()
+    parser = _parser(prog)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -73,8 +73,8 @@ def _has_images(folder: Path) -> bool:
     return folder.is_dir() and bool(images_in(folder))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mindcv.data", description="Care for data sets.")
+def _parser(prog: str = "python -m mindcv.data") -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Care for data sets.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser(
         "check",

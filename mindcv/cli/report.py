@@ -16,10 +16,10 @@ _HEADING = "| run | best epoch |"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m mindcv.engine.report") -> int:
     """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
     parser = argparse.ArgumentParser(
-        prog="python -m mindcv.engine.report",
+        prog=prog,
         description="Draw loss and accuracy of runs to report.png, and print and write a table of them, report.md.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="folders that runs wrote to")

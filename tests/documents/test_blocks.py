@@ -55,7 +55,18 @@ def test_every_command_is_one_there_is(document, line, monkeypatch):
     elif words[0] == "python" and words[1] in SCRIPTS:
         _check(words[1], words[2:])
     elif words[0] == "mindcv":
-        assert words[1] in (*COMMANDS, "list", "info", "convert", "inspect", "insight", "--help", "--version")
+        assert words[1] in (
+            *COMMANDS,
+            "list",
+            "info",
+            "convert",
+            "inspect",
+            "insight",
+            "data",
+            "report",
+            "--help",
+            "--version",
+        )
         if words[1] in COMMANDS:
             _check(words[1], words[2:])
         elif words[1] == "insight":
