@@ -1,4 +1,4 @@
-"""The workers that train together, seen from one of them."""
+"""The workers that train together, as one of them sees them."""
 
 import logging
 import os
@@ -16,9 +16,12 @@ from mindcv.config import Config
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """`size` workers, of which this is number `rank`; one that is alone is 0 of 1.
+    """This process among the workers that train together. A process that works alone is worker 0 of 1.
 
-    `leads` says of one worker on each machine that it does what one is enough for.
+    Attributes:
+        rank: Number of this worker, from 0.
+        size: Number of workers.
+        is_local_main: Whether this is the one worker of its machine that does what needs doing once a machine.
     """
 
     rank: int = 0
@@ -31,39 +34,42 @@ class DistributedContext:
         return self.rank == 0
 
     def broadcast_parameters(self, parameters: Iterable[Parameter]) -> None:
-        """Give every worker the values that the first one has. Before the first step only."""
+        """Set the parameters of every worker to the values of worker 0. Call it before the first step."""
         if self.size > 1:
             broadcast = ops.Broadcast(0)
             for parameter in parameters:
                 parameter.set_data(broadcast((parameter.value(),))[0])
 
     def broadcast(self, numbers: list[float]) -> list[float]:
-        """The first worker's `numbers`, on every worker; as exact as float32 is, unless they are below 2^24."""
+        """Return the `numbers` of worker 0 on every worker, rounded to float32 (integers below 2²⁴ stay exact)."""
         if self.size == 1:
             return numbers
         return ops.Broadcast(0)((Tensor(np.array(numbers, np.float32)),))[0].asnumpy().tolist()
 
-    def any(self, says_so: bool) -> bool:
-        """Whether one of the workers, or more, says so; all have to come here, and get the same answer."""
+    def any(self, value: bool) -> bool:
+        """Return whether `value` is true on any worker. All workers must call it, and all get the same answer."""
         if self.size == 1:
-            return says_so
-        return bool(ops.AllReduce()(Tensor([float(says_so)], ms.float32)).asnumpy()[0] > 0)
+            return value
+        return bool(ops.AllReduce()(Tensor([float(value)], ms.float32)).asnumpy()[0] > 0)
 
     def wait(self) -> None:
-        """Go on when every worker has come here."""
+        """Wait until every worker has called this."""
         self.any(False)
 
     @contextmanager
     def name_lost_workers(self) -> Iterator[None]:
-        """Say in one line that another worker is gone, where MindSpore names an operation or counts nodes.
+        """Inside the context, raise one line about a lost worker instead of MindSpore's error about an operation.
 
-        What waits for the others is MindSpore's operations, which have a limit: on a CPU they fail half a minute after
-        a worker stopped answering.
+        MindSpore's collective operations wait for the other workers for a limited time: on a CPU they fail 30 s after a
+        worker stopped answering.
+
+        Raises:
+            RuntimeError: another worker has ended or does not answer.
         """
         try:
             yield
         except RuntimeError as error:
-            if self.size == 1 or not _WAITED.search(str(error)):
+            if self.size == 1 or not _COLLECTIVE_FAILED.search(str(error)):
                 raise
             raise RuntimeError(
                 "waited for the other workers in vain: one of them has ended or does not answer; see its log, on its "
@@ -72,7 +78,7 @@ class DistributedContext:
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """The first worker does what is inside before the others do: it downloads, they find it there."""
+        """Let worker 0 run the body before the others do: it downloads, and the others find the files."""
         if not self.is_main:
             with self.name_lost_workers():
                 self.wait()
@@ -82,14 +88,16 @@ class DistributedContext:
 
 
 ALONE = DistributedContext()
-_WAITED = re.compile(r"AllReduce|Broadcast|state of the cluster is error")
+_COLLECTIVE_FAILED = re.compile(r"AllReduce|Broadcast|state of the cluster is error")
 
 
 def init_distributed(config: Config) -> DistributedContext:
-    """Be one of the workers that a launcher made (this package's, `msrun` or `mpirun`), or alone.
+    """Join the workers that a launcher started (this package's, `msrun` or `mpirun`), and return this one's context.
+
+    A process that no launcher started works alone. Of several workers all but worker 0 log warnings only.
 
     Raises:
-        RuntimeError: the others did not come in time; MindSpore says how long it waited.
+        RuntimeError: the other workers did not start in time.
     """
     if not config.distribute or not _was_launched():
         return ALONE
@@ -105,4 +113,5 @@ def init_distributed(config: Config) -> DistributedContext:
 
 
 def _was_launched() -> bool:
+    """Whether a launcher started this process."""
     return any(name in os.environ for name in ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE"))

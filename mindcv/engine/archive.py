@@ -1,4 +1,4 @@
-"""What an earlier run left in a folder, put aside when another one begins there."""
+"""Archiving what an earlier run left in a folder, in `earlier-N` there, before another run writes to it."""
 
 import logging
 from collections.abc import Iterable
@@ -11,72 +11,74 @@ from mindcv.io.files import link_or_copy, next_earlier, put_foreign_aside
 
 _log = logging.getLogger("mindcv")
 
-_OTHERS = ("best.ckpt", "metrics.jsonl", "config.yaml", "bad_images.txt", "tensorboard")
-_UNFINISHED = ".earlier"  # the folder's name until all is in it
+_RUN_FILES = ("best.ckpt", "metrics.jsonl", "config.yaml", "bad_images.txt", "tensorboard")  # besides checkpoints
+_UNFINISHED = ".earlier"  # name of the archive until all files are in it
 
 
 def archive_run(folder: Path) -> None:
-    """Move a run in `folder`, all but its logs, to earlier-N there, and say so. Options alone are no run, and stay.
+    """Move the run in `folder`, except its logs, to a new folder `earlier-N` there, and log where it is.
 
-    Whatever breaks this off, the next call finishes it.
+    A folder without checkpoints and metrics holds no run; its `config.yaml` stays. If this is interrupted, the next
+    call finishes it.
     """
     checkpoints = [path for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name) and path.is_file()]
-    if (
-        checkpoints
-        or (folder / "best.ckpt").exists()
-        or (folder / "metrics.jsonl").exists()
-        or is_archive_unfinished(folder)
-    ):
+    holds_run = checkpoints or (folder / "best.ckpt").exists() or (folder / "metrics.jsonl").exists()
+    if holds_run or is_archive_unfinished(folder):
         unfinished = folder / _UNFINISHED
         unfinished.mkdir(exist_ok=True)
-        for file in (*checkpoints, *(folder / name for name in _OTHERS)):
+        for file in (*checkpoints, *(folder / name for name in _RUN_FILES)):
             if file.exists():
                 file.replace(unfinished / file.name)
-        there = next_earlier(folder)
-        unfinished.rename(there)
-        _tell(there)
+        archive = next_earlier(folder)
+        unfinished.rename(archive)
+        _log_files(archive)
 
 
 def is_run_file(folder: Path, file: str) -> bool:
-    """Whether `file` is one that `archive_run` moves from `folder`."""
+    """Whether `archive_run(folder)` would move `file`; False for ""."""
     path = Path(file).resolve()
-    named = CHECKPOINT.fullmatch(path.name) or path.name in _OTHERS
-    return bool(file and named and path.parent == folder.resolve())
+    is_named_so = CHECKPOINT.fullmatch(path.name) or path.name in _RUN_FILES
+    return bool(file and is_named_so and path.parent == folder.resolve())
 
 
 def is_archive_unfinished(folder: Path) -> bool:
-    """Whether `archive_run` was broken off there."""
+    """Whether `archive_run(folder)` was interrupted."""
     return (folder / _UNFINISHED).exists()
 
 
 def archive_branch(folder: Path, later: Iterable[Path]) -> None:
-    """Move the checkpoints `later`, of a run that goes on from before them, to earlier-N in `folder`, and say so.
+    """Move the files `later` to a new folder `earlier-N`, for a run that resumes from before them, and log it.
 
-    What that run will write anew, its best weights, journal and options, is kept there too as it was.
+    Copies of the best weights, the metrics and the options as they are go there too, as the run will rewrite them.
+
+    Args:
+        folder: The run's folder.
+        later: Checkpoints of later positions, and `best.ckpt` if it is one.
     """
-    there, moved = next_earlier(folder), {file for file in later if file.exists()}
-    there.mkdir()
+    archive, moved = next_earlier(folder), {file for file in later if file.exists()}
+    archive.mkdir()
     for file in {folder / name for name in ("best.ckpt", "metrics.jsonl", "config.yaml")} - moved:
         if file.exists():
-            link_or_copy(file, there / file.name)
+            link_or_copy(file, archive / file.name)
     for file in moved:
-        file.replace(there / file.name)
-    _tell(there)
+        file.replace(archive / file.name)
+    _log_files(archive)
 
 
 def keep_copy(file: Path) -> None:
-    """Keep `file` as it is in a new folder earlier-N beside it, before it is written anew, and say so."""
-    there = next_earlier(file.parent)
-    there.mkdir()
-    link_or_copy(file, there / file.name)
-    _tell(there)
+    """Copy `file` to a new folder `earlier-N` beside it, before it is rewritten, and log where the copy is."""
+    archive = next_earlier(file.parent)
+    archive.mkdir()
+    link_or_copy(file, archive / file.name)
+    _log_files(archive)
 
 
-def put_foreign_files_aside(folder: Path) -> None:
-    """Move what a run would overwrite in `folder`, and this program did not write, to earlier-N there, and say so."""
+def archive_foreign_files(folder: Path) -> None:
+    """Move files that a run would overwrite in `folder`, and that another program wrote, to `earlier-N` there."""
     owned = {"config.yaml": is_saved_config, "best.ckpt": weights.is_ours, "tensorboard": Path.is_dir}
     put_foreign_aside({folder / name: is_ours for name, is_ours in owned.items()})
 
 
-def _tell(there: Path) -> None:
-    _log.info("earlier files are in %s now: %s", there, ", ".join(sorted(p.name for p in there.iterdir())))
+def _log_files(archive: Path) -> None:
+    names = ", ".join(sorted(path.name for path in archive.iterdir()))
+    _log.info("earlier files are in %s now: %s", archive, names)

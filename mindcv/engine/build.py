@@ -1,4 +1,4 @@
-"""Models and optimizers from a configuration."""
+"""The parts of a run, built from its configuration: model, loss, optimizer, learning rates, loss scale."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -22,22 +22,23 @@ FINE_TUNING = ("num_classes", "in_channels", "image_size")
 def build_model(
     config: Config, num_classes: int, adapt: Collection[str] = FINE_TUNING, class_names: Sequence[str] | None = None
 ) -> nn.Cell:
-    """Return the model, with published weights or those of `config.ckpt_path` where they are asked for.
+    """Return the model, with the weights of `config.ckpt_path` or published ones if the options ask for them.
 
-    For a run that is resumed no weights are loaded, or fetched.
+    For a resumed run no weights are loaded or downloaded. Sets MindSpore's global seed to `config.seed`.
 
     Args:
-        config: The options.
-        num_classes: Classes of the model.
-        adapt: In what the checkpoint may differ from the model; see `create_model`. With `config.keep_classifier` never
-            in "num_classes".
-        class_names: The data's, which a checkpoint's classifier is compared with unless `config.keep_classifier`.
+        config: The options of the run.
+        num_classes: Number of classes of the model.
+        adapt: Arguments in which the checkpoint may differ from the model; see `create_model`. With
+            `config.keep_classifier` the number of classes may not differ.
+        class_names: Class names of the data; the rows of the checkpoint's classifier are matched with them by name,
+            unless `config.keep_classifier` is set.
     """
     if config.keep_classifier:
         adapt, class_names = [name for name in adapt if name != "num_classes"], None
     ms.set_seed(config.seed)
     arguments = model_arguments(config)
-    if is_resuming(config):  # the checkpoint to resume from puts all weights back
+    if is_resuming(config):  # the checkpoint to resume from restores all weights
         own = trained_with(config.model, arguments["pretrained"])
         own |= {name: arguments[name] for name in own if arguments[name] is not None}
         arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}
@@ -45,21 +46,22 @@ def build_model(
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:
-    """Let the model compute under `level` of mixed precision, in the type and in the cells that the options name."""
+    """Set the model's mixed-precision level, with the dtype and the cells that the options name."""
     set_precision(model, level, config.amp_dtype, config.amp_cast_list)
 
 
 def recompute_blocks(model: nn.Cell) -> None:
-    """Let each block be computed again on the way back, and keep its input alone (Chen et al. 2016, arXiv 1604.06174).
+    """Recompute each block in the backward pass instead of keeping its activations.
 
-    The gradients stay equal to the bit. On a CPU little memory is saved; docs/devices.md has what was measured.
+    See Chen et al. 2016 (arXiv 1604.06174). The gradients stay equal bit for bit. On a CPU this saves little memory;
+    docs/devices.md has measurements.
     """
     for block in model.blocks:
         block.recompute()
 
 
 def build_loss_scale(config: Config) -> LossScale:
-    """The scale of the loss; a dynamic one starts at 2¹⁶ where `loss_scale` does not say."""
+    """Return the loss scale; a dynamic one starts at 2¹⁶ if `config.loss_scale` is left at 1."""
     half = config.amp_level != "O0" and config.amp_dtype == "float16"
     dynamic = config.loss_scale_type == "dynamic" or (config.loss_scale_type == "auto" and half)
     start = START if dynamic and config.loss_scale == 1 else config.loss_scale
@@ -67,12 +69,12 @@ def build_loss_scale(config: Config) -> LossScale:
 
 
 def peak_rate(config: Config, images_an_update: int) -> float:
-    """The peak learning rate: `config.lr`, or in proportion to the images of an update where it is to be scaled."""
+    """Return the peak learning rate: `config.lr`, scaled by the images of an update if `lr_scale` is "linear"."""
     return config.lr * images_an_update / config.lr_base_batch if config.lr_scale == "linear" else config.lr
 
 
 def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
-    """`learning_rates`, after a line in the log if the run ends before its schedule does."""
+    """Return the learning rate of every update, as `learning_rates`, and log if the run ends before its schedule."""
     if (planned := _planned_epochs(config)) > config.epoch_size:
         _log.info(
             "the schedule's %s epochs are cut at epoch_size %s, before the learning rate's end",
@@ -82,10 +84,15 @@ def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
 
 
 def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
-    """The learning rate of every update of the run, `peak` at most, where an epoch has `steps` batches.
+    """Return the learning rate of every update of the run.
+
+    Args:
+        config: The options of the run.
+        steps: Steps an epoch.
+        peak: Peak learning rate.
 
     Raises:
-        ConfigError: the rate is to decay to one above its peak, or an epoch has no update.
+        ConfigError: the final learning rate is above the peak, or an epoch has no update.
     """
     accumulation = config.gradient_accumulation_steps
     updates = steps // accumulation
@@ -113,12 +120,12 @@ def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
         warmup_prefix=config.warmup_prefix,
     )
     rates = rates[: updates * config.epoch_size]
-    # What is left of an epoch's batches counts into the next one's first update.
+    # Steps that are left over at an epoch's end belong to the next epoch's first update.
     return [rates[n * accumulation * updates // steps] for n in range(steps * config.epoch_size // accumulation)]
 
 
 def _planned_epochs(config: Config) -> int:
-    """The epochs that the warm-up and the cosines take together; of other decays the warm-up's alone."""
+    """Return the epochs that the warm-up takes, and with a cosine schedule its cycles too."""
     if not config.scheduler.endswith("cosine_decay"):
         return config.warmup_epochs
     before = config.warmup_epochs if config.warmup_prefix else 0
@@ -126,14 +133,20 @@ def _planned_epochs(config: Config) -> int:
 
 
 def build_loss(config: Config) -> nn.Cell:
-    """The loss to train with; where there are views of each image (`aug_splits`), the one that compares them."""
+    """Return the training loss; with `config.aug_splits` the one that compares the views of each image."""
     if config.aug_splits:
         return JSDCrossEntropy(config.aug_splits, smoothing=config.label_smoothing, reduction=config.reduction)
     return create_loss(config.loss, None, config.reduction, config.label_smoothing, config.aux_factor)
 
 
 def build_optimizer(config: Config, model: nn.Cell, rates: list[float]) -> nn.Optimizer:
-    """The optimizer of the model's parameters that are not frozen, at the learning rates `rates`."""
+    """Freeze the parts that the options name, and return the optimizer of the other parameters.
+
+    Args:
+        config: The options of the run.
+        model: The model; parameters of frozen parts get `requires_grad = False`.
+        rates: Learning rate of every update.
+    """
     freeze(model, config.freeze)
     return create_optimizer(
         model,

@@ -1,28 +1,30 @@
-"""Checkpoints of a run: what is in them, what they are called, and which are kept."""
+"""The checkpoints of a run: their names, and which of them are kept."""
 
-import json
 import math
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mindspore import nn
 
 from mindcv import weights
 from mindcv.io.files import link_or_copy
-from mindcv.weights.classes import CLASS_NAMES
-from mindcv.weights.state_dict import GRID, RUN
+from mindcv.weights.state_dict import RUN
 
 CHECKPOINT = re.compile(r"(.+)-(\d+)_(\d+)\.ckpt")  # model, epoch and step in a file's name
-REMEDY = (  # for losses and weights that are not finite
+REMEDY = (  # what messages about losses and weights that are not finite end with
     "lower --lr, lengthen --warmup_epochs or pass --clip_grad True, and go on from the last checkpoint by --resume, "
     "with --resume_changes naming what was changed"
 )
 
 
 class TrainPosition(NamedTuple):
-    """How far a run is: `step` steps of `epoch` (from 1) are made."""
+    """How far a run is.
+
+    Attributes:
+        epoch: The epoch, from 1.
+        step: Number of its steps that are made.
+    """
 
     epoch: int
     step: int
@@ -31,14 +33,8 @@ class TrainPosition(NamedTuple):
 START = TrainPosition(1, 0)
 
 
-def contents(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
-    """What a checkpoint holds: the model's parameters, its grid of patches, and the names of its classes."""
-    parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
-    return {**parameters, GRID: np.array(model.grid_size, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
-
-
 def checkpoints_in(folder: Path, model_name: str) -> dict[TrainPosition, Path]:
-    """The checkpoint files of `model_name` in `folder`, oldest first, by their place in the run."""
+    """Return the checkpoint files of `model_name` in `folder` by their position in the run, oldest first."""
     found = {}
     for path in folder.iterdir():
         match = CHECKPOINT.fullmatch(path.name)
@@ -50,13 +46,17 @@ def checkpoints_in(folder: Path, model_name: str) -> dict[TrainPosition, Path]:
 class CheckpointManager:
     """Writes a run's checkpoints, `{model}-{epoch}_{step}.ckpt` and `best.ckpt`, and deletes old ones.
 
-    An old one goes only after the new one is whole.
+    An old checkpoint is deleted only after the new one is complete.
 
     Args:
-        folder: Where; made if missing.
+        folder: Folder of the checkpoints; it is created if missing.
         model_name: First part of the files' names.
-        policy: "latest_k" keeps the newest, "top_k" the best and the newest.
-        keep: How many; `best.ckpt` comes on top.
+        policy: "latest_k" keeps the newest checkpoints, "top_k" those with the highest scores, and the newest.
+        keep: Number of checkpoints that are kept, besides `best.ckpt`.
+
+    Attributes:
+        kept: Score and path of each checkpoint that is kept, the newest last; -inf for one without a score.
+        best: Highest score so far; -inf before the first.
     """
 
     def __init__(self, folder: str | Path, model_name: str, policy: str, keep: int):
@@ -65,14 +65,15 @@ class CheckpointManager:
         self.model_name = model_name
         self.policy = policy
         self.keep = keep
-        self.kept: list[tuple[float, Path]] = []  # each with its score, the newest last
+        self.kept: list[tuple[float, Path]] = []
         self.best = -math.inf
 
     def save(self, arrays: dict[str, np.ndarray], position: TrainPosition) -> Path:
-        """Save `arrays` as the checkpoint of `place`, without a score so far.
+        """Write `arrays` as the checkpoint of `position`, delete old checkpoints, and return the new one's path.
 
         Raises:
-            FloatingPointError: a value in them is not finite; nothing is written then.
+            FloatingPointError: a value is not finite; nothing is written then.
+            OSError: the checkpoint cannot be written.
         """
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not name.startswith(RUN) and not np.isfinite(array).all():
@@ -82,27 +83,37 @@ class CheckpointManager:
                 )
         path = self.path_of(position)
         weights.write(path, arrays)
-        self.kept = [entry for entry in self.kept if entry[1] != path] + [(-math.inf, path)]
+        self.kept = [entry for entry in self.kept if entry[1] != path]
+        self.adopt(path)
         while len(self.kept) > self.keep:
             worst = self.kept[0] if self.policy == "latest_k" else min(self.kept[:-1])
             self.kept.remove(worst)
             worst[1].unlink(missing_ok=True)
         return path
 
+    def adopt(self, path: Path, score: float | None = None) -> None:
+        """Count `path` among the run's checkpoints, as the newest; `score` is None for one without a score."""
+        self.kept.append((-math.inf if score is None else score, path))
+
     def path_of(self, position: TrainPosition) -> Path:
-        """Where the checkpoint of `place` is, if it is kept."""
+        """Return the path of the checkpoint of `position`, whether it exists or not."""
         return self.folder / f"{self.model_name}-{position.epoch}_{position.step}.ckpt"
 
     def has_saved(self, position: TrainPosition) -> bool:
-        """Whether the checkpoint saved last is that of `place`."""
+        """Whether the newest checkpoint is that of `position`."""
         return bool(self.kept) and self.kept[-1][1] == self.path_of(position)
 
     def rate(self, score: float) -> None:
-        """Give the checkpoint saved last its score in validation; higher is better."""
+        """Set the score of the newest checkpoint; higher is better."""
         self.kept[-1] = (score, self.kept[-1][1])
 
     def save_best(self, arrays: dict[str, np.ndarray], score: float) -> bool:
-        """Save `best.ckpt` if no score before was as high; without `arrays`, as a link to what was saved last."""
+        """Write `best.ckpt` if `score` is the highest so far, and return whether it is.
+
+        Args:
+            arrays: Contents of the checkpoint; empty for a link to the newest checkpoint.
+            score: Score in validation; higher is better.
+        """
         if not score > self.best:
             return False
         best = self.folder / "best.ckpt"

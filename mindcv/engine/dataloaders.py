@@ -31,32 +31,47 @@ from mindcv.io.files import atomic_write_text, put_foreign_aside
 
 _log = logging.getLogger("mindcv")
 
-CHECK_LIMIT = 4 * 3600.0  # seconds that a process waits for the one that decodes every image
+CHECK_TIMEOUT = 4 * 3600.0  # seconds that a process waits for the one that decodes every image
 
 
 def open_training(config: Config, waits: bool = False) -> Source:
-    """The images to train on: `sampling_ratio` of them, without the unreadable ones where `on_bad_image` is skip.
+    """Return the training images: `config.sampling_ratio` of each class.
 
-    Of several processes on one machine all but one pass `waits`: they wait for the one that checks the images.
+    With `config.on_bad_image` "skip" every image is decoded, unless that was done before, and unreadable ones are
+    excluded.
+
+    Args:
+        config: The options of the run.
+        waits: Wait for another process on this machine to decode the images, instead of decoding them here.
 
     Raises:
         ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read.
-        TimeoutError: the process that checks the images took longer than `CHECK_LIMIT`.
+        TimeoutError: the process that decodes the images took longer than `CHECK_TIMEOUT`.
     """
-    source = _readable(config, _training(config), waits)
+    source = _without_unreadable(config, _training_split(config), waits)
     return class_balanced(source, config.sampling_ratio, config.seed) if config.sampling_ratio < 1 else source
 
 
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
-    """The images to validate on, labelled by `class_names`, or else by the training split's where it is there.
+    """Return the validation images.
+
+    With `config.on_bad_image` "skip" every image is decoded, unless that was done before, and unreadable ones are
+    excluded.
+
+    Args:
+        config: The options of the run.
+        class_names: Names of the classes in the order of their labels; None for those of the training split, or of the
+            validation split if there is no training split.
+        waits: Wait for another process on this machine to decode the images, instead of decoding them here.
 
     Raises:
-        ValueError, FileNotFoundError, TimeoutError: as `open_training`; or it has a class that is not in the list, or
-            none of one that is and `val_partial` is off; or there is no list to say which of `num_classes` it has.
+        ValueError, FileNotFoundError, TimeoutError: as `open_training`; or the split has a class that is not in
+            `class_names`, or lacks one and `config.val_partial` is off; or nothing says which of `config.num_classes`
+            classes the split has.
     """
     if class_names is None:
         with suppress(ValueError, FileNotFoundError):
-            class_names = _training(config).class_names
+            class_names = _training_split(config).class_names
     split = config.val_split or default_val_split(config.dataset)
     source = open_source(
         config.dataset, config.data_dir, split, config.dataset_download, class_names, config.val_list or None
@@ -74,14 +89,14 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
         if not config.val_partial:
             raise ValueError(f"no image of {names} in {split}: add some, or pass --val_partial True to score the rest")
         _log.warning("no image of %s in %s: the scores are of the other classes", names, split)
-    return _readable(config, source, waits)
+    return _without_unreadable(config, source, waits)
 
 
-def list_left_out(folder: Path, *sources: Source | None) -> None:
-    """Write the unreadable images that `sources` leave out, one a line, to `bad_images.txt` in `folder`.
+def write_bad_images(folder: Path, *sources: Source | None) -> None:
+    """Write the unreadable images that were excluded from `sources`, one a line, to `bad_images.txt` in `folder`.
 
-    Without such images an older list is deleted. A file of that name with other contents is kept: it stays where it is,
-    or is put aside where there is a list to write.
+    If there are none, a list of an earlier run is deleted. A file of that name with other contents is kept: it stays
+    where it is, or is moved to `earlier-N` if there is a list to write.
     """
     path = folder / "bad_images.txt"
     lines = [line for source in sources for line in getattr(source, "left_out", ())]
@@ -92,14 +107,16 @@ def list_left_out(folder: Path, *sources: Source | None) -> None:
         atomic_write_text(path, "\n".join(lines) + "\n")
 
 
-def _training(config: Config) -> Source:
+def _training_split(config: Config) -> Source:
+    """Return the training split with all its images."""
     return open_source(config.dataset, config.data_dir, config.train_split, config.dataset_download)
 
 
-def _readable(config: Config, source: Source, waits: bool) -> Source:
+def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
+    """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"."""
     if config.on_bad_image == "raise":
         return source
-    bad = checked(source, wait=CHECK_LIMIT if waits else None)
+    bad = checked(source, wait=CHECK_TIMEOUT if waits else None)
     if bad:
         _log.warning("%s of %s images cannot be read and are left out, such as %s",
                      f"{len(bad):,}", f"{len(source):,}", bad[0].line)  # fmt: skip
@@ -107,28 +124,28 @@ def _readable(config: Config, source: Source, waits: bool) -> Source:
 
 
 @contextmanager
-def unreadable_images_named() -> Iterator[None]:
-    """Turn MindSpore's many lines about an image that cannot be read into the one that names it.
+def name_unreadable_images() -> Iterator[None]:
+    """Replace MindSpore's error about an unreadable image by an `UnreadableImage` with one line that names it.
 
-    The copy of the image that MindSpore leaves in the working folder is taken away.
+    MindSpore leaves a copy of the image in the working folder; it is deleted.
     """
-    dropped = Path("abnormal_image.jpg")
-    not_ours = dropped.exists()
+    copy = Path("abnormal_image.jpg")
+    existed_before = copy.exists()
     try:
         yield
     except RuntimeError as error:
         if (line := unreadable(error)) is None:
             raise
-        if not not_ours:
-            dropped.unlink(missing_ok=True)
+        if not existed_before:
+            copy.unlink(missing_ok=True)
         raise UnreadableImage(line) from error
 
 
 def class_count(config: Config, source: Source) -> int:
-    """How many classes the model has: as many as the option says, or as the data has.
+    """Return the number of classes of the model: `config.num_classes`, or that of the data.
 
     Raises:
-        ValueError: the data has more than the option says.
+        ValueError: the option is smaller than the number of classes in the data.
     """
     found = len(source.class_names)
     if config.num_classes is not None and config.num_classes < found:
@@ -156,9 +173,20 @@ def training_loader(
     distributed: DistributedContext = ALONE,
     position: TrainPosition = START,
 ) -> ds.Dataset:
-    """This worker's share of augmented batches, from `place` on; each pass is an epoch of its own order and draws.
+    """Return this worker's augmented training batches from `position` on.
 
-    The steps of an epoch that are made already are loaded and left out: what the others draw depends on them.
+    Each pass is one epoch, with an order and an augmentation of its own. The steps of an epoch before `position` are
+    loaded and dropped, because the random numbers of the later ones depend on them.
+
+    Args:
+        config: The options of the run.
+        source: The training images.
+        num_classes: Number of classes of the model.
+        distributed: The workers that share the images.
+        position: Position of the run.
+
+    Returns:
+        A data set of images (B, C, H, W) float32 and labels, (B,) int32, or (B, num_classes) float32 if they are mixed.
     """
     dataset = create_dataset(
         source,
@@ -185,13 +213,19 @@ def training_loader(
         separate=config.aug_splits,
         mixup_off_epoch=config.mixup_off_epoch,
         mixup_switch_prob=config.mixup_switch_prob,
-        prefetch_size=_ahead(config, distributed, config.aug_splits or 1),
+        prefetch_size=_prefetch_size(config, distributed, config.aug_splits or 1),
     )
     return loader.skip(position.step) if position.step else loader
 
 
 def validation_loader(config: Config, source: Source, distributed: DistributedContext = ALONE) -> ds.Dataset:
-    """This worker's share of equal batches that together hold every image once; what fills up has the label -1."""
+    """Return this worker's validation batches, all of equal size, which together hold every image once.
+
+    The last batch is filled up with images labelled -1.
+
+    Returns:
+        A data set of images (B, C, H, W) float32 and labels (B,) int32.
+    """
     dataset = create_dataset(
         source,
         shuffle=config.eval_shuffle,
@@ -207,12 +241,12 @@ def validation_loader(config: Config, source: Source, distributed: DistributedCo
         num_classes=len(source.class_names),
         transform=_transforms(config, is_training=False),
         num_parallel_workers=config.num_parallel_workers,
-        prefetch_size=_ahead(config, distributed),
+        prefetch_size=_prefetch_size(config, distributed),
     )
 
 
-def _ahead(config: Config, distributed: DistributedContext, views: int = 1) -> int:
-    """Batches that are made ahead."""
+def _prefetch_size(config: Config, distributed: DistributedContext, views: int = 1) -> int:
+    """Return the number of batches to prepare ahead, for `views` views of each image."""
     height, width = np.broadcast_to(config.image_resize, 2).tolist()
     return config.prefetch_size or affordable_batches(
         config.batch_size * views * 3 * height * width * 4, min(distributed.size, config.num_devices)
@@ -220,6 +254,7 @@ def _ahead(config: Config, distributed: DistributedContext, views: int = 1) -> i
 
 
 def _transforms(config: Config, is_training: bool) -> list | tuple:
+    """Return the operations on images that the options ask for, in training or in validation."""
     return create_transforms(
         config.dataset,
         config.image_resize,

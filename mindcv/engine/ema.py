@@ -11,13 +11,14 @@ from mindcv.weights.state_dict import EMA
 
 
 class ModelEMA(nn.Cell):
-    """average ← average + (1 − d)·(weight − average) after each update, from the weights that the run starts with.
+    """Exponential moving averages of a model's weights: average ← average + (1 − d)·(weight − average).
 
-    In update n, counted from 1, d is min(decay, (1 + n) / (10 + n)), so that the start is soon forgotten.
+    The averages begin as the weights. In update n, from 1, d is min(decay, (1 + n) / (10 + n)), so that the first
+    weights soon lose their influence.
 
     Args:
-        parameters: The weights; the averages bear their names behind `ema.`, as in a checkpoint.
-        decay: At least 0 and below 1.
+        parameters: The weights. An average has its weight's name with "ema." before it, as in a checkpoint.
+        decay: Decay d, at least 0 and below 1.
     """
 
     def __init__(self, parameters: Iterable[Parameter], decay: float):
@@ -30,21 +31,21 @@ class ModelEMA(nn.Cell):
         self.decay = decay
         self.updates = Parameter(Tensor(0, ms.int32), name="ema_updates", requires_grad=False)
         self.hyper_map = ops.HyperMap()
-        self._raw: list[np.ndarray] = []
+        self._swapped_out: list[np.ndarray] = []
 
     @ms.jit
     def construct(self) -> Tensor:
-        """Take the weights as they are now into the averages; how many updates there were."""
+        """Update the averages with the present weights and return the number of updates so far."""
         updates = ops.assign_add(self.updates, 1)
         n = updates.astype(ms.float32)
-        share = 1 - ops.minimum((1 + n) / (10 + n), self.decay)
-        self.hyper_map(ops.partial(_move, share), self.averages, self.weights)
+        step_size = 1 - ops.minimum((1 + n) / (10 + n), self.decay)
+        self.hyper_map(ops.partial(_move, step_size), self.averages, self.weights)
         return updates
 
     @contextmanager
     def swap_weights(self) -> Iterator[None]:
-        """The model has the averages in place of its weights inside, and has these back, to the bit, behind it."""
-        self._raw = [weight.asnumpy().copy() for weight in self.weights]
+        """Inside the context, set the model's weights to their averages; afterwards restore them bit for bit."""
+        self._swapped_out = [weight.asnumpy().copy() for weight in self.weights]
         try:
             for weight, average in zip(self.weights, self.averages, strict=True):
                 ops.assign(weight, average)
@@ -53,17 +54,17 @@ class ModelEMA(nn.Cell):
             self.restore_weights()
 
     def restore_weights(self) -> None:
-        """End what `swap_weights` began, before its time; nothing otherwise."""
-        for weight, raw in zip(self.weights, self._raw, strict=False):
-            ops.assign(weight, Tensor(raw))
-        self._raw = []
+        """Restore the weights that `swap_weights` replaced, if it is active."""
+        for weight, value in zip(self.weights, self._swapped_out, strict=False):
+            ops.assign(weight, Tensor(value))
+        self._swapped_out = []
 
     def relative_distance(self) -> float:
-        """The distance between weights and averages, over the weights' norm."""
+        """Return the L2 distance between weights and averages, divided by the L2 norm of the weights."""
         pairs = [(weight.asnumpy(), mean.asnumpy()) for weight, mean in zip(self.weights, self.averages, strict=True)]
         distance = sum(float(np.square(weight - mean, dtype=np.float64).sum()) for weight, mean in pairs)
         return (distance / sum(float(np.square(weight, dtype=np.float64).sum()) for weight, _ in pairs)) ** 0.5
 
 
-def _move(share: Tensor, average: Parameter, weight: Parameter) -> Tensor:
-    return ops.assign_add(average, share * (weight - average))
+def _move(step_size: Tensor, average: Parameter, weight: Parameter) -> Tensor:
+    return ops.assign_add(average, step_size * (weight - average))

@@ -1,4 +1,4 @@
-"""Decide whether a checkpoint belongs to the run that is to go on from it."""
+"""Check whether a checkpoint belongs to the run that resumes from it."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.state_dict import RUN
 
 STEPS, IMAGES, RECORDED = RUN + "steps_per_epoch", RUN + "training_images", RUN + "options"
-ANEW = "or load weights alone, without --resume"
+START_ANEW = "or load weights alone, without --resume"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Identity:
         class_names: Names of the classes, in the order of the classifier's outputs.
         steps: Steps per epoch.
         images: How many training images there are, and their `list_digest`.
-        options: Options by name, as `recorded` gives them.
+        options: Options by name, as `recorded_options` gives them.
     """
 
     class_names: list[str] | None
@@ -32,7 +32,7 @@ class Identity:
     options: dict | None = None
 
     def entries(self) -> dict[str, np.ndarray]:
-        """The checkpoint entries that `read_identity` reads."""
+        """Return the checkpoint entries that `read_identity` reads."""
         return {
             CLASS_NAMES: np.array(json.dumps(self.class_names)),
             STEPS: np.array(self.steps, np.int32),
@@ -42,17 +42,19 @@ class Identity:
 
 
 def read_identity(arrays: Mapping[str, np.ndarray]) -> Identity:
-    """The identity in a checkpoint's contents."""
+    """Return the identity that a checkpoint with the contents `arrays` records."""
     names, images, options = (
         json.loads(str(arrays[entry])) if entry in arrays else None for entry in (CLASS_NAMES, IMAGES, RECORDED)
     )
     return Identity(names, int(arrays[STEPS]) if STEPS in arrays else None, images and tuple(images), options)
 
 
-def recorded(config: Config, **effective) -> dict:
-    """The options whose change at --resume matters, as JSON values by name.
+def recorded_options(config: Config, **effective) -> dict:
+    """Return the options whose change at --resume matters, as JSON values by name.
 
-    `effective` holds what some of them come to in this run, such as the number of classes where the option is none.
+    Args:
+        config: The options of the run.
+        **effective: Values that options take in this run, such as `num_classes` where the option is none.
     """
     values = {**config.as_dict(), **effective}
     return _as_json({name: values[name] for name, option in OPTIONS.items() if option.on_resume != "free"})
@@ -65,18 +67,18 @@ def check_same_run(
     intended: Collection[str],
     rates: Callable[[dict], Sequence[float] | None],
 ) -> dict[str, tuple]:
-    """Refuse a checkpoint of another run.
+    """Raise an error if a checkpoint is of another run.
 
     Args:
         path: The checkpoint, for messages.
-        saved: What it records.
-        now: The run that is to go on.
-        intended: Names of the options whose change is meant; data_dir stands for the training images.
-        rates: Gives the learning rates still to come with some options set to other values; None where these
+        saved: The identity that the checkpoint records.
+        now: The identity of the run that resumes.
+        intended: Names of the options that may differ; "data_dir" stands for the training images.
+        rates: Returns the learning rates still to come with some options set to other values; None where these values
             contradict the rest.
 
     Returns:
-        The old and new value of every changed option that only makes the run end otherwise, by name.
+        Old and new value of every option whose change only warrants a warning, by name.
 
     Raises:
         ValueError: in one line, what differs and what to do.
@@ -86,38 +88,43 @@ def check_same_run(
     if refused := refused_options(changes, rates):
         named = f"add --resume_changes {' '.join(refused)} if that is meant, " if saved.steps == now.steps else ""
         raise ValueError(
-            f"{path} is of a run with other options: {told({name: changes[name] for name in refused})}: "
-            f"resume with the run's own, {named}{ANEW}"
+            f"{path} is of a run with other options: {describe_changes({name: changes[name] for name in refused})}: "
+            f"resume with the run's own, {named}{START_ANEW}"
         )
     if saved.class_names is not None and saved.class_names != now.class_names:
         raise ValueError(
             f"{path} is of a run with other classes: {_first_difference(saved.class_names, now.class_names)}: "
-            f"resume with the run's own class names, {ANEW}"
+            f"resume with the run's own class names, {START_ANEW}"
         )
     if saved.images is not None and saved.images != now.images and "data_dir" not in intended:
         raise ValueError(
             f"{path} is of a run on other training images: {_images_difference(saved.images, now.images)}: "
-            f"resume with the run's own, add --resume_changes data_dir if that is meant, {ANEW}"
+            f"resume with the run's own, add --resume_changes data_dir if that is meant, {START_ANEW}"
         )
     if saved.steps is not None and saved.steps != now.steps:
         raise ValueError(
             f"{path} is of a run with {saved.steps} steps an epoch, and now there are {now.steps}: resume with the "
-            f"data, the batch size and the number of devices of the run, {ANEW}"
+            f"data, the batch size and the number of devices of the run, {START_ANEW}"
         )
     return {name: change for name, change in changes.items() if OPTIONS[name].on_resume == "warn"}
 
 
 def changed_options(saved: Mapping, now: Mapping) -> dict[str, tuple]:
-    """Old and new value of every option that differs, by name; one that was not recorded had its default."""
+    """Return old and new value of every option that differs, by name; one that was not recorded had its default."""
     before = {**_as_json({name: OPTIONS[name].default for name in now}), **saved}
     return {name: (before[name], value) for name, value in now.items() if before[name] != value}
 
 
 def refused_options(changes: Mapping[str, tuple], rates: Callable[[dict], Sequence[float] | None]) -> list[str]:
-    """The options among `changes` that would make another run of it; see `check_same_run` for `rates`.
+    """Return the names of the changed options that a resumed run must not change.
 
-    Options of the schedule are among them only if the rates still to come change. A run may become longer or shorter:
-    a new `epoch_size` is judged by the epochs that both lengths have.
+    Options of the schedule are among them only if they change learning rates still to come. A run may become longer or
+    shorter: of a new `epoch_size` only the epochs that both lengths have count.
+
+    Args:
+        changes: Old and new value of the changed options, by name.
+        rates: Returns the learning rates still to come with some options set to other values, or None; see
+            `check_same_run`.
     """
     schedule = {name: old for name, (old, _) in changes.items() if OPTIONS[name].on_resume == "rates"}
     length = {name: schedule.pop(name) for name in ("epoch_size",) if name in schedule}
@@ -129,13 +136,13 @@ def refused_options(changes: Mapping[str, tuple], rates: Callable[[dict], Sequen
     return [name for name in changes if name in refused]
 
 
-def told(changes: Mapping[str, tuple]) -> str:
-    """Changed options in words: "lr was 0.001 and is 0.0005 now"."""
+def describe_changes(changes: Mapping[str, tuple]) -> str:
+    """Return changed options in words: "lr was 0.001 and is 0.0005 now"."""
     return ", ".join(f"{name} was {show(old)} and is {show(new)} now" for name, (old, new) in changes.items())
 
 
 def _agree(rates: Sequence[float] | None, others: Sequence[float] | None) -> bool:
-    """Whether both exist and begin alike, in the device's precision."""
+    """Whether both are known and equal in float32, as far as both go."""
     if rates is None or others is None:
         return False
     common = min(len(rates), len(others))
@@ -143,16 +150,19 @@ def _agree(rates: Sequence[float] | None, others: Sequence[float] | None) -> boo
 
 
 def _first_difference(saved: list[str], now: list[str]) -> str:
+    """Return in words which class name differs first; the lists must differ."""
     differing = (pair for pair in enumerate(zip_longest(saved, now, fillvalue="missing")) if pair[1][0] != pair[1][1])
     number, (old, new) = next(differing)
     return f"class {number} was {old} and is {new} now"
 
 
 def _images_difference(saved: tuple[int, str], now: tuple[int, str]) -> str:
+    """Return in words how two training sets, each its size and digest, differ."""
     if saved[0] != now[0]:
         return f"there were {saved[0]:,} and are {now[0]:,} now"
     return f"there are {now[0]:,} as before, but some have another name or label"
 
 
 def _as_json(values: dict) -> dict:
+    """Return `values` as they are read back from JSON: tuples become lists."""
     return json.loads(json.dumps(values))

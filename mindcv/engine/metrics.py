@@ -19,9 +19,9 @@ class Metrics(NamedTuple):
 
 
 def scan_metrics(path: Path) -> Metrics:
-    """Read `path`, and tell records and other lines apart. A file that does not exist has neither.
+    """Read the records and the other lines of `path`; a file that does not exist has neither.
 
-    Blank lines and a byte-order mark are passed over, and so is a last line that a break has cut off.
+    Blank lines, a byte-order mark and a last line that is cut off are skipped.
 
     Raises:
         OSError: the file cannot be read.
@@ -29,7 +29,9 @@ def scan_metrics(path: Path) -> Metrics:
     metrics = Metrics([], {})
     if not path.exists():
         return metrics
-    text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip("\0")  # of a disk that lost its power
+    text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip(
+        "\0"
+    )  # zeros may be left after a power failure
     lines = text.split("\n")
     for number, line in enumerate(map(str.strip, lines), 1):
         value = _parsed(line)
@@ -41,7 +43,7 @@ def scan_metrics(path: Path) -> Metrics:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """Return the records of `path`, as `scan_metrics` does; none if it does not exist.
+    """Return the records of `path`, in the file's order; an empty list if it does not exist.
 
     Raises:
         ValueError: a line is not a record; the message names the file and the line.
@@ -57,6 +59,7 @@ def read_metrics(path: Path) -> list[dict]:
 
 
 def _parsed(line: str):
+    """Return the JSON value of a line, or None."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
@@ -64,6 +67,7 @@ def _parsed(line: str):
 
 
 def _is_record(value) -> bool:
+    """Whether a JSON value is the record of an epoch."""
     return (
         isinstance(value, dict)
         and type(value.get("epoch")) is int

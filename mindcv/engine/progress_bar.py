@@ -1,4 +1,4 @@
-"""Progress bars, where somebody can see them."""
+"""Progress bars on terminals."""
 
 import os
 
@@ -8,6 +8,14 @@ from mindcv.distributed import BARS
 
 
 def progress_bar(total: int, title: str, unit: str, visible: bool, initial: int = 0) -> tqdm:
-    """A bar on standard error, if that is a terminal, or is shown on one by the launcher."""
+    """Return a progress bar on standard error, hidden unless a terminal shows it, directly or through the launcher.
+
+    Args:
+        total: Number of units.
+        title: Text before the bar.
+        unit: Name of a unit, such as "step".
+        visible: Whether this worker shows bars.
+        initial: Units that are done already.
+    """
     hidden = not visible or (None if BARS not in os.environ else False)
     return tqdm(total=total, desc=title, unit=unit, disable=hidden, leave=False, initial=initial)

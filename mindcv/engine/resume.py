@@ -1,88 +1,25 @@
-"""What a run needs to go on exactly, in its checkpoints, and how it is found again."""
+"""Resuming a run: choose a checkpoint, check that it is this run's, restore it, and cut the folder back to it."""
 
 import json
 import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from mindspore import Parameter, Tensor
 
 from mindcv import weights
 from mindcv.config import Config, ConfigError
 from mindcv.data.datasets.classes import some
 from mindcv.engine.archive import archive_branch, archive_run, keep_copy
-from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, checkpoints_in, contents
-from mindcv.engine.identity import ANEW, Identity, check_same_run, read_identity, told
+from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, checkpoints_in
+from mindcv.engine.identity import Identity, check_same_run, describe_changes, read_identity
 from mindcv.engine.metrics import Metrics, scan_metrics
-from mindcv.engine.step import TrainStep
+from mindcv.engine.train_state import EPOCH, STEP, TrainState
 from mindcv.io.files import atomic_write_text
-from mindcv.weights.state_dict import OPTIMIZER, RUN
 
 _log = logging.getLogger("mindcv")
-
-EPOCH, STEP, BEST = RUN + "epoch", RUN + "step", RUN + "best"
-
-
-class TrainState:
-    """All that a step depends on beside the options: weights, optimizer, random state, and how far the run is.
-
-    The order and the augmentation of an epoch's images follow from the seed and the epoch, for one number of workers
-    and of each worker's loader threads; where data sinks into the device, crops and colours from where it began too.
-
-    Args:
-        step: Holds the state.
-        identity: What checkpoints record about the run.
-    """
-
-    def __init__(self, step: TrainStep, identity: Identity):
-        self.step = step
-        self.identity = identity
-
-    def parameters(self) -> dict[str, Parameter]:
-        """The parameters that hold the state, by the names that a checkpoint gives them."""
-        optimizer = self.step.optimizer.state_parameters()
-        averages = self.step.ema.averages if self.step.ema else ()
-        return {
-            **{parameter.name: parameter for parameter in (*self.step.model.get_parameters(), *averages)},
-            **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
-            **{RUN + name: parameter for name, parameter in self.step.state_parameters().items()},
-            RUN + "randomness": self.step.model.rng_state,
-        }
-
-    def arrays(self, position: TrainPosition, best: float) -> dict[str, np.ndarray]:
-        """A checkpoint's contents at `place`, with `best` the best score so far."""
-        return {
-            **contents(self.step.model, self.identity.class_names),
-            **self.identity.entries(),
-            **{name: parameter.asnumpy() for name, parameter in self.parameters().items()},
-            EPOCH: np.array(position.epoch, np.int32),
-            STEP: np.array(position.step, np.int32),
-            BEST: np.array(best, np.float64),
-        }
-
-    def restore(self, path: Path, arrays: dict[str, np.ndarray]) -> tuple[TrainPosition, float]:
-        """Take the state from `arrays`, the contents of the checkpoint `path`. Before the first step only.
-
-        Returns:
-            The checkpoint's place in the run and the best score until then.
-
-        Raises:
-            ValueError: the checkpoint does not hold such a state. Nothing is changed then.
-        """
-        wanted = self.parameters()
-        odd = [n for n, p in wanted.items() if n not in arrays or arrays[n].shape != p.shape] + [
-            name for name in (EPOCH, STEP, BEST) if name not in arrays
-        ]
-        if odd:
-            raise ValueError(
-                f"{path} holds no state that this run could go on from: {odd[0]} is missing or of another shape; "
-                f"resume with the options of the run, or without --ckpt_path from its newest, {ANEW}"
-            )
-        for name, parameter in wanted.items():
-            parameter.set_data(Tensor(arrays[name], parameter.dtype))
-        return TrainPosition(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
 
 
 def resume(
@@ -91,76 +28,75 @@ def resume(
     checkpoints: CheckpointManager,
     metrics_file: Path,
     end: TrainPosition,
-    rates_under: Callable[[Config], list[float]],
+    rates_for: Callable[[Config], list[float]],
 ) -> TrainPosition:
-    """Put the run back to a checkpoint: `config.ckpt_path`, or the newest whole one in `ckpt_save_dir`.
+    """Restore a run from `config.ckpt_path`, or from the newest undamaged checkpoint in `ckpt_save_dir`.
 
-    `metrics.jsonl` is cut back to it; if that drops a line, a copy of the file as it was is put aside. Checkpoints of
-    later places are put aside, and `best.ckpt` where it is one.
+    `metrics.jsonl` is cut back to that checkpoint. What the run leaves behind, later checkpoints, the best weights
+    where they are later, and lines of `metrics.jsonl` that are dropped, is moved to a new folder `earlier-N`.
 
     Args:
+        config: The options of the run.
+        state: The state to set.
+        checkpoints: Takes over the checkpoints that are kept.
+        metrics_file: The run's `metrics.jsonl`.
         end: The last step of the run.
-        rates_under: Gives the learning rate of every update if the schedule's options were those of a configuration.
+        rates_for: Returns the learning rate of every update of this run under other options.
 
     Returns:
-        The place to go on from. All steps of an epoch made, and not the next epoch begun, means that the epoch's
-        validation and its line are still to come.
+        The position to go on from. If it is at an epoch's end, that epoch's validation and record are still to come.
 
     Raises:
-        ConfigError: there is nothing to resume, or nothing left to do; or the checkpoint is of another folder, and this
-            one has a run's.
-        ValueError: the checkpoint is not of this run, or the one named is not whole.
+        ConfigError: there is nothing to resume or nothing left to do, or the checkpoint is from another folder and this
+            one holds a run.
+        ValueError: the checkpoint is not of this run, or the one in `ckpt_path` is damaged.
     """
     saved = checkpoints_in(checkpoints.folder, config.model)
-    path, arrays = _checkpoint(config.ckpt_path, saved)
-    _check_identity(config, path, arrays, state.identity, rates_under)
-    position, checkpoints.best = state.restore(path, arrays)
-    whole = position.step == state.identity.steps
-    elsewhere = path.parent.resolve() != checkpoints.folder.resolve()  # and so is that run's journal
-    metrics = Metrics([], {}) if elsewhere else scan_metrics(metrics_file)
-    done = position.epoch if whole else position.epoch - 1
-    records = [record for record in metrics.records if record["epoch"] <= done]
-    dropped = [record for record in metrics.records if record["epoch"] > done]
-    ended = whole and (elsewhere or any(record["epoch"] == position.epoch for record in records))
-    if position > end or (position == end and (ended or not whole)):
-        if config.steps is not None:
-            raise ConfigError(f"resume: {path} has the {config.steps} updates of steps already; nothing is left")
+    path, arrays = choose_checkpoint(config.ckpt_path, saved)
+    check_identity(config, path, arrays, state.identity, rates_for)
+    position, best = state.restore(path, arrays)
+    steps = state.identity.steps
+    from_other_folder = path.parent.resolve() != checkpoints.folder.resolve()
+    metrics = Metrics([], {}) if from_other_folder else scan_metrics(metrics_file)
+    history = split_history(metrics.records, position, steps)
+    epoch_is_complete = position.step == steps and (from_other_folder or history.has(position.epoch))
+    check_work_left(config, path, position, end, position.step == steps and not epoch_is_complete)
+    if from_other_folder and saved:
         raise ConfigError(
-            f"resume: {path} has all {position.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
-        )
-    if elsewhere and saved:
-        raise ConfigError(
-            f"resume: {checkpoints.folder} has checkpoints of its own, and {path} is not of them: go on from the "
+            f"resume: {checkpoints.folder} has checkpoints of its own, and {path} is not one of them: go on from the "
             "newest without --ckpt_path, or name another ckpt_save_dir"
         )
-    scores = {record["epoch"]: record["top_1"] for record in records if record["top_1"] is not None}
-    checkpoints.best = max([checkpoints.best, *scores.values()])
+    checkpoints.best = max([best, *history.scores.values()])
     later = [file for at, file in saved.items() if at > position]
-    if any((record["top_1"] or -math.inf) > checkpoints.best for record in dropped):
+    if history.dropped_best > checkpoints.best:
         later.append(checkpoints.folder / "best.ckpt")
-    if elsewhere:
+    if from_other_folder:
         archive_run(checkpoints.folder)
     elif later:
         archive_branch(checkpoints.folder, later)
-    elif dropped or metrics.others:
+    elif history.dropped or metrics.others:
         keep_copy(metrics_file)
-    if metrics.others:
-        numbers = some([str(number) for number in metrics.others])
-        _log.warning("%s: not a record of an epoch, and left out: line %s", metrics_file, numbers)
-    if metrics_file.exists():
-        atomic_write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in records))
-    for older, file in saved.items():
-        if older <= position and weights.is_ours(file):  # the others are never deleted
-            full = older.step == state.identity.steps
-            checkpoints.kept.append((scores.get(older.epoch, -math.inf) if full else -math.inf, file))
+    cut_back_metrics(metrics_file, history.kept, metrics.others)
+    for earlier, file in saved.items():
+        if earlier <= position and weights.is_ours(file):  # files of other programs are never deleted
+            checkpoints.adopt(file, history.scores.get(earlier.epoch) if earlier.step == steps else None)
     _log.info(
         "resumed from %s, after step %s of epoch %s of %s", path, position.step, position.epoch, config.epoch_size
     )
-    return TrainPosition(position.epoch + 1, 0) if ended else position
+    return TrainPosition(position.epoch + 1, 0) if epoch_is_complete else position
 
 
-def _checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dict[str, np.ndarray]]:
-    """The checkpoint `named`, or else the newest whole one of those `saved`, and its contents."""
+def choose_checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dict[str, np.ndarray]]:
+    """Return the path and the contents of the checkpoint to resume from.
+
+    Args:
+        named: The checkpoint that the user named; "" for the newest undamaged one of `saved`.
+        saved: The run's checkpoints, oldest first.
+
+    Raises:
+        ConfigError: there is no undamaged checkpoint.
+        ValueError, FileNotFoundError: the checkpoint that the user named is damaged or missing.
+    """
     if named:
         return Path(named), weights.read(named)
     for path in reversed(saved.values()):
@@ -169,37 +105,108 @@ def _checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dic
         except weights.DamagedCheckpoint as error:
             _log.warning("%s; trying the one before", error)
     raise ConfigError(
-        "resume: no whole checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path, or an "
+        "resume: no undamaged checkpoint in ckpt_save_dir; start without --resume, or name one by --ckpt_path, or an "
         "earlier run's folder by --ckpt_save_dir"
     )
 
 
-def _check_identity(
+def check_identity(
     config: Config,
     path: Path,
     arrays: dict[str, np.ndarray],
     identity: Identity,
-    rates_under: Callable[[Config], list[float]],
+    rates_for: Callable[[Config], list[float]],
 ) -> None:
-    """Check that the checkpoint is of this run, and warn of what keeps the run from ending as without the break.
+    """Check that a checkpoint is of this run, and warn of changes that alter how the run ends.
+
+    Args:
+        config: The options of the run.
+        path: The checkpoint.
+        arrays: Its contents.
+        identity: The run's identity.
+        rates_for: Returns the learning rate of every update of this run under other options.
 
     Raises:
-        ValueError: as `check_same_run`.
+        ValueError: the checkpoint is of another run; the message says what differs.
     """
     saved = read_identity(arrays)
 
-    def rates_to_come(changes: dict) -> list[float] | None:
+    def remaining_rates(changes: dict) -> list[float] | None:
         steps_made = (int(arrays[EPOCH]) - 1) * identity.steps + int(arrays[STEP])
         try:
-            return rates_under(config.replace(**changes))[steps_made // config.gradient_accumulation_steps :]
+            return rates_for(config.replace(**changes))[steps_made // config.gradient_accumulation_steps :]
         except ValueError:
             return None
 
-    warned = check_same_run(path, saved, identity, config.resume_changes or (), rates_to_come)
-    if warned:
-        _log.warning("%s: the run goes on, but will not end exactly as without the break", told(warned))
+    changes = check_same_run(path, saved, identity, config.resume_changes or (), remaining_rates)
+    if changes:
+        _log.warning("%s: the run goes on, but will not end exactly as without the break", describe_changes(changes))
     if saved.options is None and EPOCH in arrays:
         _log.warning(
-            "%s is of a version that recorded neither options nor training images: that they are the run's own is not "
-            "checked", path,
+            "%s was written by a version that recorded neither options nor training images: whether they are the "
+            "run's own is not checked", path,
         )  # fmt: skip
+
+
+def check_work_left(
+    config: Config, path: Path, position: TrainPosition, end: TrainPosition, epoch_end_is_due: bool
+) -> None:
+    """Raise a ConfigError if a run at `position` that ends at `end` has nothing left to do.
+
+    Args:
+        config: The options of the run.
+        path: The checkpoint, for the message.
+        position: The checkpoint's position.
+        end: The last step of the run.
+        epoch_end_is_due: Whether the validation and the record of the checkpoint's epoch are still to come.
+    """
+    if position < end or (position == end and epoch_end_is_due):
+        return
+    if config.steps is not None:
+        raise ConfigError(f"resume: {path} has the {config.steps} updates of steps already; nothing is left")
+    raise ConfigError(
+        f"resume: {path} has all {position.epoch} epochs of epoch_size {config.epoch_size}; nothing is left"
+    )
+
+
+class History(NamedTuple):
+    """The records of a run's epochs, up to the checkpoint that it goes on from and after it."""
+
+    kept: list[dict]
+    dropped: list[dict]
+
+    def has(self, epoch: int) -> bool:
+        """Whether an epoch's record is kept."""
+        return any(record["epoch"] == epoch for record in self.kept)
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """Top-1 in per cent of the kept epochs that were validated, by epoch."""
+        return {record["epoch"]: record["top_1"] for record in self.kept if record["top_1"] is not None}
+
+    @property
+    def dropped_best(self) -> float:
+        """Best top-1 in per cent among the dropped records; -inf if none was validated."""
+        return max((record["top_1"] for record in self.dropped if record["top_1"] is not None), default=-math.inf)
+
+
+def split_history(records: list[dict], position: TrainPosition, steps: int) -> History:
+    """Split the records of `metrics.jsonl` at `position`, in a run of `steps` steps an epoch."""
+    last = position.epoch if position.step == steps else position.epoch - 1
+    kept = [record for record in records if record["epoch"] <= last]
+    return History(kept, [record for record in records if record["epoch"] > last])
+
+
+def cut_back_metrics(metrics_file: Path, records: list[dict], others: dict[int, str]) -> None:
+    """Write `records` alone to `metrics_file` if it exists, and warn of its lines that are not records.
+
+    Args:
+        metrics_file: The run's `metrics.jsonl`.
+        records: The records to keep.
+        others: Lines that are not records, by line number.
+    """
+    if others:
+        numbers = some([str(number) for number in others])
+        _log.warning("%s: not a record of an epoch, and left out: line %s", metrics_file, numbers)
+    if metrics_file.exists():
+        atomic_write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in records))

@@ -1,4 +1,4 @@
-"""All that a run is made of, from its configuration."""
+"""What a training run consists of, built from its configuration."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -36,19 +36,19 @@ from mindcv.engine.tensorboard import summary_writer
 
 @dataclass(frozen=True)
 class Run:
-    """A run that can begin.
+    """A training run that is ready to begin.
 
     Attributes:
-        config: What it was made from.
-        group: The workers that are here.
-        workers: How many share the data; in a dry run those that the run would have.
-        training: Images to train on.
-        validation: Images to validate on; None for no validation.
-        num_classes: Of the model.
+        config: The options of the run.
+        distributed: The workers that train together.
+        workers: Number of workers that share the data; in a dry run the number that the run would have.
+        training: The training images.
+        validation: The validation images; None for no validation.
+        num_classes: Number of classes of the model.
         step: The training step, with the model and the optimizer.
         steps: Steps an epoch.
-        rates: The learning rate of every update.
-        peak: The learning rate that they are made from.
+        rates: Learning rate of every update.
+        peak: Peak learning rate.
     """
 
     config: Config
@@ -64,24 +64,26 @@ class Run:
 
     @property
     def model(self) -> nn.Cell:
+        """The model that is trained."""
         return self.step.model
 
     @property
     def images_a_step(self) -> int:
-        """Of all workers."""
+        """Images that all workers together take in one step."""
         return self.config.batch_size * self.workers
 
     @property
     def images_an_update(self) -> int:
+        """Images that all workers together take for one update of the weights."""
         return self.images_a_step * self.config.gradient_accumulation_steps
 
-    def rates_under(self, config: Config) -> list[float]:
-        """The learning rate of every update if the schedule's options were those of `config`."""
+    def rates_for(self, config: Config) -> list[float]:
+        """Return the learning rate of every update of this run with the schedule of `config`."""
         return learning_rates(config, self.steps, peak_rate(config, self.images_an_update))
 
     @property
     def end(self) -> TrainPosition:
-        """The last step: that of the last epoch, or of the last update that `steps` allows."""
+        """Position after the run's last step: of its last epoch, or of the last update that `config.steps` allows."""
         total = self.config.epoch_size * self.steps
         if self.config.steps is not None:
             total = min(total, self.config.steps * self.config.gradient_accumulation_steps)
@@ -89,20 +91,23 @@ class Run:
         return TrainPosition(epochs_before + 1, total - epochs_before * self.steps)
 
     @property
-    def left_out(self) -> str:
-        """How many images an epoch leaves out for the sake of equal, full batches, in words; empty if none."""
+    def dropped_images(self) -> str:
+        """Number of images that each epoch leaves out to have equal, full batches, in words; "" if there are none."""
         images = self.config.num_samples or len(self.training)
-        left = images - self.steps * self.images_a_step if self.config.drop_remainder else images % self.workers
-        return f"{left} of {images} images left out of each epoch (drop_remainder)" if left > 0 else ""
+        dropped = images - self.steps * self.images_a_step if self.config.drop_remainder else images % self.workers
+        return f"{dropped} of {images} images left out of each epoch (drop_remainder)" if dropped > 0 else ""
 
     def loader(self, position: TrainPosition = START) -> ms.dataset.Dataset:
-        """This worker's batches from `place` on."""
-        share = DistributedContext(self.distributed.rank, self.workers)
-        return training_loader(self.config, self.training, self.num_classes, share, position)
+        """Return this worker's training batches from `position` on."""
+        distributed = DistributedContext(self.distributed.rank, self.workers)
+        return training_loader(self.config, self.training, self.num_classes, distributed, position)
 
 
 def build_run(config: Config) -> Run:
-    """Open the data and build the model and all that trains it; nothing is written to `config.ckpt_save_dir`.
+    """Open the data and build the model, the loss, the optimizer and the training step.
+
+    Sets up the device, joins the other workers, may download data and weights, and decodes every image if
+    `config.on_bad_image` is "skip". Nothing is written to `config.ckpt_save_dir`.
 
     Raises:
         ValueError, OSError: an option, the data or a checkpoint is at fault.

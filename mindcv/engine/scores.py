@@ -1,4 +1,4 @@
-"""Validation figures: loss, top-1 and top-5, each image counted once."""
+"""Validation scores: loss, top-1 and top-5, with each image counted once."""
 
 import mindspore as ms
 import numpy as np
@@ -7,12 +7,12 @@ from mindspore.train import Metric
 
 
 class EvalStep(nn.Cell):
-    """Sums over a batch, float32 (4,): images, their losses, those right at first guess, and within five guesses.
+    """Sums over a batch: number of images, losses, and images that are right in the top 1 and in the top 5.
 
     Args:
-        model: Images (B, C, H, W) to logits (B, classes).
-        loss: `loss(logits, labels)` to one value an image, (B,) or (B, classes).
-        workers: How many workers' batches the sums are over.
+        model: Maps images (B, C, H, W) to logits (B, classes).
+        loss: `loss(logits, labels)` returns one value an image, (B,) or (B, classes).
+        workers: Number of workers whose batches are summed.
     """
 
     def __init__(self, model: nn.Cell, loss: nn.Cell, workers: int = 1):
@@ -24,29 +24,32 @@ class EvalStep(nn.Cell):
             self.sum_over_workers = ops.AllReduce()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
-        """`labels` (B,); images labelled -1 fill up a batch and do not count.
+        """Return the sums of a batch over all workers, float32 (4,).
 
-        A label outside 0..classes-1 makes the sum of the losses NaN.
+        Args:
+            images: (B, C, H, W).
+            labels: Class indices (B,). Images labelled -1 fill up a batch and do not count; any other label outside
+                0..classes-1 makes the sum of the losses NaN.
         """
         logits = self.model(images).astype(ms.float32)
         real = (labels != -1).astype(ms.float32)
         losses = self.loss(logits, labels).reshape(real.shape[0], -1).mean(-1)
         classes = ops.arange(0, logits.shape[1])
         labels = ops.clamp(labels, 0, logits.shape[1] - 1).expand_dims(1)
-        own = logits.gather_elements(1, labels)
-        # What is behind the label's own logit; a logit that is no number is behind nothing.
-        behind = ops.logical_or(logits < own, ops.logical_and(logits == own, classes >= labels))
-        rank = logits.shape[1] - behind.astype(ms.float32).sum(-1)
-        right = [(rank < guesses).astype(ms.float32) * real for guesses in (1, 5)]
+        target = logits.gather_elements(1, labels)
+        # Classes that rank after the target; a NaN ranks after nothing, so that it never makes a prediction right.
+        after = ops.logical_or(logits < target, ops.logical_and(logits == target, classes >= labels))
+        rank = logits.shape[1] - after.astype(ms.float32).sum(-1)
+        right = [(rank < k).astype(ms.float32) * real for k in (1, 5)]
         losses = ops.where(real > 0, losses, ops.zeros_like(losses))
         sums = ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
         return self.sum_over_workers(sums) if self.workers > 1 else sums
 
 
 class Scores(Metric):
-    """What `EvalStep` sums, over a whole data set: loss, top_1 and top_5 in per cent.
+    """Scores of a whole data set, from the sums of `EvalStep`.
 
-    With fewer than five classes top_5 is left out.
+    `eval` returns "loss", "top_1" and, with five classes or more, "top_5", in per cent.
     """
 
     def __init__(self, num_classes: int):

@@ -1,4 +1,4 @@
-"""A run's figures for TensorBoard to show."""
+"""Event files with a run's metrics for TensorBoard."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def summary_writer() -> type:
-    """What writes event files; ValueError if it is not installed."""
+    """Return tensorboardX's `SummaryWriter`. Raises ValueError if tensorboardX is not installed."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
@@ -17,18 +17,18 @@ def summary_writer() -> type:
 
 
 class TensorBoardWriter:
-    """Event files in `folder`, with a curve for each number in the records of a run.
+    """Writes the metrics of a run to event files, one curve for each number.
 
     Args:
-        folder: Made if missing.
-        step: The last step made before; what an earlier part of the run has shown of later ones is hidden.
+        folder: Folder of the event files; it is created if missing.
+        step: Number of steps that the run has made before; TensorBoard hides what was written of later steps.
     """
 
     def __init__(self, folder: Path, step: int = 0):
         self.writer = summary_writer()(str(folder), purge_step=step + 1 if step else None)
 
     def __call__(self, record: dict) -> None:
-        """Show a record as it is in `metrics.jsonl`, at its step; of figures by layer and head, the layers' means."""
+        """Write a record of `metrics.jsonl` at its step; of values by layer and head, the mean of each layer."""
         for name, value in record.items():
             if isinstance(value, list):
                 for layer, heads in enumerate(value):
@@ -38,5 +38,5 @@ class TensorBoardWriter:
         self.writer.flush()
 
     def close(self) -> None:
-        """Wait until all is written: the writer has a thread of its own, which a flush does not wait for."""
+        """Wait until everything is written: the writer's thread goes on after a flush."""
         self.writer.close()

@@ -1,4 +1,4 @@
-"""A training run, from a configuration to checkpoints."""
+"""A training run: the loop over epochs and steps, and what happens between them."""
 
 import json
 import logging
@@ -16,16 +16,17 @@ from mindcv.data import usable_workers
 from mindcv.data.datasets.digest import list_digest
 from mindcv.distributed.context import DistributedContext
 from mindcv.distributed.signals import StopFlag, Stopped
-from mindcv.engine.archive import archive_run, is_archive_unfinished, is_run_file, put_foreign_files_aside
+from mindcv.engine.archive import archive_foreign_files, archive_run, is_archive_unfinished, is_run_file
 from mindcv.engine.checkpoints import REMEDY, START, CheckpointManager, TrainPosition
-from mindcv.engine.dataloaders import list_left_out, unreadable_images_named, validation_loader
+from mindcv.engine.dataloaders import name_unreadable_images, validation_loader, write_bad_images
 from mindcv.engine.dry_run import dry_run
 from mindcv.engine.epoch_metrics import DataWait, attention_monitor, epoch_line, memory, norms, score_metrics
-from mindcv.engine.identity import Identity, recorded
+from mindcv.engine.identity import Identity, recorded_options
 from mindcv.engine.progress import Progress
-from mindcv.engine.resume import TrainState, resume
+from mindcv.engine.resume import resume
 from mindcv.engine.run import Run, build_run
 from mindcv.engine.tensorboard import TensorBoardWriter
+from mindcv.engine.train_state import TrainState
 from mindcv.engine.validation import Evaluator
 from mindcv.io.files import append_line
 from mindcv.io.lock import file_lock
@@ -34,53 +35,59 @@ _log = logging.getLogger("mindcv")
 
 
 def train(config: Config) -> None:
-    """Train as `config` says, into `config.ckpt_save_dir`, alone or as one of the workers that a launcher started.
+    """Train as `config` says, into the folder `config.ckpt_save_dir`, alone or as one of several workers.
 
-    The folder gets the resolved options (`config.yaml`), checkpoints and `metrics.jsonl`; those of an earlier run there
-    are put aside, and so is a `config.yaml` that this program did not write. With `config.resume` the run goes on
-    exactly where a checkpoint was written. With `config.dry_run` its cost is printed, and the folder left alone.
+    The folder gets `config.yaml` with the resolved options, checkpoints, and `metrics.jsonl`. What an earlier run or
+    another program left there under these names is moved to `earlier-N` in it. With `config.resume` the run goes on
+    exactly where a checkpoint was written. With `config.dry_run` the cost of the run is printed, and the folder is not
+    touched.
 
     Raises:
-        ValueError, OSError: an option, the data or a checkpoint is at fault, or another run writes to that folder.
+        ValueError, OSError: an option, the data or a checkpoint is at fault, or another run is using the folder.
         FloatingPointError: the loss is not finite.
         Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
     """
     folder = Path(config.ckpt_save_dir)
     if not config.dry_run and not is_resuming(config) and is_run_file(folder, config.ckpt_path):
         raise ConfigError(
-            f"ckpt_path {config.ckpt_path} is of the run in ckpt_save_dir, which a new one there puts aside: name "
+            f"ckpt_path {config.ckpt_path} is of the run in ckpt_save_dir, which a new run there archives: name "
             "another ckpt_save_dir, or go on with that run by --resume"
         )
     run = build_run(config)
     if config.dry_run:
         return dry_run(run)
-    distributed = run.distributed
-    state = TrainState(run.step, _identity(run))
-
+    state = TrainState(run.step, run_identity(run))
+    distributed, checkpoints, position = run.distributed, None, START
     metrics_file = folder / "metrics.jsonl"
-    checkpoints, position = None, START
     with file_lock(folder / ".lock", patience=5) if distributed.is_main else nullcontext():
         if distributed.is_main:
             checkpoints = CheckpointManager(folder, config.model, config.ckpt_save_policy, config.keep_checkpoint_max)
-            if not is_resuming(config) or is_archive_unfinished(folder):
-                archive_run(folder)
-            if is_resuming(config):
-                position = resume(config, state, checkpoints, metrics_file, run.end, run.rates_under)
-            put_foreign_files_aside(folder)
-            config.replace(resume_changes=None).save(folder / RUN_CONFIG)
-            list_left_out(folder, run.training, run.validation)
-        with unreadable_images_named(), distributed.name_lost_workers():
+            position = prepare_folder(run, state, checkpoints, metrics_file)
+        with name_unreadable_images(), distributed.name_lost_workers():
             position = TrainPosition(*map(int, distributed.broadcast(position)))
             distributed.broadcast_parameters(state.parameters().values())
-            _draw_apart(run.model, distributed)
-            _announce(run)
+            decorrelate_workers(run.model, distributed)
+            log_run(run)
             Trainer(run, state, checkpoints, metrics_file, position).fit(position)
 
 
-def _identity(run: Run) -> Identity:
-    """What this run's checkpoints record about it; the digest is left to the worker that writes them."""
+def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, metrics_file: Path) -> TrainPosition:
+    """Archive or resume what is in the run's folder, write the options there, and return where training begins."""
+    config, folder, position = run.config, checkpoints.folder, START
+    if not is_resuming(config) or is_archive_unfinished(folder):
+        archive_run(folder)
+    if is_resuming(config):
+        position = resume(config, state, checkpoints, metrics_file, run.end, run.rates_for)
+    archive_foreign_files(folder)
+    config.replace(resume_changes=None).save(folder / RUN_CONFIG)
+    write_bad_images(folder, run.training, run.validation)
+    return position
+
+
+def run_identity(run: Run) -> Identity:
+    """Return what checkpoints record about the run; only the worker that writes them digests the list of images."""
     config, images = run.config, run.training
-    options = recorded(
+    options = recorded_options(
         config,
         num_classes=run.num_classes,
         num_parallel_workers=usable_workers(config.num_parallel_workers),
@@ -301,21 +308,22 @@ class SunkEpochs(Callback):
         self.trainer.end_epoch()
 
 
-def _draw_apart(model: ms.nn.Cell, distributed: DistributedContext) -> None:
-    """Let the workers, which start alike, draw dropout and stochastic depth each for itself."""
+def decorrelate_workers(model: ms.nn.Cell, distributed: DistributedContext) -> None:
+    """Give each worker random numbers of its own for dropout and stochastic depth."""
     if distributed.rank:
         seed, count = model.rng_state.asnumpy().tolist()
         model.rng_state.set_data(Tensor([(seed + distributed.rank * 1_000_003) % 2**31, count], ms.int32))
 
 
-def _announce(run: Run) -> None:
+def log_run(run: Run) -> None:
+    """Log the run's size, in two lines."""
     _log.info(
         "%s: %s parameters, %s training images in %s classes, %s steps an epoch, %s epochs",
         run.config.model, f"{sum(p.size for p in run.model.get_parameters()):,}", f"{len(run.training):,}",
         run.num_classes, run.steps, run.config.epoch_size,
     )  # fmt: skip
-    left = f", {run.left_out}" if run.left_out else ""
+    dropped = f", {run.dropped_images}" if run.dropped_images else ""
     _log.info(
         "devices: %s, images an update: %s, peak learning rate: %.3g%s",
-        run.workers, run.images_an_update, run.peak, left,
+        run.workers, run.images_an_update, run.peak, dropped,
     )  # fmt: skip

@@ -17,8 +17,8 @@ from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.build import build_model, compute_in
 from mindcv.engine.dataloaders import (
     class_count,
+    name_unreadable_images,
     open_validation,
-    unreadable_images_named,
     validation_loader,
     warn_of_unused_outputs,
 )
@@ -83,22 +83,24 @@ def validate(config: Config) -> dict[str, float]:
 
 
 def _require_results_file(path: Path) -> None:
+    """Check that `path` can be written and holds nothing but older results. Raises ConfigError or OSError."""
     if path.suffix != ".json":
         raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in .json")
     require_replaceable(path, "results of validate.py", lambda old: {"Top_1_Accuracy", "images"} <= {*json_object(old)})
 
 
 class Evaluator:
-    """Scores `model` on the batches of `loader` as often as it is called; the graph is compiled once.
+    """Scores a model on the same validation batches each time it is called; its graph is compiled once.
 
     Args:
-        group: The workers that share the images; each has a loader of its own part, and all get the scores of all.
-        wish: Whether a signal asked to stop.
-        stop: Called after a batch if it did.
-        remedy: What the user can do where the weights are not finite.
-
-    Raises:
-        FloatingPointError: when called, the loss is not finite.
+        config: The options of the run.
+        model: Maps images (B, C, H, W) to logits.
+        loader: This worker's validation batches.
+        num_classes: Number of classes of the model.
+        distributed: The workers that share the images; all get the scores of all images.
+        stop_flag: Whether a signal asked to stop.
+        stop: Called after a batch if a signal asked to stop.
+        remedy: End of the message about a loss that is not finite: what the user can do.
     """
 
     def __init__(
@@ -127,6 +129,12 @@ class Evaluator:
         """Return the scores of the weights and, with `ema`, those of the averages under names that begin with "ema_".
 
         The model computes in the precision for validation, and afterwards in the precision for training.
+
+        Returns:
+            "loss" (without label smoothing), "top_1" and, with five classes or more, "top_5", in per cent.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
         """
         config = self.config
         if config.val_amp_level != config.amp_level:
@@ -140,30 +148,31 @@ class Evaluator:
         return scores
 
     def _score(self) -> dict[str, float]:
+        """Return the scores of the model's present weights."""
         bar = progress_bar(self.loader.get_dataset_size(), "validation", "batch", self.visible)
-        with unreadable_images_named():
+        with name_unreadable_images():
             scores = self.runner.eval(
                 self.loader,
-                callbacks=[Watch(bar, self.stop_flag, self.stop)],
+                callbacks=[EvalProgress(bar, self.stop_flag, self.stop)],
                 dataset_sink_mode=self.config.dataset_sink_mode,
             )["scores"]
         require_finite(scores["loss"], self.model, "the validation loss is", self.remedy)
         return scores
 
 
-class Watch(Callback):
-    """Moves `shown`, a bar over the batches of one validation, and calls `stop` where `wish` has a signal."""
+class EvalProgress(Callback):
+    """Updates a progress bar after each batch of a validation, and calls `stop` if a signal asked to stop."""
 
-    def __init__(self, shown: tqdm, stop_flag: StopFlag, stop: Callable[[], None]):
+    def __init__(self, bar: tqdm, stop_flag: StopFlag, stop: Callable[[], None]):
         super().__init__()
-        self.shown = shown
+        self.bar = bar
         self.stop_flag = stop_flag
         self.stop = stop
 
     def on_eval_step_end(self, run_context):
-        self.shown.update()
+        self.bar.update()
         if self.stop_flag.signal:
             self.stop()
 
     def on_eval_end(self, run_context):
-        self.shown.close()
+        self.bar.close()

@@ -7,10 +7,10 @@ from mindcv import weights
 from mindcv.config import Config
 from mindcv.engine.archive import (
     archive_branch,
+    archive_foreign_files,
     archive_run,
     is_archive_unfinished,
     is_run_file,
-    put_foreign_files_aside,
 )
 
 RUN = ["best.ckpt", "config.yaml", "convit_small-2_3.ckpt", "convit_tiny-1_3.ckpt", "metrics.jsonl", "tensorboard/e"]
@@ -89,17 +89,17 @@ def test_of_a_branch_the_later_checkpoints_go_and_what_is_written_anew_is_kept(t
     assert names(tmp_path) == sorted([*aside, *(name for name in RUN if name != "convit_tiny-1_3.ckpt")])
 
 
-def test_put_foreign_files_aside_moves_what_a_run_would_overwrite_and_did_not_write(tmp_path):
+def test_archive_foreign_files_moves_what_a_run_would_overwrite_and_did_not_write(tmp_path):
     fill(tmp_path, "best.ckpt", "config.yaml", "tensorboard", "notes.txt", "bad_images.txt")
-    put_foreign_files_aside(tmp_path)
+    archive_foreign_files(tmp_path)
     moved = ["best.ckpt", "config.yaml", "tensorboard"]
     assert names(tmp_path) == ["bad_images.txt", *(f"earlier-1/{name}" for name in moved), "notes.txt"]
     assert [(tmp_path / "earlier-1" / name).read_text() for name in moved] == moved
 
 
-def test_put_foreign_files_aside_leaves_a_runs_own_files(tmp_path):
+def test_archive_foreign_files_leaves_a_runs_own_files(tmp_path):
     fill(tmp_path, "tensorboard/e")
     Config(lr=0.1).save(tmp_path / "config.yaml")
     weights.write(tmp_path / "best.ckpt", {"norm.gamma": np.ones(2)})
-    put_foreign_files_aside(tmp_path)
+    archive_foreign_files(tmp_path)
     assert names(tmp_path) == ["best.ckpt", "config.yaml", "tensorboard/e"]

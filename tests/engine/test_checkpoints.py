@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from mindcv import weights
-from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, contents
+from mindcv.engine.checkpoints import CheckpointManager, TrainPosition
+from mindcv.engine.train_state import model_entries
 
 
 def names(folder):
@@ -57,7 +58,7 @@ def test_the_best_is_the_checkpoint_saved_last(tmp_path):
 
 def test_a_checkpoint_makes_the_model_again(small_model, tmp_path):
     model = small_model(image_size=(16, 8))
-    weights.write(tmp_path / "a.ckpt", contents(model, ["cat", "dog"]))
+    weights.write(tmp_path / "a.ckpt", model_entries(model, ["cat", "dog"]))
     assert weights.classes_in(tmp_path / "a.ckpt") == (7, ["cat", "dog"])
     twin = small_model(image_size=(16, 8))
     for parameter in twin.get_parameters():

@@ -12,12 +12,12 @@ from mindcv.data import Normalize, UnreadableImage
 from mindcv.distributed.context import DistributedContext
 from mindcv.engine.build import build_loss
 from mindcv.engine.dataloaders import (
-    list_left_out,
+    name_unreadable_images,
     open_training,
     open_validation,
     training_loader,
-    unreadable_images_named,
     validation_loader,
+    write_bad_images,
 )
 
 
@@ -53,20 +53,20 @@ def test_skip_leaves_out_what_cannot_be_read_and_lists_it(config, folder, caplog
     loader = training_loader(config, training, 3)
     assert len(epoch(loader)) == loader.get_dataset_size() == 7
     assert caplog.text.count("1 of 30 images cannot be read and are left out, such as") == 2
-    list_left_out(folder / "out", training, None, validation)
+    write_bad_images(folder / "out", training, None, validation)
     lines = (folder / "out/bad_images.txt").read_text().splitlines()
     assert [Path(line.split(": ")[0]).relative_to(folder).parts[0] for line in lines] == ["train", "val"]
-    list_left_out(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise")))
     assert os.listdir(folder / "out") == []
 
 
-def test_list_left_out_keeps_a_foreign_list(config, folder):
+def test_write_bad_images_keeps_a_foreign_list(config, folder):
     listed = folder / "out/bad_images.txt"
     listed.parent.mkdir()
     listed.write_text("0.jpg\n1.jpg\n")
-    list_left_out(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise")))
     assert os.listdir(folder / "out") == ["bad_images.txt"]
-    list_left_out(folder / "out", open_training(config))
+    write_bad_images(folder / "out", open_training(config))
     assert (folder / "out/earlier-1/bad_images.txt").read_text() == "0.jpg\n1.jpg\n"
     assert listed.read_text().startswith(f"{folder}/train/class1/4.jpg: ")
 
@@ -76,7 +76,7 @@ def test_raise_names_the_file(config, folder):
     loader = training_loader(config, open_training(config), 3)
     with (
         pytest.raises(UnreadableImage, match=r"^cannot read image .*/train/class1/4.jpg: .*$"),
-        unreadable_images_named(),
+        name_unreadable_images(),
     ):
         epoch(loader)
 
@@ -85,13 +85,13 @@ def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folde
     error = RuntimeError("libjpeg: Bogus table\nDump the abnormal image to [./abnormal_image.jpg]. You can check")
     with (
         pytest.raises(UnreadableImage, match=r"^an image cannot be decoded: .*check names it"),
-        unreadable_images_named(),
+        name_unreadable_images(),
     ):
         Path("abnormal_image.jpg").write_bytes(b"")
         raise error
     assert os.listdir() == []
     Path("abnormal_image.jpg").write_text("the user's own")
-    with pytest.raises(UnreadableImage), unreadable_images_named():
+    with pytest.raises(UnreadableImage), name_unreadable_images():
         raise error
     assert os.listdir() == ["abnormal_image.jpg"]
 

@@ -9,8 +9,8 @@ from mindcv.distributed.signals import StopFlag
 from mindcv.engine.build import compute_in
 from mindcv.engine.checkpoints import TrainPosition
 from mindcv.engine.ema import ModelEMA
-from mindcv.engine.resume import TrainState
 from mindcv.engine.step import TrainStep
+from mindcv.engine.train_state import TrainState
 from mindcv.engine.validation import Evaluator
 from mindcv.loss import create_loss
 from mindcv.optim import create_optimizer

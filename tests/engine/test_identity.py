@@ -6,13 +6,13 @@ import pytest
 
 from mindcv.config import OPTIONS, Config
 from mindcv.engine.build import learning_rates
-from mindcv.engine.identity import Identity, changed_options, check_same_run, read_identity, recorded
+from mindcv.engine.identity import Identity, changed_options, check_same_run, read_identity, recorded_options
 
 STEPS = 4
 
 
 def identity(config, classes=("cat", "dog"), steps=STEPS, images=(16, "aa")):
-    return Identity(list(classes), steps, images, recorded(config))
+    return Identity(list(classes), steps, images, recorded_options(config))
 
 
 def check(saved, now, made=0, intended=()):
@@ -70,7 +70,7 @@ def test_check_of_a_changed_option_names_it_with_both_values_and_the_way_out(cha
 
 @pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.on_resume == "free"])
 def test_options_whose_change_is_free_are_not_recorded(name):
-    assert name not in recorded(Config())
+    assert name not in recorded_options(Config())
 
 
 def test_check_of_an_option_that_is_not_named_fails_beside_one_that_is():
@@ -84,7 +84,7 @@ def test_check_returns_the_changes_to_warn_of():
 
 
 def test_changed_options_counts_an_option_of_a_later_version_as_its_default():
-    now = recorded(Config(mixup=0.2))
+    now = recorded_options(Config(mixup=0.2))
     saved = {name: value for name, value in now.items() if name not in ("mixup", "cutmix")} | {"long_gone": 3}
     assert changed_options(saved, now) == {"mixup": (0.0, 0.2)}
 
@@ -196,6 +196,6 @@ def test_check_of_a_checkpoint_without_options_compares_what_it_has():
 
 
 def test_recorded_holds_what_options_come_to():
-    options = recorded(Config(num_devices=8), num_devices=1, num_classes=10)
+    options = recorded_options(Config(num_devices=8), num_devices=1, num_classes=10)
     assert (options["num_devices"], options["num_classes"]) == (1, 10)
     assert options == json.loads(json.dumps(options))

@@ -8,8 +8,8 @@ from mindcv.config import Config, ConfigError
 from mindcv.engine.build import build_loss_scale
 from mindcv.engine.checkpoints import TrainPosition
 from mindcv.engine.loss_scale import LossScale
-from mindcv.engine.resume import TrainState
 from mindcv.engine.step import TrainStep
+from mindcv.engine.train_state import TrainState
 from mindcv.loss import create_loss
 from mindcv.models import set_precision
 from mindcv.optim import create_optimizer

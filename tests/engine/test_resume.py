@@ -9,8 +9,9 @@ import pytest
 from mindcv import weights
 from mindcv.config import Config
 from mindcv.engine.checkpoints import CheckpointManager, TrainPosition
-from mindcv.engine.resume import TrainState, resume
+from mindcv.engine.resume import resume
 from mindcv.engine.step import TrainStep
+from mindcv.engine.train_state import TrainState
 from mindcv.loss import create_loss
 from mindcv.optim import create_optimizer
 
@@ -47,8 +48,8 @@ def names(folder):
 def go_on(state, folder, path=""):
     checkpoints = CheckpointManager(folder, "convit_tiny", "latest_k", 10)
     config = Config(ckpt_path=str(path), resume=True)
-    metrics_file, rates_under = folder / "metrics.jsonl", lambda config: [config.lr] * config.epoch_size
-    return resume(config, state, checkpoints, metrics_file, TrainPosition(90, 1), rates_under), checkpoints
+    metrics_file, rates_for = folder / "metrics.jsonl", lambda config: [config.lr] * config.epoch_size
+    return resume(config, state, checkpoints, metrics_file, TrainPosition(90, 1), rates_for), checkpoints
 
 
 @pytest.mark.parametrize(("scores", "best_is_later"), [([70.0, 80.0, 60.0], True), ([70.0, 65.0, 60.0], False)])

@@ -1,0 +1,86 @@
+"""What a checkpoint of a run holds, and how a run takes it back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn
+
+from mindcv.engine.checkpoints import TrainPosition
+from mindcv.engine.identity import START_ANEW, Identity
+from mindcv.engine.step import TrainStep
+from mindcv.weights.classes import CLASS_NAMES
+from mindcv.weights.state_dict import GRID, OPTIMIZER, RUN
+
+EPOCH, STEP, BEST = RUN + "epoch", RUN + "step", RUN + "best"
+
+
+def model_entries(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
+    """Return the checkpoint entries of a model: its parameters, its grid of patches, and the names of its classes."""
+    parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
+    return {**parameters, GRID: np.array(model.grid_size, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
+
+
+class TrainState:
+    """All that the next step depends on besides the options: weights, optimizer, random state, and position.
+
+    The order and the augmentation of an epoch's images follow from the seed and the epoch, for a given number of
+    workers and of loader threads. Where data sink into the device, crops and colours also follow from the epoch that
+    the run was started at.
+
+    Args:
+        step: The training step, whose cells hold the state.
+        identity: What checkpoints record about the run.
+    """
+
+    def __init__(self, step: TrainStep, identity: Identity):
+        self.step = step
+        self.identity = identity
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters that hold the state, by their names in a checkpoint."""
+        optimizer = self.step.optimizer.state_parameters()
+        averages = self.step.ema.averages if self.step.ema else ()
+        return {
+            **{parameter.name: parameter for parameter in (*self.step.model.get_parameters(), *averages)},
+            **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
+            **{RUN + name: parameter for name, parameter in self.step.state_parameters().items()},
+            RUN + "randomness": self.step.model.rng_state,
+        }
+
+    def arrays(self, position: TrainPosition, best: float) -> dict[str, np.ndarray]:
+        """Return the contents of a checkpoint.
+
+        Args:
+            position: Position of the run.
+            best: Best top-1 so far in per cent; -inf if the run was not validated.
+        """
+        return {
+            **model_entries(self.step.model, self.identity.class_names),
+            **self.identity.entries(),
+            **{name: parameter.asnumpy() for name, parameter in self.parameters().items()},
+            EPOCH: np.array(position.epoch, np.int32),
+            STEP: np.array(position.step, np.int32),
+            BEST: np.array(best, np.float64),
+        }
+
+    def restore(self, path: Path, arrays: dict[str, np.ndarray]) -> tuple[TrainPosition, float]:
+        """Set the state to `arrays`, the contents of the checkpoint `path`. Call it before the first step.
+
+        Returns:
+            The checkpoint's position, and the best top-1 until then in per cent.
+
+        Raises:
+            ValueError: the checkpoint does not hold such a state. Nothing is changed then.
+        """
+        wanted = self.parameters()
+        unusable = [name for name, p in wanted.items() if name not in arrays or arrays[name].shape != p.shape]
+        unusable += [name for name in (EPOCH, STEP, BEST) if name not in arrays]
+        if unusable:
+            raise ValueError(
+                f"{path} holds no state that this run could go on from: {unusable[0]} is missing or of another shape; "
+                f"resume with the options of the run, or without --ckpt_path from its newest, {START_ANEW}"
+            )
+        for name, parameter in wanted.items():
+            parameter.set_data(Tensor(arrays[name], parameter.dtype))
+        return TrainPosition(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])
