@@ -9,6 +9,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
+from PIL import Image
 
 import mindcv
 from mindcv.device import run_pynative_in_turn
@@ -61,6 +62,15 @@ def graph_mode():
     ms.set_context(mode=ms.GRAPH_MODE)
 
 
+@pytest.fixture
+def pynative():
+    """PyNative mode, until the test ends."""
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    yield
+    ms.set_context(mode=before)
+
+
 @pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
 def both_modes(request):
     ms.set_context(mode=request.param)
@@ -78,3 +88,24 @@ def golden_model(golden):
         return model
 
     return build
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of five image files of several sizes, formats and colour modes, one with an EXIF orientation."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+
+    def pixels(height, width, channels):
+        coarse = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, channels), np.uint8)
+        return np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
+
+    Image.fromarray(pixels(70, 50, 3)).save(folder / "a.jpg")
+    Image.fromarray(pixels(33, 91, 3)).save(folder / "b.png")
+    Image.fromarray(pixels(40, 40, 4), "RGBA").save(folder / "c.png")
+    Image.fromarray(pixels(64, 48, 1)[..., 0]).save(folder / "d.bmp")
+    rotated = Image.fromarray(pixels(60, 80, 3))
+    exif = rotated.getexif()
+    exif[0x0112] = 6
+    rotated.save(folder / "e.jpg", exif=exif)
+    return folder

@@ -48,8 +48,8 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         FloatingPointError: the attention is not finite.
     """
     from mindcv import insight
+    from mindcv.cli.loading import load_model, preprocessor_of
     from mindcv.config import model_arguments
-    from mindcv.deploy.loading import load_model, preprocessor_of
     from mindcv.insight import plots
     from mindcv.models import create_model
 
@@ -61,7 +61,7 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     if not (1 <= row <= rows and 1 <= col <= cols):
         raise ValueError(f"patch: got {row} {col}, wanted a row from 1 to {rows} and a column from 1 to {cols}")
     preprocessor = preprocessor_of(config, model)
-    view = preprocessor.view(image or _first_image(config))
+    view = preprocessor.crop(image or _first_image(config))
     images = preprocessor.batch([view])
     maps = insight.attention_maps(model, images)
     figures = {

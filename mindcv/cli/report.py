@@ -91,7 +91,7 @@ def curves(runs: dict[str, list[dict]]):
                 axes.plot(*zip(*points, strict=True), style, marker=".", color=colour, label=f"{name}: {what}")
     for axes, title, unit in ((loss, "Loss", "loss"), (accuracy, "Accuracy in validation", "%")):
         axes.set(title=title, xlabel="epoch", ylabel=unit)
-        axes.grid_size(alpha=0.3)
+        axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
         if axes.lines:
             axes.legend(fontsize=8)

@@ -23,12 +23,12 @@ DESCRIPTIONS = {
     "export": "Export a trained model as MindIR or ONNX, verified.",
 }
 
-_ROOMS = {"train": "engine", "validate": "engine", "infer": "deploy", "export": "deploy"}
+_MODULES = {"train": "engine", "validate": "engine", "infer": "cli.infer", "export": "cli.export"}
 _USER_ERRORS = (ConfigError, ValueError, TypeError, OSError)
 
 
 def run_script(name: str, description: str, argv: list[str] | None = None, prog: str = "") -> int:
-    """Run the script `name`, of `mindcv.engine` or `mindcv.deploy`, with the command line `argv` (None: the process's).
+    """Run the script `name` (a key of `DESCRIPTIONS`) with the command line `argv` (None: the process's).
 
     Args:
         prog: What the user typed to run it, "mindcv train"; the script's name by default.
@@ -50,7 +50,7 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
         if is_due(config, name):
             return launch(config, name, sys.argv[1:] if argv is None else argv, prog)
         install_signal_handlers(once=LAUNCHED in os.environ)
-        getattr(import_module(f"mindcv.{_ROOMS[name]}"), name)(config)
+        getattr(import_module(f"mindcv.{_MODULES[name]}"), name)(config)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""In which form a model is exported, and images of that form."""
+"""The input and the precision of an exported model."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,20 @@ import numpy as np
 from mindspore import nn
 
 from mindcv.data import Normalize
-from mindcv.deploy.preprocess import require_fitting
+from mindcv.deploy.preprocess import require_matching_channels
 
 
 class ExportSpec(NamedTuple):
-    """What an exported model takes, and in which precision it computes.
+    """The input of an exported model, and the precision that it computes in.
 
-    Without `normalize` its input is (B, C, H, W) float32, normalised. With it, (B, H, W, C) uint8: RGB images that are
-    resized and cropped already. `dynamic_batch` leaves B open; it is 1 otherwise. With `fp16` the weights of the linear
-    layers and the products with them are in half precision, all else in float32; so are input and output.
+    Attributes:
+        channels: Channels of the images, 3 (RGB) or 1 (grey).
+        image_size: Height and width of the images, in pixels.
+        dynamic_batch: Accept batches of any size B; otherwise B is 1.
+        fp16: Multiply by the linear layers' weights in float16, and store those weights in float16. Everything else,
+            input and output included, is float32.
+        normalize: Normalise inside the exported model. The input is then (B, H, W, C) uint8, resized and cropped but
+            not normalised; with None it is (B, C, H, W) float32, normalised.
     """
 
     channels: int
@@ -23,35 +28,34 @@ class ExportSpec(NamedTuple):
     fp16: bool = False
     normalize: Normalize | None = None
 
+    @classmethod
+    def of_model(cls, model: nn.Cell, dynamic_batch: bool, fp16: bool, normalize: Normalize | None) -> "ExportSpec":
+        """Return a spec with the channels and image size of `model`.
+
+        Raises:
+            ValueError: `normalize` is for another number of channels.
+        """
+        if normalize:
+            require_matching_channels(model, normalize)
+        return cls(model.patch_embed.proj.weight.shape[1], model.image_size, dynamic_batch, fp16, normalize)
+
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """The input's shape; None stands for any number."""
+        """The input's shape, (B, C, H, W) or (B, H, W, C); B is None if it is dynamic."""
         batch = None if self.dynamic_batch else 1
         return (batch, *self.image_size, self.channels) if self.normalize else (batch, self.channels, *self.image_size)
 
     @property
     def dtype(self) -> np.dtype:
-        """The input's type."""
+        """The input's dtype, uint8 or float32."""
         return np.dtype(np.uint8 if self.normalize else np.float32)
 
-    def random_images(self, batch: int) -> np.ndarray:
-        """`batch` random images to feed the exported model with."""
-        rng = np.random.default_rng(batch)
-        shape = (batch, *self.shape[1:])
+    def random_images(self, batch_size: int) -> np.ndarray:
+        """Return `batch_size` random images as the exported model takes them, the same at each call."""
+        rng = np.random.default_rng(batch_size)
+        shape = (batch_size, *self.shape[1:])
         return rng.integers(0, 256, shape, np.uint8) if self.normalize else rng.standard_normal(shape, np.float32)
 
-    def as_model_takes(self, images: np.ndarray) -> np.ndarray:
-        """The same images for the model that was exported, (B, C, H, W) float32."""
+    def to_model_input(self, images: np.ndarray) -> np.ndarray:
+        """Convert input of the exported model to input of the original model, (B, C, H, W) float32."""
         return self.normalize(list(images)) if self.normalize else images
-
-
-def form_of(model: nn.Cell, dynamic_batch: bool, fp16: bool, normalize: Normalize | None) -> ExportSpec:
-    """The form with the image size of `model`.
-
-    Raises:
-        ValueError: `normalize` is for another number of channels.
-    """
-    if normalize:
-        require_fitting(model, normalize)
-    channels = model.patch_embed.proj.weight.shape[1]
-    return ExportSpec(channels, model.image_size, dynamic_batch, fp16, normalize)

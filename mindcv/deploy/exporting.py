@@ -1,9 +1,9 @@
-"""Models as files that run elsewhere, verified before they are there."""
+"""Export models to files that run elsewhere, and verify each file before it appears under its name."""
 
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,47 +12,22 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from mindcv.config import Config, ConfigError
 from mindcv.data import Normalize
 from mindcv.deploy import mindir, onnx_graph
-from mindcv.deploy.export_spec import ExportSpec, form_of
-from mindcv.deploy.labels import label
-from mindcv.deploy.loading import load_model
-from mindcv.deploy.preprocess import OPTIONS
+from mindcv.deploy.export_spec import ExportSpec
+from mindcv.deploy.labels import class_label
 from mindcv.io.files import first_bytes, json_object, require_replaceable
 from mindcv.models.finite import require_finite
 
 _log = logging.getLogger("mindcv")
 
 _FORMATS = {"mindir": mindir, "onnx": onnx_graph}
-_PRODUCERS = {"mindir": b"\x12\x09MindSpore", "onnx": b"\x12\x06mindcv"}  # a field in a file's first bytes
-_TOLERANCE = {False: 1e-5, True: 1e-2}  # relative, in float32 and with half precision
+_PRODUCERS = {"mindir": b"\x12\x09MindSpore", "onnx": b"\x12\x06mindcv"}  # field 2 of the message, in the first bytes
+_TOLERANCE = {False: 1e-5, True: 1e-2}  # relative error, by `fp16`
 
 
 class ExportError(RuntimeError):
-    """An exported model does not compute what the model does."""
-
-
-def export(config: Config) -> Path:
-    """Export the model of `config.ckpt_path` as `config.format`, with a JSON that says how to use it; their path.
-
-    Raises:
-        ConfigError: an option is missing or wrong.
-        ValueError, OSError: the checkpoint is at fault, a package is missing, or the file cannot be written.
-        ExportError: see `export_model`.
-    """
-    path = Path(config.output or f"{config.model}.{config.format}")
-    if path.suffix != f".{config.format}":
-        raise ConfigError(f"output: got {str(path)!r}, wanted a file that ends in .{config.format}")
-    _require_writable(path)
-    model, class_names = load_model(config)
-    preparation = {name: getattr(config, name) for name in OPTIONS}
-    path = export_model(
-        model, path, config.dynamic_batch, config.fp16, config.with_preprocess, class_names,
-        model_name=config.model, **preparation,
-    )  # fmt: skip
-    print(f"{path}: verified; {_sidecar(path).name} beside it says how to use it", flush=True)
-    return path
+    """The output of an exported model differs from the original model's."""
 
 
 def export_model(
@@ -69,42 +44,49 @@ def export_model(
     interpolation: str,
     model_name: str = "",
 ) -> Path:
-    """Write `model` to `path`, as MindIR or ONNX by its suffix, and how to use it to `path`.json beside it.
+    """Write `model` to `path` as MindIR or ONNX, by its suffix, and a description of its use to `path`.json.
 
-    The file is run on random images first, MindIR by MindSpore and ONNX by ONNX Runtime; neither file appears unless
-    its output is the model's within 1e-5 of its norm (1e-2 with `fp16`).
+    The exported model is run on random images first, MindIR by MindSpore and ONNX by ONNX Runtime. Neither file appears
+    unless the outputs differ from the model's by at most 1e-5 of their norm (1e-2 with `fp16`).
 
     Args:
-        model: A ConViT; any cell with `patch_embed`, `image_size` and `num_classes` for MindIR.
+        model: A ConViT. For MindIR any cell with `patch_embed`, `image_size` and `num_classes` will do.
         path: Ends in .mindir or .onnx.
-        dynamic_batch, fp16: See `ExportSpec`.
-        with_preprocess: The file normalises by `mean` and `std` itself, and so takes uint8 images; see `ExportSpec`.
+        dynamic_batch: Accept batches of any size; otherwise one image at a time.
+        fp16: Keep the linear layers' weights, and multiply by them, in float16. Input and output stay float32.
+        with_preprocess: Normalise by `mean` and `std` inside the exported model, which then takes uint8 images
+            (B, H, W, C). Otherwise it takes normalised float32 images (B, C, H, W).
         class_names: In the order of the logits; by default ImageNet's for 1,000 classes.
-        mean, std, crop_pct, interpolation: As `create_transforms` takes them: how images are to be prepared.
-        model_name: What the JSON calls the model.
+        mean, std: For each channel, in units of pixel values 0 to 255.
+        crop_pct: Side of the centre crop divided by the side of the resized image, in validation.
+        interpolation: How validation resizes images: "nearest", "bilinear" or "bicubic".
+        model_name: Name of the model in the description.
+
+    Returns:
+        `path`.
 
     Raises:
-        ValueError: another suffix, a model that cannot be written so, or a package is missing.
-        OSError: the file cannot be written, or one of that name is not an exported model.
-        ExportError: the file does not compute what the model does.
+        ValueError: `path` has another suffix, the model cannot be written in that format, or a package is missing.
+        OSError: `path` cannot be written, or one of the two files exists and is not of an exported model.
+        ExportError: the exported model's output differs from the model's.
         FloatingPointError: the model's outputs are not finite.
     """
     path = Path(path)
-    kind = path.suffix.removeprefix(".")
-    if kind not in _FORMATS:
+    suffix = path.suffix.removeprefix(".")
+    if suffix not in _FORMATS:
         raise ValueError(f"got {str(path)!r}; a model is exported to a file that ends in .mindir or .onnx")
-    _require_writable(path)
-    form = form_of(model, dynamic_batch, fp16, Normalize(mean, std) if with_preprocess else None)
+    require_exportable(path)
+    spec = ExportSpec.of_model(model, dynamic_batch, fp16, Normalize(mean, std) if with_preprocess else None)
     preparation = {"mean": list(mean), "std": list(std), "crop_pct": crop_pct, "interpolation": interpolation}
-    sidecar = _sidecar(path)
+    sidecar = sidecar_of(path)
     mode = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)  # single calls, for which it would not pay to compile a graph
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # compiling a graph would not pay off for a call or two
     try:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
             draft = Path(temporary) / path.name
-            _FORMATS[kind].write(draft, model, form)
-            error = _verified(draft, model, form, _FORMATS[kind].run)
-            about = _about(model, form, preparation, class_names, model_name, _FORMATS[kind].VERSION, error)
+            _FORMATS[suffix].write(draft, model, spec)
+            error = _verify(draft, model, spec, _FORMATS[suffix].run)
+            about = _describe(model, spec, preparation, class_names, model_name, _FORMATS[suffix].VERSION, error)
             (Path(temporary) / sidecar.name).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
             for file in (draft, Path(temporary) / sidecar.name):
                 os.replace(file, path.parent / file.name)
@@ -115,8 +97,8 @@ def export_model(
     return path
 
 
-def _sidecar(path: Path) -> Path:
-    """Where it is said how to use the exported model `path`."""
+def sidecar_of(path: Path) -> Path:
+    """Return the path of the JSON file that describes the use of the exported model `path`."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -125,77 +107,77 @@ def _is_sidecar(path: Path) -> bool:
 
 
 def _remove_old_sidecar(path: Path, version: str) -> None:
-    """Delete the sidecar that an earlier version of this program wrote for `path` as STEM.json: it is out of date."""
+    """Delete STEM.json if an earlier version of this program wrote it for `path`: it is out of date."""
     old = path.with_suffix(".json")
     if _is_sidecar(old) and str(json_object(old)["format"]).split()[:1] == version.split()[:1]:
         old.unlink()
 
 
-def _require_writable(path: Path) -> None:
-    """Check that `path` and its sidecar can be written, before the model is built.
+def require_exportable(path: Path) -> None:
+    """Check that a model can be exported to `path`, a .mindir or .onnx file: packages, folder, and what would be lost.
 
     Raises:
         ValueError: a package is missing.
-        OSError: the folder is not there, or one of the two files is something else.
+        OSError: the folder does not exist, or `path` or its sidecar exists and is something else.
     """
-    kind = path.suffix.removeprefix(".")
-    _check_packages(kind)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
-    require_replaceable(path, f"a model exported as {kind}", lambda file: _PRODUCERS[kind] in first_bytes(file))
-    require_replaceable(_sidecar(path), "the description of an exported model", _is_sidecar)
-
-
-def _check_packages(kind: str) -> None:
-    missing = [name for name in ("onnx", "onnxruntime") if kind == "onnx" and find_spec(name) is None]
+    suffix = path.suffix.removeprefix(".")
+    missing = [name for name in ("onnx", "onnxruntime") if suffix == "onnx" and find_spec(name) is None]
     if missing:
         raise ValueError(
             f"export to ONNX needs {' and '.join(missing)} to write and verify it: pip install {' '.join(missing)}"
         )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+    require_replaceable(path, f"a model exported as {suffix}", lambda file: _PRODUCERS[suffix] in first_bytes(file))
+    require_replaceable(sidecar_of(path), "the description of an exported model", _is_sidecar)
 
 
-def _verified(path: Path, model: nn.Cell, form: ExportSpec, run) -> float:
-    """How far the output of the file is from the model's, relative to its norm, on random images.
+def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> float:
+    """Return the largest error of the exported model's outputs on random images, relative to their norm.
+
+    Args:
+        run: `run` of the format's module, (path, batches) to outputs.
 
     Raises:
-        ExportError: too far.
+        ExportError: the error is above the tolerance.
     """
-    batches = [form.random_images(batch) for batch in ((1, 3) if form.dynamic_batch else (1,))]
+    batches = [spec.random_images(size) for size in ((1, 3) if spec.dynamic_batch else (1,))]
     training = model.training
     model.set_train(False)
     try:
-        wanted = [model(Tensor(form.as_model_takes(images))).asnumpy() for images in batches]
+        expected = [model(Tensor(spec.to_model_input(images))).asnumpy() for images in batches]
     finally:
         model.set_train(training)
-    for outputs in wanted:
+    for outputs in expected:
         require_finite(outputs, model, "the model's outputs are")
-    found = run(path, batches)
-    errors = [np.linalg.norm(one - other) / np.linalg.norm(other) for one, other in zip(found, wanted, strict=True)]
-    error, limit = float(np.max(errors)), _TOLERANCE[form.fp16]
-    if not error <= limit:
+    pairs = zip(run(path, batches), expected, strict=True)
+    errors = [np.linalg.norm(actual - wanted) / np.linalg.norm(wanted) for actual, wanted in pairs]
+    error, limit = float(np.max(errors)), _TOLERANCE[spec.fp16]
+    if not error <= limit:  # NaN included
         raise ExportError(
             f"{path.name} was not written: its output differs from the model's by {error:.1e} of its norm, "
-            f"more than {limit:.0e}" + (": leave out --fp16" if form.fp16 else "")
+            f"more than {limit:.0e}" + (": leave out --fp16" if spec.fp16 else "")
         )
     return error
 
 
-def _about(
-    model: nn.Cell, form: ExportSpec, preparation: dict, class_names, model_name: str, version: str, error: float
+def _describe(
+    model: nn.Cell, spec: ExportSpec, preparation: dict, class_names, model_name: str, version: str, error: float
 ) -> dict:
-    height, width = form.image_size
-    numbers = "normalised by the model" if form.normalize else "(pixel - mean) / std"
-    count = model.num_classes
+    """Return the contents of the sidecar: model, format, input, prepare, output, precision, verified, labels."""
+    height, width = spec.image_size
+    scaling = "normalised by the model" if spec.normalize else "(pixel - mean) / std"
+    num_classes = model.num_classes
     return {
         "model": model_name,
         "format": version,
         "input": {
             "name": onnx_graph.INPUT,
-            "shape": ["batch" if side is None else side for side in form.shape],
-            "layout": "NHWC" if form.normalize else "NCHW",
-            "type": str(form.dtype),
-            "colours": "RGB" if form.channels == 3 else "grey",
-            "values": f"pixels 0 to 255, {numbers}",
+            "shape": ["batch" if side is None else side for side in spec.shape],
+            "layout": "NHWC" if spec.normalize else "NCHW",
+            "type": str(spec.dtype),
+            "colours": "RGB" if spec.channels == 3 else "grey",
+            "values": f"pixels 0 to 255, {scaling}",
         },
         "prepare": {
             "resize": f"so that the image just covers {int(height / preparation['crop_pct'])} x "
@@ -203,10 +185,10 @@ def _about(
             **preparation,
         },
         "output": {
-            "name": "logits" if count else "features",
-            "shape": ["batch" if form.dynamic_batch else 1, count or model.num_features],
+            "name": "logits" if num_classes else "features",
+            "shape": ["batch" if spec.dynamic_batch else 1, num_classes or model.num_features],
         },
-        "precision": "float16 in linear layers" if form.fp16 else "float32",
-        "verified": {"relative_error": error, "limit": _TOLERANCE[form.fp16]},
-        "labels": [label(number, count, class_names) for number in range(count)],
+        "precision": "float16 in linear layers" if spec.fp16 else "float32",
+        "verified": {"relative_error": error, "limit": _TOLERANCE[spec.fp16]},
+        "labels": [class_label(index, num_classes, class_names) for index in range(num_classes)],
     }

@@ -1,4 +1,4 @@
-"""What classes are called."""
+"""Names of classes."""
 
 import functools
 from collections.abc import Sequence
@@ -8,37 +8,40 @@ from pathlib import Path
 
 @functools.cache
 def imagenet_names() -> dict[str, str]:
-    """The 1,000 classes of ImageNet-1K by WordNet id, in the order of the ids, which is that of models' outputs."""
+    """Return the English names of ImageNet-1K's 1,000 classes by WordNet id, in the order of the models' outputs."""
     lines = files("mindcv.deploy").joinpath("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines)
 
 
-def label(number: int, num_classes: int, class_names: Sequence[str] | None) -> str:
-    """The name of class `number` of `num_classes`.
+def class_label(index: int, num_classes: int, class_names: Sequence[str] | None) -> str:
+    """Return the name of class `index` (from 0), "class INDEX" if it has none.
 
-    `class_names` may be fewer than the classes; a WordNet id of ImageNet's among them is given in English. Without them
-    1,000 classes are ImageNet's.
+    Args:
+        index: Position in the model's outputs.
+        num_classes: How many outputs the model has.
+        class_names: Names in the order of the outputs, possibly fewer than `num_classes`; ImageNet's WordNet ids among
+            them are translated to English. None: ImageNet's names if there are 1,000 classes, else no names.
     """
     if class_names is None and num_classes == len(imagenet_names()):
         class_names = list(imagenet_names())
-    if class_names is None or number >= len(class_names):
-        return f"class {number}"
-    return imagenet_names().get(class_names[number], class_names[number])
+    if class_names is None or index >= len(class_names):
+        return f"class {index}"
+    return imagenet_names().get(class_names[index], class_names[index])
 
 
-def read_names(path: str | Path) -> list[str]:
-    """The class names in a text file, one a line, in the order of the model's outputs.
+def read_class_names(path: str | Path) -> list[str]:
+    """Return the class names in a UTF-8 text file, one per line, in the order of the model's outputs.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no text, or empty, or has an empty line between names.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not text, is empty, or has an empty line between names.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"class_names: no file {path}")
     try:
         names = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").rstrip().split("\n")]
     except UnicodeDecodeError:
-        raise ValueError(f"class_names: {path} is no text in UTF-8; wanted one name a line") from None
+        raise ValueError(f"class_names: {path} is not UTF-8 text; wanted one name a line") from None
     if "" in names:
         raise ValueError(f"class_names: {path} has no name in line {names.index('') + 1}; wanted one name a line")
     return names

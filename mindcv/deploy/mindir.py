@@ -1,4 +1,4 @@
-"""Models as MindIR, MindSpore's own format."""
+"""Write and run models as MindIR, MindSpore's own format."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -12,23 +12,23 @@ from mindcv.deploy.export_spec import ExportSpec
 VERSION = f"MindIR of MindSpore {ms.__version__}"
 
 
-def write(path: Path, model: nn.Cell, form: ExportSpec) -> None:
-    """Write `model` to `path`, which ends in .mindir."""
-    cell = halved(model) if form.fp16 else model
-    if form.normalize:
-        cell = Normalized(cell, form.normalize.scale, form.normalize.shift)
+def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
+    """Write `model` to `path`, which ends in .mindir. Puts the model in evaluation mode."""
+    cell = with_float16_dense(model) if spec.fp16 else model
+    if spec.normalize:
+        cell = WithNormalization(cell, spec.normalize.scale, spec.normalize.shift)
     cell.set_train(False)
-    kind = ms.uint8 if form.normalize else ms.float32
-    if form.dynamic_batch:
-        images = Tensor(shape=list(form.shape), dtype=kind)
+    dtype = ms.uint8 if spec.normalize else ms.float32
+    if spec.dynamic_batch:
+        images = Tensor(shape=list(spec.shape), dtype=dtype)
     else:
-        images = Tensor(np.zeros(form.shape, form.dtype))
+        images = Tensor(np.zeros(spec.shape, spec.dtype))
     ms.export(cell, images, file_name=str(path), file_format="MINDIR")
-    path.chmod(0o644)  # MindSpore lets its owner alone read it
+    path.chmod(0o644)  # MindSpore makes it readable by its owner only
 
 
 def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
-    """What the model in `path` gives for each of `batches`."""
+    """Return the outputs of the model in `path` for each of `batches`, in graph mode."""
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.GRAPH_MODE)
     try:
@@ -38,8 +38,13 @@ def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
         ms.set_context(mode=mode)
 
 
-class Normalized(nn.Cell):
-    """Images (B, H, W, C) uint8 to what `model` makes of pixel · scale + shift, (B, C, H, W)."""
+class WithNormalization(nn.Cell):
+    """Apply `model` to pixel · scale + shift, for images (B, H, W, C) uint8.
+
+    Args:
+        model: Images (B, C, H, W) float32 to an output, which is returned.
+        scale, shift: Arrays that broadcast to (B, C, H, W).
+    """
 
     def __init__(self, model: nn.Cell, scale: np.ndarray, shift: np.ndarray):
         super().__init__(auto_prefix=False)
@@ -50,8 +55,8 @@ class Normalized(nn.Cell):
         return self.model(images.astype(ms.float32).transpose(0, 3, 1, 2) * self.scale + self.shift)
 
 
-class HalfDense(nn.Cell):
-    """A linear layer whose product is in half precision, from float32 to float32."""
+class Float16Dense(nn.Cell):
+    """A linear layer with the weights of `dense`, multiplied in float16; input, bias and output are float32."""
 
     def __init__(self, dense: nn.Dense):
         super().__init__()
@@ -65,18 +70,19 @@ class HalfDense(nn.Cell):
         return product + self.bias if self.has_bias else product
 
 
-def halved(model: nn.Cell) -> nn.Cell:
-    """A copy of `model` with `HalfDense` layers.
+def with_float16_dense(model: nn.Cell) -> nn.Cell:
+    """Return a copy of `model` with `Float16Dense` layers.
 
-    GPSA's `pos_proj` stays: it is never called, its weights alone are read. The patch embedding, whose weight has four
-    axes, stays as well.
+    GPSA's `pos_proj` is not replaced, because the model reads its weights without calling it; nor is the patch
+    embedding, whose weight has four axes.
     """
     copy = deepcopy(model)
     for parent_name, parent in list(copy.cells_and_names()):
         for name, child in parent.name_cells().items():
             if isinstance(child, nn.Dense) and child.weight.ndim == 2 and name != "pos_proj":
-                setattr(parent, name, HalfDense(child))
-                half = getattr(parent, name)
-                for own in ("weight", "bias")[: 1 + half.has_bias]:
-                    getattr(half, own).name = ".".join(filter(None, (parent_name, name, own)))
+                dense = Float16Dense(child)
+                setattr(parent, name, dense)
+                for parameter_name in ("weight", "bias")[: 1 + dense.has_bias]:
+                    full_name = ".".join(filter(None, (parent_name, name, parameter_name)))
+                    getattr(dense, parameter_name).name = full_name
     return copy

@@ -1,7 +1,7 @@
-"""ConViT once more, in the operations of ONNX.
+"""Write ConViT as a graph of ONNX operations, and run it with ONNX Runtime.
 
-MindSpore's own export to ONNX knows neither Erf and Rsqrt nor open batches and half precision. Written out here, all
-that the weights alone decide, such as where each head looks, is a constant of the graph.
+MindSpore's own ONNX export supports neither Erf and Rsqrt nor dynamic batches and half precision. Here everything that
+depends on the weights only, such as the positional attention, becomes a constant of the graph.
 """
 
 import math
@@ -16,50 +16,59 @@ from mindcv.models.layers.gelu import GELU
 
 OPSET = 17
 VERSION = f"ONNX opset {OPSET}"
-_IR_VERSION = 8  # the one of opset 17, for runtimes of its time
+_IR_VERSION = 8  # of opset 17, for runtimes of its time
 INPUT = "images"
 
 
-def write(path: Path, model: ConViT, form: ExportSpec) -> None:
-    """Write `model` to `path`, and have it checked.
+def write(path: Path, model: ConViT, spec: ExportSpec) -> None:
+    """Write `model` to `path`, and check the file with ONNX's checker.
 
     Raises:
-        ValueError: it is no ConViT.
+        ValueError: the model is not a ConViT.
     """
     import onnx
 
     if not isinstance(model, ConViT):
-        raise ValueError(f"got a {type(model).__name__}; ONNX is written for ConViT alone: export it as mindir")
-    graph = Graph(form.fp16)
+        raise ValueError(f"got a {type(model).__name__}; only a ConViT can be written as ONNX: export it as mindir")
+    graph = GraphBuilder(spec.fp16)
     images = INPUT
-    if form.normalize:
+    if spec.normalize:
         pixels = graph("Transpose", graph("Cast", images, to=onnx.TensorProto.FLOAT), perm=[0, 3, 1, 2])
-        images = graph("Add", graph("Mul", pixels, form.normalize.scale), form.normalize.shift)
+        images = graph("Add", graph("Mul", pixels, spec.normalize.scale), spec.normalize.shift)
     output = "logits" if model.num_classes else "features"
     graph("Identity", graph.convit(model, images), name=output)
-    batch = form.shape[0] or "batch"
-    kind = onnx.TensorProto.UINT8 if form.normalize else onnx.TensorProto.FLOAT
-    given = onnx.helper.make_tensor_value_info(INPUT, kind, [batch, *form.shape[1:]])
+    batch = spec.shape[0] or "batch"
+    dtype = onnx.TensorProto.UINT8 if spec.normalize else onnx.TensorProto.FLOAT
+    inputs = [onnx.helper.make_tensor_value_info(INPUT, dtype, [batch, *spec.shape[1:]])]
     width = model.num_classes or model.num_features
-    result = onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [batch, width])
-    made = onnx.helper.make_graph(graph.nodes, "convit", [given], [result], graph.constants)
-    opsets = [onnx.helper.make_opsetid("", OPSET)]
-    onnx.save(onnx.helper.make_model(made, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="mindcv"), path)
+    outputs = [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [batch, width])]
+    onnx_model = onnx.helper.make_model(
+        onnx.helper.make_graph(graph.nodes, "convit", inputs, outputs, graph.constants),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=_IR_VERSION,
+        producer_name="mindcv",
+    )
+    onnx.save(onnx_model, path)
     onnx.checker.check_model(str(path), full_check=True)
 
 
 def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
-    """What ONNX Runtime makes of each of `batches` with the model in `path`, on the CPU."""
+    """Return the outputs of the model in `path` for each of `batches`, computed by ONNX Runtime on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return [session.run(None, {INPUT: images})[0] for images in batches]
 
 
-class Graph:
-    """Nodes and constants of a graph in the making. Shapes are named as in `mindcv.models.convit`.
+class GraphBuilder:
+    """Collects the nodes and constants of an ONNX graph.
 
-    Called with an operation and its inputs, names or arrays, it adds a node and gives the name of the result.
+    Calling it with an operation and its inputs (names of results, or arrays, which become constants) adds a node and
+    returns the name of the node's result. Methods do the same for layers. Shapes are written with B images, N tokens,
+    C channels, h heads and d channels per head.
+
+    Args:
+        fp16: Multiply by linear layers' weights in float16.
     """
 
     def __init__(self, fp16: bool):
@@ -70,7 +79,7 @@ class Graph:
         import onnx
 
         name = name or f"{operation}_{len(self.nodes)}"
-        names = [given if isinstance(given, str) else self.constant(given) for given in inputs]
+        names = [x if isinstance(x, str) else self.constant(x) for x in inputs]
         self.nodes.append(onnx.helper.make_node(operation, names, [name], name=name, **attributes))
         return name
 
@@ -82,7 +91,7 @@ class Graph:
         return name
 
     def reshape(self, x: str, *shape: int) -> str:
-        """0 keeps a side as it is."""
+        """Reshape `x`; 0 keeps the size of that axis, -1 infers it."""
         return self("Reshape", x, np.array(shape, np.int64))
 
     def dense(self, x: str, layer: nn.Dense) -> str:
@@ -109,11 +118,11 @@ class Graph:
         return self("Mul", self("Mul", x, self("Add", erf, _float(1))), _float(0.5))
 
     def heads(self, x: str, num_heads: int, perm: tuple[int, ...] = (0, 2, 1, 3)) -> str:
-        """(B, N, C) to (B, h, N, d), or another order of B, N, h, d."""
+        """Split (B, N, C) into heads, (B, N, h, d), and permute its axes, by default to (B, h, N, d)."""
         return self("Transpose", self.reshape(x, 0, 0, num_heads, -1), perm=perm)
 
     def attention(self, queries: str, x: str, layer) -> str:
-        """What `layer` makes of tokens `x` (B, N, C), asked by `queries` (B, M, C): (B, M, C)."""
+        """Attend from tokens `queries` (B, M, C) to tokens `x` (B, N, C): (B, M, C)."""
         q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_maps.scale))
         k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
         v = self.heads(self.dense(x, layer.v), layer.num_heads)
@@ -132,7 +141,7 @@ class Graph:
         return self.dense(joined, layer.proj)
 
     def positional_values(self, v: str, layer: GPSA, gate: np.ndarray) -> str:
-        """gate · (A_y ⊗ A_x) v for values (B, h, N, d)."""
+        """Compute gate · (A_y ⊗ A_x) v for values v (B, h, N, d)."""
         along_y, along_x = (weights.asnumpy() for weights in layer.axis_attention())
         rows, cols = layer.grid_size
         over_rows = self("MatMul", gate * along_y, self.reshape(v, 0, 0, rows, -1))
@@ -140,22 +149,22 @@ class Graph:
         return self.reshape(over_cols, 0, 0, rows * cols, -1)
 
     def block(self, x: str, block, cls_token_only: bool) -> str:
-        """Tokens (B, N, C) to (B, N, C), or with `cls_token_only` to the class token's (B, 1, C)."""
+        """Map tokens (B, N, C) to (B, N, C), or with `cls_token_only` to the class token's (B, 1, C)."""
         tokens = self.layer_norm(x, block.norm1)
         if cls_token_only:
-            x, queries = self.first(x), self.first(tokens)
+            x, queries = self.first_token(x), self.first_token(tokens)
         else:
             queries = tokens
         x = self("Add", x, self.attention(queries, tokens, block.attn))
         hidden = self.gelu(self.dense(self.layer_norm(x, block.norm2), block.mlp.fc1), block.mlp.act)
         return self("Add", x, self.dense(hidden, block.mlp.fc2))
 
-    def first(self, x: str) -> str:
-        """The first token (B, 1, C) of `x`."""
+    def first_token(self, x: str) -> str:
+        """Return the first token (B, 1, C) of `x` (B, N, C)."""
         return self("Slice", x, *(np.array([n], np.int64) for n in (0, 1, 1)))
 
     def convit(self, model: ConViT, images: str) -> str:
-        """Images (B, C, H, W) to logits (B, classes), or to features (B, C) where there is no classifier."""
+        """Map images (B, C, H, W) to logits (B, num_classes), or to features (B, C) if there is no classifier."""
         patches = model.patch_embed.proj
         size = patches.weight.shape[2:]
         x = self("Conv", images, patches.weight.asnumpy(), patches.bias.asnumpy(), kernel_shape=size, strides=size)

@@ -1,4 +1,4 @@
-"""`predict`: the likeliest classes of images, in one call."""
+"""`predict`: the most probable classes of images, in one call."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from mindspore import Tensor, nn
 
-from mindcv.deploy.labels import label
-from mindcv.deploy.preprocess import OPTIONS, Preprocessor, require_fitting
+from mindcv.deploy.labels import class_label
+from mindcv.deploy.preprocess import OPTIONS, Preprocessor, require_matching_channels
+from mindcv.errors import require_in_range
 from mindcv.models.finite import require_finite
 
 
 class Prediction(NamedTuple):
-    """One class that an image may be of: its name, its probability in 0..1, and its number from 0."""
+    """A class that an image may belong to: its name, its probability (0 to 1), and its number (from 0)."""
 
     name: str
     probability: float
@@ -32,59 +33,77 @@ def predict(
     crop_pct: float | None = None,
     interpolation: str | None = None,
 ) -> list[list[Prediction]]:
-    """The `topk` likeliest classes of each image, the likeliest first.
+    """Return the `topk` most probable classes of each image, most probable first.
+
+    `mean`, `std`, `crop_pct` and `interpolation` default to those of the model's published weights
+    (`model.pretrained_cfg`), if it was created with such, and else to those of ImageNet.
 
     Args:
-        model: Images (B, 3, H, W) to logits. It predicts as in validation, whatever its phase, and keeps its phase.
-        images: One image or a sequence of them: paths, PIL images, or pixels in uint8, (h, w, 3) or grey (h, w), of any
+        model: Images (B, C, H, W) to logits, with `image_size` and `num_classes`. It runs in evaluation mode; its own
+            mode is restored.
+        images: One image or a sequence of them: paths, Pillow images, or uint8 pixels, (h, w, 3) or grey (h, w), of any
             size. They are resized and cropped as in validation.
-        topk: Classes for each image; all if there are fewer.
-        class_names: In the order of the logits. By default ImageNet's for a model of 1,000 classes, else "class 3".
-        batch_size: Images the model takes at once; the last batch is filled up to the same shape.
-        mean, std: Of each channel, in units of pixel values 0..255; one of each for a model of grey images.
-        crop_pct: Side of the centre crop over side of the resized image.
-        interpolation: "nearest", "bilinear" or "bicubic". What is left out of these four is as the model's published
-            weights want it, where it began with such, and else as in `create_transforms`.
+        topk: Classes per image; all classes if there are fewer.
+        class_names: Names in the order of the logits; by default ImageNet's for 1,000 classes, else "class 3".
+        batch_size: Images per call of the model. The last batch is padded to this size, so that no second graph is
+            compiled.
+        mean, std: For each channel, in units of pixel values 0 to 255.
+        crop_pct: Side of the centre crop divided by the side of the resized image.
+        interpolation: "nearest", "bilinear" or "bicubic".
 
     Raises:
-        UnreadableImage, FileNotFoundError: a file is not there or no image.
-        ValueError, TypeError: an argument is out of range, or an image is none of these.
+        UnreadableImage, FileNotFoundError: a file is damaged, not an image, or missing.
+        ValueError, TypeError: an argument is out of range, or an image is none of the above.
         FloatingPointError: the logits are not finite.
     """
+    require_in_range("topk", topk, at_least=1)
+    require_in_range("batch_size", batch_size, at_least=1)
     given = {"mean": mean, "std": std, "crop_pct": crop_pct, "interpolation": interpolation}
     published = getattr(model, "pretrained_cfg", {})
     options = {name: published[name] for name in OPTIONS if name in published}
     options |= {name: value for name, value in given.items() if value is not None}
-    one = isinstance(images, (str, os.PathLike)) or hasattr(images, "convert")
-    one = one or (isinstance(images, np.ndarray) and images.ndim < 4 and images.dtype != object)
-    images = [images] if one else list(images)
-    if topk < 1 or batch_size < 1:
-        raise ValueError(f"topk is {topk} and batch_size {batch_size}; both must be at least 1")
-    views = Preprocessor(model.image_size, **options)
-    require_fitting(model, views.normalize)
+    images = [images] if _is_single_image(images) else list(images)
+    preprocessor = Preprocessor(model.image_size, **options)
+    require_matching_channels(model, preprocessor.normalize)
     batch_size = max(1, min(batch_size, len(images)))
-    guesses = []
+    predictions = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for batch in in_batches(images, batch_size):
-            seen = list(pool.map(views.view, batch))
-            guesses += classify(model, views.batch(seen), batch_size, topk, class_names)
-    return guesses
+        for batch in batched(images, batch_size):
+            crops = list(pool.map(preprocessor.crop, batch))
+            predictions += classify(model, preprocessor.batch(crops), batch_size, topk, class_names)
+    return predictions
 
 
-def in_batches(items: Sequence, size: int) -> Iterator[Sequence]:
-    """`items` in their order, `size` at a time."""
+def _is_single_image(images) -> bool:
+    if isinstance(images, np.ndarray):
+        return images.ndim < 4 and images.dtype != object
+    return isinstance(images, (str, os.PathLike)) or hasattr(images, "convert")  # `convert`: a Pillow image
+
+
+def batched(items: Sequence, size: int) -> Iterator[Sequence]:
+    """Return slices of up to `size` consecutive items."""
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
 def classify(
     model: nn.Cell, images: np.ndarray, batch_size: int, topk: int, class_names: Sequence[str] | None
 ) -> list[list[Prediction]]:
-    """As `predict`, for up to `batch_size` images (B, C, H, W) that are ready for the model."""
-    filled = np.concatenate([images, np.zeros((batch_size - len(images), *images.shape[1:]), images.dtype)])
+    """Return the `topk` most probable classes of each of up to `batch_size` images, most probable first.
+
+    Args:
+        model: As in `predict`; it runs in evaluation mode.
+        images: (B, C, H, W) float32, normalised; padded with zeros to `batch_size` images for the model's call.
+        class_names: Names in the order of the logits; None for ImageNet's or "class 3", as in `predict`.
+
+    Raises:
+        ValueError: the model has no classifier.
+        FloatingPointError: the logits are not finite.
+    """
+    padded = np.concatenate([images, np.zeros((batch_size - len(images), *images.shape[1:]), images.dtype)])
     training = model.training
     model.set_train(False)
     try:
-        logits = model(Tensor(filled)).asnumpy()[: len(images)].astype(np.float64)
+        logits = model(Tensor(padded)).asnumpy()[: len(images)].astype(np.float64)
     finally:
         model.set_train(training)
     if logits.ndim != 2 or not model.num_classes:
@@ -92,8 +111,9 @@ def classify(
     require_finite(logits, model, "the logits are")
     exponentials = np.exp(logits - logits.max(1, keepdims=True))
     probabilities = exponentials / exponentials.sum(1, keepdims=True)
+    num_classes = probabilities.shape[1]
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :topk]
     return [
-        [Prediction(label(int(i), probabilities.shape[1], class_names), float(row[i]), int(i)) for i in order]
+        [Prediction(class_label(int(i), num_classes, class_names), float(row[i]), int(i)) for i in order]
         for row, order in zip(probabilities, best, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""From an image, wherever it comes from, to what the model takes: the same operations as in validation."""
+"""Preprocess images for prediction with the operations of validation."""
 
 import os
 from collections.abc import Sequence
@@ -9,68 +9,70 @@ from PIL import Image
 
 from mindcv.data import Normalize, UnreadableImage, as_viewed, create_transforms, upright_rgb
 
-# What validation does to an image, as options of `create_transforms`.
-OPTIONS = ("mean", "std", "crop_pct", "interpolation")
+OPTIONS = ("mean", "std", "crop_pct", "interpolation")  # arguments of `create_transforms` that matter in validation
 
 
 class Preprocessor:
-    """Images as the model of `image_size` wants them: resized, cropped and, a batch at a time, normalised.
+    """Resizes, crops and normalises images as validation does.
 
     Args:
-        image_size: Height and width of the model's images.
-        **options: Any of `OPTIONS`, as `create_transforms` takes them.
+        image_size: Height and width of the model's images, in pixels.
+        **options: Any of `mean` and `std` (for each channel, in units of pixel values 0 to 255), `crop_pct` (side of
+            the centre crop divided by the side of the resized image) and `interpolation` ("nearest", "bilinear" or
+            "bicubic"); by default ImageNet's, as in `create_transforms`.
     """
 
     def __init__(self, image_size: tuple[int, int], **options):
-        # One data set's images come as files, the other's as pixels; beyond decoding nothing differs.
-        *self.of_file, self.normalize = create_transforms("imagenet", image_size, **options)
-        self.of_pixels = create_transforms("digits", image_size, **options)[:-1]
+        # "imagenet" takes encoded files and "digits" pixels; apart from decoding their transforms are the same.
+        *self.file_transforms, self.normalize = create_transforms("imagenet", image_size, **options)
+        self.pixel_transforms = create_transforms("digits", image_size, **options)[:-1]
 
-    def view(self, image: str | os.PathLike | Image.Image | np.ndarray) -> np.ndarray:
-        """The part of one image that the model sees, (H, W, C) uint8.
+    def crop(self, image: str | os.PathLike | Image.Image | np.ndarray) -> np.ndarray:
+        """Return the resized centre crop of one image that the model sees, (H, W, C) uint8.
 
         Args:
-            image: A file's path, an image of Pillow's, or pixels in uint8: (h, w, C) or grey (h, w).
+            image: A file's path, a Pillow image, or uint8 pixels (h, w, 3) or grey (h, w, 1) or (h, w), of any size.
 
         Raises:
-            UnreadableImage: the file is no image, or broken.
-            FileNotFoundError, OSError: there is no such file, or it cannot be read.
-            TypeError, ValueError: it is none of these.
+            UnreadableImage: the file is damaged or not an image.
+            FileNotFoundError, OSError: the file does not exist or cannot be opened.
+            TypeError, ValueError: `image` is none of these.
         """
         if isinstance(image, (str, os.PathLike)):
-            return self._view_of_file(image)
-        pixels = np.asarray(upright_rgb(image)) if isinstance(image, Image.Image) else _checked(image)
-        for operation in self.of_pixels:
-            pixels = operation(pixels)
+            return self._crop_file(image)
+        pixels = np.asarray(upright_rgb(image)) if isinstance(image, Image.Image) else _as_rgb(image)
+        for transform in self.pixel_transforms:
+            pixels = transform(pixels)
         return pixels
 
-    def _view_of_file(self, path: str | os.PathLike) -> np.ndarray:
+    def _crop_file(self, path: str | os.PathLike) -> np.ndarray:
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no image {os.fspath(path)}: check the path")
         pixels = as_viewed(path)
         try:
-            for operation in self.of_file:
-                pixels = operation(pixels)
-        except RuntimeError as error:  # of MindSpore's decoder
+            for transform in self.file_transforms:
+                pixels = transform(pixels)
+        except RuntimeError as error:  # MindSpore's decoder
             raise UnreadableImage(f"cannot read image {os.fspath(path)}: it is damaged") from error
         return pixels
 
-    def batch(self, views: Sequence[np.ndarray]) -> np.ndarray:
-        """Views, normalised: (B, C, H, W) float32."""
-        return self.normalize(list(views))
+    def batch(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Normalise results of `crop` and stack them to (B, C, H, W) float32."""
+        return self.normalize(list(crops))
 
 
-def require_fitting(model: nn.Cell, normalize: Normalize) -> None:
-    """Raise a ValueError unless `normalize` is for images of as many channels as those of `model`."""
+def require_matching_channels(model: nn.Cell, normalize: Normalize) -> None:
+    """Raise a ValueError unless `normalize` has a mean for each channel of the images that `model` takes."""
     channels = model.patch_embed.proj.weight.shape[1]
     if len(normalize.mean) != channels:
         raise ValueError(
             f"the model takes images of {channels} channels, but mean and std have {len(normalize.mean)} values: "
-            "give one of each a channel to have images normalised"
+            "give one of each per channel"
         )
 
 
-def _checked(pixels) -> np.ndarray:
+def _as_rgb(pixels) -> np.ndarray:
+    """Return uint8 pixels (h, w), (h, w, 1) or (h, w, 3) as (h, w, 3); anything else is a TypeError or ValueError."""
     if not isinstance(pixels, np.ndarray):
         raise TypeError(f"got an image of type {type(pixels).__name__}; give a path, a PIL image or an array")
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or 0 in pixels.shape:

@@ -116,7 +116,7 @@ def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-        axis.grid_size(False)
+        axis.grid(False)
         axis.spines[:].set_visible(False)
     return figure, axes
 

@@ -68,7 +68,7 @@ def load(
         grid = tuple(int(side) for side in contents[state_dict.GRID])
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     names = names_in(contents)
-    known = {"image_size": (grid, getattr(model, "grid", None)), "num_classes": (names, class_names)}
+    known = {"image_size": (grid, getattr(model, "grid_size", None)), "num_classes": (names, class_names)}
     weights, fresh, done, refused = adapted(weights, shapes, adapt, known)
 
     mismatch = describe_mismatch({name: shape for name, shape in shapes.items() if name not in fresh}, weights)

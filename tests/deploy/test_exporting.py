@@ -1,4 +1,4 @@
-"""Exported files, run by what would run them elsewhere."""
+"""Exported files, run by MindSpore and ONNX Runtime."""
 
 import json
 from importlib.util import find_spec
@@ -9,10 +9,7 @@ import pytest
 from mindspore import Tensor, nn
 
 import mindcv
-from mindcv import weights
-from mindcv.cli.scripts import FAILURE, USER_ERROR, run_script
 from mindcv.deploy import ExportError, export_model, exporting, mindir, onnx_graph
-from mindcv.weights.classes import CLASS_NAMES
 from tests.golden import rule
 
 PREPARATION = {"mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0), "crop_pct": 0.8, "interpolation": "bicubic"}
@@ -39,7 +36,7 @@ def images():
 
 @pytest.mark.parametrize(("attn_impl", "act"), [("separable", "gelu"), ("plain", "gelu_tanh")])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_any_batch(kind, act, attn_impl, small_model, images, tmp_path):
+def test_export_model_dynamic_batch_computes_the_model(kind, act, attn_impl, small_model, images, tmp_path):
     model = small_model(act=act, attn_impl=attn_impl, qkv_bias=act == "gelu")
     path = export_model(model, tmp_path / f"a.{kind}", dynamic_batch=True, **PREPARATION)
     for found, batch in zip(RUN[kind](path, [images, images[:2]]), (images, images[:2]), strict=True):
@@ -47,7 +44,7 @@ def test_any_batch(kind, act, attn_impl, small_model, images, tmp_path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_one_image_at_a_time(kind, small_model, images, tmp_path):
+def test_export_model_static_batch_takes_one_image(kind, small_model, images, tmp_path):
     model = small_model(0, use_pos_embed=False)
     path = export_model(model, tmp_path / f"a.{kind}", **PREPARATION)
     [found] = RUN[kind](path, [images[:1]])
@@ -58,7 +55,7 @@ def test_one_image_at_a_time(kind, small_model, images, tmp_path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_pixels_are_normalised_in_the_file(kind, small_model, tmp_path):
+def test_export_model_with_preprocess_takes_pixels(kind, small_model, tmp_path):
     model = small_model()
     path = export_model(model, tmp_path / f"a.{kind}", True, with_preprocess=True, **PREPARATION)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 24, 3), np.uint8)
@@ -68,33 +65,33 @@ def test_pixels_are_normalised_in_the_file(kind, small_model, tmp_path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_half_precision(kind, small_model, images, tmp_path):
+def test_export_model_fp16_halves_linear_weights(kind, small_model, images, tmp_path):
     model = small_model()
-    whole = export_model(model, tmp_path / f"whole.{kind}", True, **PREPARATION)
+    full = export_model(model, tmp_path / f"full.{kind}", True, **PREPARATION)
     half = export_model(model, tmp_path / f"half.{kind}", True, fp16=True, **PREPARATION)
     [found] = RUN[kind](half, [images])
     assert found.dtype == np.float32
     assert 1e-6 < relative(found, outputs(model, images)) < 1e-2
     linear = sum(cell.weight.size for _, cell in model.cells_and_names() if isinstance(cell, nn.Dense))
-    assert whole.stat().st_size - half.stat().st_size == pytest.approx(2 * linear, rel=0.25)
+    assert full.stat().st_size - half.stat().st_size == pytest.approx(2 * linear, rel=0.25)
     assert all(parameter.dtype == ms.float32 for parameter in model.get_parameters()), "the model is as it was"
 
 
 @needs_onnx
-def test_what_onnx_is_told(small_model, tmp_path):
+def test_export_model_onnx_has_named_inputs_and_outputs(small_model, tmp_path):
     import onnx
 
     path = export_model(small_model(), tmp_path / "a.onnx", dynamic_batch=True, **PREPARATION)
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
-    [given], [result] = model.graph.input, model.graph.output
-    for value, name, shape in ((given, "images", ["batch", 3, 32, 24]), (result, "logits", ["batch", 7])):
+    [images], [logits] = model.graph.input, model.graph.output
+    for value, name, shape in ((images, "images", ["batch", 3, 32, 24]), (logits, "logits", ["batch", 7])):
         assert value.name == name
         assert [side.dim_param or side.dim_value for side in value.type.tensor_type.shape.dim] == shape
 
 
-def test_what_the_json_says(small_model, tmp_path):
+def test_export_model_writes_sidecar(small_model, tmp_path):
     names = ["n02123045", "x", "y"]
     export_model(
         small_model(), tmp_path / "a.mindir", with_preprocess=True, class_names=names, model_name="m", **PREPARATION
@@ -102,8 +99,8 @@ def test_what_the_json_says(small_model, tmp_path):
     about = json.loads((tmp_path / "a.mindir.json").read_text())
     assert about["model"] == "m"
     assert about["format"] == f"MindIR of MindSpore {ms.__version__}"
-    facts = about["input"]
-    assert (facts["shape"], facts["type"], facts["layout"]) == ([1, 32, 24, 3], "uint8", "NHWC")
+    given = about["input"]
+    assert (given["shape"], given["type"], given["layout"]) == ([1, 32, 24, 3], "uint8", "NHWC")
     assert {name: about["prepare"][name] for name in PREPARATION} == {
         **PREPARATION, "mean": list(PREPARATION["mean"]), "std": list(PREPARATION["std"]),
     }  # fmt: skip
@@ -113,17 +110,17 @@ def test_what_the_json_says(small_model, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mindir", "a.mindir.json"]
 
 
-@pytest.mark.parametrize("wrong", ["another weight", "no number"])
-def test_a_file_that_computes_something_else_is_not_left(wrong, small_model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("wrong", ["another weight", "NaN"])
+def test_export_model_with_wrong_output_keeps_the_old_file(wrong, small_model, tmp_path, monkeypatch):
     (tmp_path / "a.mindir").write_text(OLD)
     write = mindir.write
 
-    def write_another(path, model, form):
+    def write_another(path, model, spec):
         other = small_model()
         head = other.classifier.bias.asnumpy()
         head[3] += 1e-3 if wrong == "another weight" else np.nan
         other.classifier.bias.set_data(Tensor(head))
-        write(path, other, form)
+        write(path, other, spec)
 
     monkeypatch.setattr(mindir, "write", write_another)
     with pytest.raises(ExportError, match=r"a.mindir was not written: .* more than 1e-05"):
@@ -132,7 +129,7 @@ def test_a_file_that_computes_something_else_is_not_left(wrong, small_model, tmp
 
 
 @pytest.mark.parametrize("name", ["a.mindir", "a.mindir.json"])
-def test_export_refuses_to_replace_other_files_before_it_begins(name, small_model, tmp_path, monkeypatch):
+def test_export_model_refuses_to_replace_other_files_before_writing(name, small_model, tmp_path, monkeypatch):
     (tmp_path / name).write_text('{"labels": ["mine"]}')
     monkeypatch.setattr(mindir, "write", None)
     with pytest.raises(FileExistsError, match=rf"{name} exists and is not"):
@@ -143,7 +140,7 @@ def test_export_refuses_to_replace_other_files_before_it_begins(name, small_mode
 @pytest.mark.parametrize(
     ("version", "stays"), [("ONNX opset 17", True), (f"MindIR of MindSpore {ms.__version__}", False)]
 )
-def test_export_removes_the_sidecar_that_older_versions_wrote_for_this_format(version, stays, small_model, tmp_path):
+def test_export_model_removes_only_its_formats_old_sidecar(version, stays, small_model, tmp_path):
     old = dict.fromkeys(("input", "prepare", "output", "verified"), "")
     (tmp_path / "a.json").write_text(json.dumps({**old, "format": version}))
     for _ in range(2):
@@ -151,14 +148,14 @@ def test_export_removes_the_sidecar_that_older_versions_wrote_for_this_format(ve
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json"] * stays + ["a.mindir", "a.mindir.json"]
 
 
-def test_missing_packages_are_named(small_model, tmp_path, monkeypatch):
+def test_export_model_missing_packages_are_named(small_model, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs onnx and onnxruntime .*pip install onnx onnxruntime"):
         export_model(small_model(), tmp_path / "a.onnx", **PREPARATION)
     assert not list(tmp_path.iterdir())
 
 
-def test_where_it_cannot_be_written(small_model, tmp_path):
+def test_export_model_wrong_arguments_are_refused(small_model, tmp_path):
     with pytest.raises(ValueError, match=r"got .*a.pb'; .* ends in .mindir or .onnx"):
         export_model(small_model(), tmp_path / "a.pb", **PREPARATION)
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
@@ -170,65 +167,9 @@ def test_where_it_cannot_be_written(small_model, tmp_path):
 
 
 @needs_onnx
-def test_other_models_are_no_onnx(tmp_path):
-    with pytest.raises(ValueError, match="got a Dense; ONNX is written for ConViT alone"):
+def test_write_onnx_of_another_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="got a Dense; only a ConViT can be written as ONNX"):
         onnx_graph.write(tmp_path / "a.onnx", nn.Dense(2, 2), None)
-
-
-WORDS = ["--device_target", "CPU", "--image_resize", "32", "16", "--patch_size", "16", "--model", "convit_tiny"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("run") / "a.ckpt"
-    model = mindcv.create_model("convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16)
-    arrays = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
-    averages = {f"ema.{name}": 1.5 * array for name, array in arrays.items()}
-    weights.write(path, {**arrays, **averages, CLASS_NAMES: np.array(json.dumps(["ant", "bee"]))})
-    return path
-
-
-def test_the_script(checkpoint, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = [*WORDS, "--ckpt_path", str(checkpoint), "--dynamic_batch", "--use_ema"]
-    assert run_script("export", "Export.", words) == 0
-    assert "convit_tiny.mindir: verified" in capsys.readouterr().out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.mindir", "convit_tiny.mindir.json"]
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    model = mindcv.create_model(
-        "convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16, checkpoint_path=str(checkpoint), ema=True
-    )
-    images = np.random.default_rng(0).standard_normal((3, 3, 32, 16)).astype(np.float32)
-    [found] = mindir.run(tmp_path / "convit_tiny.mindir", [images])
-    assert relative(found, outputs(model, images)) < 1e-5
-    assert json.loads((tmp_path / "convit_tiny.mindir.json").read_text())["labels"] == ["ant", "bee"]
-
-
-def test_the_script_writes_onnx(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert run_script("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--format", "onnx"]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.onnx", "convit_tiny.onnx.json"]
-
-
-def test_the_script_in_half_precision_with_normalisation(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert run_script("export", "Export.", [*WORDS, "--ckpt_path", str(checkpoint), "--fp16", "--with_preprocess"]) == 0
-    about = json.loads((tmp_path / "convit_tiny.mindir.json").read_text())
-    assert about["precision"] == "float16 in linear layers"
-    assert (about["input"]["type"], about["input"]["layout"], about["input"]["colours"]) == ("uint8", "NHWC", "RGB")
-    assert (tmp_path / "convit_tiny.mindir").stat().st_size < 0.6 * checkpoint.stat().st_size / 2  # it has averages too
-
-
-def test_the_scripts_errors(checkpoint, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = [*WORDS, "--ckpt_path", str(checkpoint)]
-    assert run_script("export", "Export.", [*words, "--output", "a.onnx"]) == USER_ERROR
-    assert "output: got 'a.onnx', wanted a file that ends in .mindir" in capsys.readouterr().err
-    monkeypatch.setattr(exporting, "_TOLERANCE", {False: 0.0, True: 0.0})
-    monkeypatch.setattr(mindir, "run", lambda path, batches: [np.zeros((len(images), 2)) for images in batches])
-    assert run_script("export", "Export.", words) == FAILURE
-    assert "convit_tiny.mindir was not written" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
 
 
 def golden_cases():
@@ -241,8 +182,8 @@ def golden_cases():
 
 
 @pytest.mark.parametrize(("name", "kind", "attn_impl"), golden_cases())
-def test_golden_logits(name, kind, attn_impl, golden, tmp_path):
-    """The file gives what the authors' own code gives in float64."""
+def test_export_model_gives_golden_logits(name, kind, attn_impl, golden, tmp_path):
+    """Against the logits of the authors' own code in float64."""
     facts = golden.facts("manifest")[name]
     model = mindcv.create_model(name, attn_impl=attn_impl)
     arrays = rule.mindcv_weights(facts)

@@ -1,4 +1,4 @@
-"""predict, held to validation's own pipeline and to a softmax in float64."""
+"""`predict` against validation's own pipeline and a softmax in float64."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ OPTIONS = {
 
 
 def as_validated(folder, size, options):
-    """Every file of `folder`, in the order of names, through validation's loader."""
+    """Return every file of `folder`, sorted by name, as validation's loader gives it."""
 
     class Source:
         encoded, class_names, splits = True, ["a"], []
@@ -45,25 +45,25 @@ def as_validated(folder, size, options):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_files_are_seen_as_in_validation_bit_for_bit(kind, photos):
+def test_preprocessor_file_equals_validation(kind, photos):
     size, options = OPTIONS[kind]
-    views = Preprocessor(size, **options)
-    found = views.batch([views.view(path) for path in sorted(photos.iterdir())])
+    preprocessor = Preprocessor(size, **options)
+    found = preprocessor.batch([preprocessor.crop(path) for path in sorted(photos.iterdir())])
     wanted = as_validated(photos, size, options)
     assert wanted.std() > 0.1
     np.testing.assert_array_equal(found, wanted, strict=True)
 
 
-def test_pixels_and_pil_images_are_seen_as_files(photos):
-    views = Preprocessor((32, 24), crop_pct=0.7)
+def test_preprocessor_pixels_and_pil_images_equal_files(photos):
+    preprocessor = Preprocessor((32, 24), crop_pct=0.7)
     for path in sorted(photos.iterdir()):
         if path.suffix == ".jpg" and path.name != "e.jpg":
-            continue  # Pillow decodes a plain JPEG a little otherwise than MindSpore
+            continue  # Pillow decodes a plain JPEG slightly differently from MindSpore
         with Image.open(path) as image:
-            view = views.view(image)
-            np.testing.assert_array_equal(view, views.view(path))
+            crop = preprocessor.crop(image)
+            np.testing.assert_array_equal(crop, preprocessor.crop(path))
             if image.mode in ("RGB", "L") and path.suffix != ".jpg":
-                np.testing.assert_array_equal(view, views.view(np.asarray(image)))
+                np.testing.assert_array_equal(crop, preprocessor.crop(np.asarray(image)))
 
 
 def softmax(logits):
@@ -71,31 +71,35 @@ def softmax(logits):
     return np.exp(logits) / np.exp(logits).sum()
 
 
-def test_every_kind_of_image_in_batches(small_model, photos, monkeypatch):
+def test_predict_mixed_images_in_batches_equal_softmax(small_model, photos, monkeypatch):
     model = small_model()
     names = list("abcdefg")
     paths = sorted(photos.iterdir())
     with Image.open(paths[1]) as image:
         mixed = [paths[0], str(paths[3]), image.copy(), np.asarray(image)]
-    views = Preprocessor((32, 24), interpolation="bicubic")
-    batch = Tensor(views.batch([views.view(image) for image in mixed]))
+    preprocessor = Preprocessor((32, 24), interpolation="bicubic")
+    batch = Tensor(preprocessor.batch([preprocessor.crop(image) for image in mixed]))
     rows = [softmax(row) for row in model(batch).asnumpy()]
     for batch_size in (3, 20):
         found = predict(model, mixed, 3, names, batch_size=batch_size, interpolation="bicubic")
         assert len(found) == 4
-        for guesses, row in zip(found, rows, strict=True):
-            assert [guess.number for guess in guesses] == np.argsort(-row)[:3].tolist()
-            assert [guess.name for guess in guesses] == [names[guess.number] for guess in guesses]
-            np.testing.assert_allclose([guess.probability for guess in guesses], np.sort(row)[::-1][:3], rtol=1e-4)
+        for predictions, row in zip(found, rows, strict=True):
+            assert [prediction.number for prediction in predictions] == np.argsort(-row)[:3].tolist()
+            assert [prediction.name for prediction in predictions] == [
+                names[prediction.number] for prediction in predictions
+            ]
+            np.testing.assert_allclose(
+                [prediction.probability for prediction in predictions], np.sort(row)[::-1][:3], rtol=1e-4
+            )
 
 
-def test_the_room_is_there_without_an_import_of_its_own():
+def test_deploy_is_imported_lazily():
     code = "import sys, mindcv; assert 'mindspore' not in sys.modules; print(mindcv.deploy.predict.__name__)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "predict"
 
 
-def test_one_image_needs_no_list(small_model, photos):
+def test_predict_single_image_gives_one_list(small_model, photos):
     model = small_model()
     path = photos / "b.png"
     with Image.open(path) as image:
@@ -106,15 +110,15 @@ def test_one_image_needs_no_list(small_model, photos):
     assert predict(model, []) == []
 
 
-def test_prediction_is_that_of_validation_in_any_phase(small_model, photos):
+def test_predict_while_training_equals_evaluation(small_model, photos):
     model = small_model(drop_rate=0.5, drop_path_rate=0.5)
-    calm = predict(model, photos / "a.jpg")
+    evaluated = predict(model, photos / "a.jpg")
     model.set_train()
-    assert predict(model, photos / "a.jpg") == calm
+    assert predict(model, photos / "a.jpg") == evaluated
     assert model.training
 
 
-def test_published_weights_say_how_images_are_prepared(small_model, photos):
+def test_predict_defaults_to_preprocessing_of_published_weights(small_model, photos):
     model = small_model()
     wanted = predict(model, photos / "a.jpg", mean=(9, 9, 9), std=(70, 70, 70), crop_pct=0.6, interpolation="bicubic")
     assert predict(model, photos / "a.jpg") != wanted
@@ -125,36 +129,36 @@ def test_published_weights_say_how_images_are_prepared(small_model, photos):
     assert predict(model, photos / "a.jpg", crop_pct=0.9) != wanted
 
 
-def test_names(small_model, photos):
-    [[guess, *_]] = predict(small_model(1000), photos / "a.jpg")
-    assert guess.name == list(mindcv.deploy.imagenet_names().values())[guess.number]
-    [guesses] = predict(small_model(3), photos / "a.jpg", class_names=["cat", "dog"])
-    assert {guess.number: guess.name for guess in guesses} == {0: "cat", 1: "dog", 2: "class 2"}
+def test_predict_names_classes(small_model, photos):
+    [[prediction, *_]] = predict(small_model(1000), photos / "a.jpg")
+    assert prediction.name == list(mindcv.deploy.imagenet_names().values())[prediction.number]
+    [predictions] = predict(small_model(3), photos / "a.jpg", class_names=["cat", "dog"])
+    assert {prediction.number: prediction.name for prediction in predictions} == {0: "cat", 1: "dog", 2: "class 2"}
 
 
-BAD = {
+UNUSABLE = {
     "a missing file": ("nowhere.jpg", FileNotFoundError, "no image nowhere.jpg"),
     "floats": (np.zeros((4, 4, 3), np.float32), ValueError, r"float32 \(4, 4, 3\); give uint8"),
     "five channels": (np.zeros((4, 4, 5), np.uint8), ValueError, "5 channels"),
-    "no image": ([3], TypeError, "of type int"),
-    "no pixels": (np.zeros((0, 4, 3), np.uint8), ValueError, r"\(0, 4, 3\)"),
+    "a number": ([3], TypeError, "of type int"),
+    "an empty array": (np.zeros((0, 4, 3), np.uint8), ValueError, r"\(0, 4, 3\)"),
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_what_is_no_image(case, small_model):
-    image, kind, said = BAD[case]
-    with pytest.raises(kind, match=said):
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_predict_unusable_image_raises(case, small_model):
+    image, error, message = UNUSABLE[case]
+    with pytest.raises(error, match=message):
         predict(small_model(), image)
 
 
-def test_a_torn_file_is_named(small_model, photos, tmp_path):
+def test_predict_torn_file_is_named(small_model, photos, tmp_path):
     (tmp_path / "torn.jpg").write_bytes((photos / "a.jpg").read_bytes()[:400])
     with pytest.raises(UnreadableImage, match=r"cannot read image .*torn.jpg"):
         predict(small_model(), [photos / "a.jpg", tmp_path / "torn.jpg"])
 
 
-def test_logits_that_are_not_finite_are_refused(small_model, photos):
+def test_predict_nonfinite_logits_raise(small_model, photos):
     model = small_model()
     bias = model.classifier.bias
     bias.set_data(Tensor(np.where(np.arange(7) == 3, np.inf, 0).astype(np.float32)))
@@ -168,12 +172,12 @@ def test_logits_that_are_not_finite_are_refused(small_model, photos):
         predict(model, photos / "a.jpg")
 
 
-def test_without_a_classifier(small_model, photos):
+def test_predict_without_classifier_raises(small_model, photos):
     with pytest.raises(ValueError, match="no classifier"):
         predict(small_model(0), photos / "a.jpg")
 
 
-def test_in_graph_mode_the_last_batch_compiles_nothing_new(small_model, photos):
+def test_predict_last_batch_compiles_no_second_graph(small_model, photos):
     ms.set_context(mode=ms.GRAPH_MODE)
     model = small_model()
     found = predict(model, sorted(photos.iterdir()), batch_size=3)
@@ -181,7 +185,7 @@ def test_in_graph_mode_the_last_batch_compiles_nothing_new(small_model, photos):
     assert len(model.compile_cache) == 1
 
 
-def test_mean_and_std_of_other_channels_are_refused(small_model, photos):
+def test_predict_mean_and_std_of_other_channels_are_refused(small_model, photos):
     with pytest.raises(ValueError, match="takes images of 1 channels, but mean and std have 3 values"):
         predict(small_model(in_channels=1), photos / "a.jpg")
 
@@ -189,3 +193,17 @@ def test_mean_and_std_of_other_channels_are_refused(small_model, photos):
 def test_predict_mean_and_std_of_pixels_from_0_to_1_are_refused(small_model, photos):
     with pytest.raises(ValueError, match=r"mean 123\.675 116\.28 103\.53, std 58\.395 57\.12 57\.375"):
         predict(small_model(), photos / "a.jpg", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize("argument", ["topk", "batch_size"])
+def test_predict_count_below_1_is_refused(argument, small_model):
+    with pytest.raises(ValueError, match=f"^{argument} is 0; it must be at least 1$"):
+        predict(small_model(), [], **{argument: 0})
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("Guess", "deploy.prediction"), ("infer", "cli.infer"), ("export", "cli.export")]
+)
+def test_deploy_old_name_warns(name, module):
+    with pytest.warns(DeprecationWarning, match=f"mindcv.deploy.{name} is now mindcv."):
+        assert getattr(mindcv.deploy, name).__module__ == f"mindcv.{module}"

@@ -1,4 +1,3 @@
-import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
@@ -25,8 +24,3 @@ def odd_model():
 @pytest.fixture
 def images():
     return np.random.default_rng(0).standard_normal((2, 3, 24, 32)).astype(np.float32)
-
-
-@pytest.fixture
-def pynative():
-    ms.set_context(mode=ms.PYNATIVE_MODE)

@@ -1,6 +1,5 @@
 """Checkpoints made by rule, in any layout."""
 
-import mindspore as ms
 import numpy as np
 import pytest
 
@@ -12,11 +11,8 @@ TINY = {"image_size": (32, 16), "patch_size": 8, "embed_dim": 16, "depth": 2, "l
 
 
 @pytest.fixture(autouse=True)
-def pynative():
-    before = ms.get_context("mode")
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    yield
-    ms.set_context(mode=before)
+def _pynative(pynative):
+    """Run every test here in PyNative mode."""
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-"""A trained model from a configuration, with what its classes are called."""
+"""Load the trained model and the preprocessing that a configuration describes."""
 
 from mindspore import nn
 
 from mindcv import device, weights
 from mindcv.config import Config, ConfigError, model_arguments
-from mindcv.deploy.labels import read_names
+from mindcv.deploy.labels import read_class_names
 from mindcv.deploy.preprocess import OPTIONS, Preprocessor
 from mindcv.models import create_model
 
@@ -12,13 +12,14 @@ _PUBLISHED_CLASSES = 1000
 
 
 def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
-    """The model that `config.ckpt_path` or `config.pretrained` names, on its device, and its class names, if known.
+    """Return the model with the weights of `config.ckpt_path` or `config.pretrained`, and the names of its classes.
 
-    It has as many classes as the option says, or as the checkpoint's has.
+    Sets MindSpore's device and mode. The model has `config.num_classes` classes, or as many as the checkpoint's. The
+    names come from the file `config.class_names`, or from the checkpoint; None where neither has any.
 
     Raises:
-        ConfigError: neither is given, or there are more names than classes.
-        ValueError, OSError: the checkpoint or the file of names is at fault.
+        ConfigError: neither weights option is given, or there are more names than classes.
+        ValueError, OSError: the checkpoint or the file of names is missing, damaged or does not fit.
     """
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: a trained model is needed; pass --ckpt_path FILE, or --pretrained")
@@ -26,7 +27,7 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     count, names = weights.classes_in(config.ckpt_path) if config.ckpt_path else (_PUBLISHED_CLASSES, None)
     num_classes = config.num_classes or count
     if config.class_names:
-        names = read_names(config.class_names)
+        names = read_class_names(config.class_names)
     if names and len(names) > num_classes:
         source = config.class_names or config.ckpt_path
         raise ConfigError(f"{source} names {len(names)} classes, but the model has {num_classes}")
@@ -35,5 +36,5 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
 
 
 def preprocessor_of(config: Config, model: nn.Cell) -> Preprocessor:
-    """What validation does to an image, as `config` says."""
+    """Return validation's preprocessing for the image size of `model`, with the mean, std, … of `config`."""
     return Preprocessor(model.image_size, **{name: getattr(config, name) for name in OPTIONS})

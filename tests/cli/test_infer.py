@@ -1,6 +1,7 @@
-"""infer.py, called as the script calls it."""
+"""infer.py, run as the script runs it."""
 
 import csv
+import functools
 import json
 import re
 
@@ -9,21 +10,23 @@ import pytest
 
 import mindcv
 from mindcv import weights
+from mindcv.cli.infer import find_images
 from mindcv.cli.scripts import USER_ERROR, run_script
-from mindcv.deploy.inference import find_images
 from mindcv.weights.classes import CLASS_NAMES
 
+pytestmark = pytest.mark.usefixtures("pynative")
+
 NAMES = ["ant", "bee", "cow, brown", "dog"]
-# A model that the options describe: convit_tiny on 2 by 1 patches.
-MADE = {"image_size": (32, 16), "patch_size": 16}
-WORDS = ["--device_target", "CPU", "--mode", "1", "--image_resize", "32", "16", "--patch_size", "16"]
+# The model that the options describe: convit_tiny on 2 by 1 patches.
+MODEL = {"image_size": (32, 16), "patch_size": 16}
+OPTIONS = ["--device_target", "CPU", "--mode", "1", "--image_resize", "32", "16", "--patch_size", "16"]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """convit_tiny of four named classes, with moving averages of its own; the path, and a function to load it."""
+    """The path of a convit_tiny with four named classes, whose moving averages differ from its weights."""
     path = tmp_path_factory.mktemp("run") / "a.ckpt"
-    model = mindcv.create_model("convit_tiny", num_classes=4, **MADE)
+    model = mindcv.create_model("convit_tiny", num_classes=4, **MODEL)
     rng = np.random.default_rng(0)
     arrays = {
         p.name: p.asnumpy() + 0.1 * rng.standard_normal(p.shape).astype(np.float32) for p in model.get_parameters()
@@ -36,22 +39,28 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def infer(checkpoint, capsys):
-    """A function that runs infer.py's options and gives exit code, standard output and error."""
+    """A function that runs infer.py with options and returns exit code, standard output and standard error."""
 
-    def run(*words, path=checkpoint):
-        code = run_script("infer", "Infer.", [*WORDS, "--ckpt_path", str(path), *map(str, words)])
-        said = capsys.readouterr()
-        return code, said.out, said.err
+    def run(*options, path=checkpoint):
+        code = run_script("infer", "Infer.", [*OPTIONS, "--ckpt_path", str(path), *map(str, options)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
 
-def expected(checkpoint, paths, topk, ema=False):
-    model = mindcv.create_model("convit_tiny", num_classes=4, checkpoint_path=str(checkpoint), ema=ema, **MADE)
-    return mindcv.deploy.predict(model, paths, topk, NAMES)
+@pytest.fixture(scope="module")
+def expected(checkpoint):
+    """A function that returns the predictions of `mindcv.deploy.predict` for the checkpoint."""
+
+    @functools.cache
+    def model(ema):
+        return mindcv.create_model("convit_tiny", num_classes=4, checkpoint_path=str(checkpoint), ema=ema, **MODEL)
+
+    return lambda paths, topk, ema=False: mindcv.deploy.predict(model(ema), paths, topk, NAMES)
 
 
-def test_a_folder_to_a_table_and_json(infer, checkpoint, photos, tmp_path):
+def test_infer_folder_prints_table_and_writes_json(infer, expected, photos, tmp_path):
     code, out, _ = infer("--image", photos, "--topk", 2, "--batch_size", 3, "--output", tmp_path / "r.json")
     assert code == 0
     paths = sorted(photos.iterdir())
@@ -59,27 +68,27 @@ def test_a_folder_to_a_table_and_json(infer, checkpoint, photos, tmp_path):
     assert record["unreadable"] == []
     assert [entry["image"] for entry in record["images"]] == [str(path) for path in paths]
     lines = out.splitlines()
-    for entry, guesses in zip(record["images"], expected(checkpoint, paths, 2), strict=True):
-        assert [one["name"] for one in entry["classes"]] == [guess.name for guess in guesses]
-        assert [one["number"] for one in entry["classes"]] == [guess.number for guess in guesses]
+    for entry, predictions in zip(record["images"], expected(paths, 2), strict=True):
+        assert [one["name"] for one in entry["classes"]] == [prediction.name for prediction in predictions]
+        assert [one["number"] for one in entry["classes"]] == [prediction.number for prediction in predictions]
         found = [one["probability"] for one in entry["classes"]]
-        np.testing.assert_allclose(found, [guess.probability for guess in guesses], rtol=1e-5)
+        np.testing.assert_allclose(found, [prediction.probability for prediction in predictions], rtol=1e-5)
         first = lines.index(entry["image"]) + 1
-        for line, guess in zip(lines[first : first + 2], guesses, strict=True):
-            assert line.split("%") == [f"  {100 * guess.probability:6.2f} ", f"  {guess.name}"]
+        for line, prediction in zip(lines[first : first + 2], predictions, strict=True):
+            assert line.split("%") == [f"  {100 * prediction.probability:6.2f} ", f"  {prediction.name}"]
     assert len(lines) == 3 * len(paths)
 
 
-def test_averages(infer, checkpoint, photos, tmp_path):
+def test_infer_use_ema_predicts_with_averages(infer, expected, photos, tmp_path):
     infer("--image", photos / "a.jpg", "--use_ema", "--output", tmp_path / "r.json")
     [entry] = json.loads((tmp_path / "r.json").read_text())["images"]
-    raw, averaged = (expected(checkpoint, [photos / "a.jpg"], 4, ema)[0] for ema in (False, True))
+    raw, averaged = (expected([photos / "a.jpg"], 4, ema)[0] for ema in (False, True))
     found = {one["name"]: one["probability"] for one in entry["classes"]}
-    assert found == pytest.approx({guess.name: guess.probability for guess in averaged}, rel=1e-5)
-    assert found != pytest.approx({guess.name: guess.probability for guess in raw}, rel=1e-3)
+    assert found == pytest.approx({prediction.name: prediction.probability for prediction in averaged}, rel=1e-5)
+    assert found != pytest.approx({prediction.name: prediction.probability for prediction in raw}, rel=1e-3)
 
 
-def test_csv_and_unreadable_images(infer, photos, tmp_path):
+def test_infer_unreadable_images_are_named_and_others_written_as_csv(infer, photos, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "good.jpg").symlink_to(photos / "a.jpg")
     (tmp_path / "in" / "torn.jpg").write_bytes((photos / "a.jpg").read_bytes()[:500])
@@ -98,7 +107,7 @@ def test_csv_and_unreadable_images(infer, photos, tmp_path):
     assert [row["name"] for row in rows if row not in good] == ["", ""]
 
 
-def test_names_from_a_file_and_none_at_all(infer, checkpoint, photos, tmp_path):
+def test_infer_class_names_come_from_file_or_are_numbered(infer, checkpoint, photos, tmp_path):
     (tmp_path / "names.txt").write_text("w\nx\ny\nz\n")
     _, out, _ = infer("--image", photos / "a.jpg", "--class_names", tmp_path / "names.txt")
     assert {line.split()[-1] for line in out.splitlines()[1:]} == set("wxyz")
@@ -108,7 +117,7 @@ def test_names_from_a_file_and_none_at_all(infer, checkpoint, photos, tmp_path):
     assert {line.split("  ")[-1] for line in out.splitlines()[1:]} == {f"class {i}" for i in range(4)}
 
 
-def test_which_files_are_meant(photos, tmp_path, monkeypatch):
+def test_find_images_expands_folders_and_patterns(tmp_path, monkeypatch):
     for name in ("x/2.JPG", "x/y/1.png", "x/.hidden/3.png", "x/.4.png", "x/note.txt", "z.webp"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -120,7 +129,7 @@ def test_which_files_are_meant(photos, tmp_path, monkeypatch):
         find_images(["x", "y"])
 
 
-BAD = {
+MISTAKES = {
     "no image": ([], r"image: nothing to classify; pass --image"),
     "nowhere": (["--image", "nowhere/*.jpg"], r"no image at nowhere/\*.jpg"),
     "another suffix": (["--image", "a.jpg", "--output", "r.txt"], r"output: got 'r.txt'.*.json or .csv"),
@@ -134,17 +143,17 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_gets_one_line(case, infer, photos, tmp_path, monkeypatch):
-    words, said = BAD[case]
+@pytest.mark.parametrize("case", MISTAKES)
+def test_infer_mistake_gives_one_line_and_writes_nothing(case, infer, photos, tmp_path, monkeypatch):
+    options, message = MISTAKES[case]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jpg").symlink_to(photos / "a.jpg")
     (tmp_path / "names.txt").write_text("1\n2\n3\n4\n5\n")
-    code, out, err = infer(*words)
+    code, out, err = infer(*options)
     assert code == USER_ERROR
     assert out == ""
     [line] = [line for line in err.splitlines() if line.startswith("infer.py: ")]
-    assert re.search(said, line), line
+    assert re.search(message, line), line
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "names.txt"]
 
@@ -152,7 +161,7 @@ def test_bad_input_gets_one_line(case, infer, photos, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "text"), [("r.json", '{"images": [], "annotations": []}'), ("r.csv", "image,label\na.jpg,1\n")]
 )
-def test_infer_refuses_to_write_over_another_file(name, text, infer, photos, tmp_path):
+def test_infer_output_that_is_another_file_is_refused(name, text, infer, photos, tmp_path):
     (tmp_path / name).write_text(text)
     code, out, err = infer("--image", photos, "--output", tmp_path / name)
     assert (code, out) == (USER_ERROR, "")
@@ -161,7 +170,7 @@ def test_infer_refuses_to_write_over_another_file(name, text, infer, photos, tmp
 
 
 @pytest.mark.parametrize("name", ["r.json", "r.csv"])
-def test_infer_replaces_its_own_predictions(name, infer, photos, tmp_path):
+def test_infer_output_of_an_earlier_run_is_replaced(name, infer, photos, tmp_path):
     before = None
     for topk in (1, 2):
         assert infer("--image", photos / "a.jpg", "--output", tmp_path / name, "--topk", topk)[0] == 0
@@ -169,12 +178,12 @@ def test_infer_replaces_its_own_predictions(name, infer, photos, tmp_path):
         assert before != now
 
 
-def test_without_a_checkpoint(photos, capsys):
-    assert run_script("infer", "Infer.", [*WORDS, "--image", str(photos)]) == USER_ERROR
+def test_infer_without_checkpoint_is_refused(photos, capsys):
+    assert run_script("infer", "Infer.", [*OPTIONS, "--image", str(photos)]) == USER_ERROR
     assert "pass --ckpt_path FILE, or --pretrained" in capsys.readouterr().err
 
 
-def test_averages_that_are_not_there(infer, checkpoint, photos, tmp_path):
+def test_infer_use_ema_without_averages_is_refused(infer, checkpoint, photos, tmp_path):
     bare = {name: array for name, array in weights.read(checkpoint).items() if not name.startswith("ema.")}
     weights.write(tmp_path / "bare.ckpt", bare)
     code, _, err = infer("--image", photos, "--use_ema", path=tmp_path / "bare.ckpt")

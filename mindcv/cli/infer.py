@@ -1,0 +1,158 @@
+"""`infer.py` and `mindcv infer`: classify image files, print a table and write the predictions to a file."""
+
+import csv
+import glob
+import io
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mindcv.cli.loading import load_model, preprocessor_of
+from mindcv.config import Config, ConfigError
+from mindcv.data import UnreadableImage
+from mindcv.data.datasets.files import EXTENSIONS
+from mindcv.deploy.prediction import Prediction, batched, classify
+from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
+
+_COLUMNS = ["image", "rank", *Prediction._fields]
+
+
+def infer(config: Config) -> dict[str, list[Prediction]]:
+    """Classify the images that `config.image` names, print a table, and write `config.output` (.json or .csv) if given.
+
+    Unreadable images are skipped, and reported by an error once everything else is printed and written.
+
+    Returns:
+        The `config.topk` most probable classes of each image, by its path, most probable first.
+
+    Raises:
+        ConfigError: an option is missing or wrong.
+        FileNotFoundError: no image was found.
+        UnreadableImage: some images could not be read; the predictions for the others are written.
+        FloatingPointError: the logits are not finite; nothing is printed or written.
+    """
+    if not config.image:
+        raise ConfigError("image: nothing to classify; pass --image FILE, FOLDER or 'PATTERN'")
+    output = Path(config.output) if config.output else None
+    if output and output.suffix not in _FORMATTERS:
+        raise ConfigError(f"output: got {config.output!r}, wanted a file that ends in {' or '.join(_FORMATTERS)}")
+    if output:
+        require_replaceable(output, "predictions of infer.py", _is_predictions_file)
+    paths = find_images(config.image)
+    model, class_names = load_model(config)
+    preprocessor = preprocessor_of(config, model)
+    batch_size = min(config.batch_size, len(paths))
+    predictions, failures = {}, {}
+
+    def crop_or_error(path: str):
+        try:
+            return preprocessor.crop(path)
+        except (UnreadableImage, OSError) as error:
+            return error
+
+    with (
+        ThreadPoolExecutor(config.num_parallel_workers) as pool,
+        tqdm(total=len(paths), desc="inference", unit="image", disable=None, leave=False) as bar,
+    ):
+        for batch in batched(paths, batch_size):
+            crops = dict(zip(batch, pool.map(crop_or_error, batch), strict=True))
+            failures |= {path: str(result) for path, result in crops.items() if isinstance(result, Exception)}
+            crops = {path: result for path, result in crops.items() if path not in failures}
+            if crops:
+                images = preprocessor.batch(list(crops.values()))
+                classes = classify(model, images, batch_size, config.topk, class_names)
+                predictions |= dict(zip(crops, classes, strict=True))
+            bar.update(len(batch))
+
+    print(as_table(predictions), end="", flush=True)
+    if output:
+        atomic_write_text(output, _FORMATTERS[output.suffix](predictions, failures))
+    if failures:
+        for reason in failures.values():
+            tqdm.write(reason)
+        raise UnreadableImage(f"{len(failures)} of {len(paths)} images could not be read; the others are classified")
+    return predictions
+
+
+def find_images(places: Sequence[str]) -> list[str]:
+    """Return the paths of the image files at `places`, each path once.
+
+    Args:
+        places: Files (taken whatever their suffix), folders (searched recursively, hidden files left out), and glob
+            patterns, in which `**` stands for any number of folders.
+
+    Raises:
+        FileNotFoundError: one of the places has no image.
+    """
+    found = {}
+    for place in places:
+        if os.path.isfile(place):
+            paths = [place]
+        elif os.path.isdir(place):
+            paths = _images_below(Path(place))
+        else:
+            paths = [path for path in sorted(glob.glob(place, recursive=True)) if _is_image(Path(path))]
+        if not paths:
+            raise FileNotFoundError(f"image: no image at {place}: name a file, a folder of images, or a quoted pattern")
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+def _images_below(folder: Path) -> list[str]:
+    paths = (path for path in folder.rglob("*") if _is_image(path))
+    return [str(path) for path in sorted(paths) if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS and path.is_file()
+
+
+def as_table(predictions: dict[str, list[Prediction]]) -> str:
+    """Return a line with each image's path, each followed by a line per class: probability in per cent, and name."""
+    lines = []
+    for path, classes in predictions.items():
+        lines += [path, *(f"  {100 * prediction.probability:6.2f} %  {prediction.name}" for prediction in classes)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _to_json(predictions: dict[str, list[Prediction]], failures: dict[str, str]) -> str:
+    """Return the JSON text {"images": [{"image", "classes": [{"name", "probability", "number"}]}], "unreadable": […]}.
+
+    The entries of "unreadable" are {"image", "reason"}. Classes are sorted by descending probability (0 to 1).
+    """
+    record = {
+        "images": [
+            {"image": path, "classes": [prediction._asdict() for prediction in classes]}
+            for path, classes in predictions.items()
+        ],
+        "unreadable": [{"image": path, "reason": reason} for path, reason in failures.items()],
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def _to_csv(predictions: dict[str, list[Prediction]], failures: dict[str, str]) -> str:
+    """Return CSV text with a header and the columns image, rank (from 1), name, probability (0 to 1), number (from 0).
+
+    Each image has a row per class, by rank; an image that could not be read has one row, with only its path.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for path, classes in predictions.items():
+        writer.writerows([path, rank, *prediction] for rank, prediction in enumerate(classes, 1))
+    writer.writerows([path, *[""] * (len(_COLUMNS) - 1)] for path in failures)
+    return out.getvalue()
+
+
+def _is_predictions_file(path: Path) -> bool:
+    """Return whether `infer` wrote `path`, judged by its first line (.csv) or its keys (.json)."""
+    if path.suffix == ".csv":
+        return first_bytes(path).startswith(f"{','.join(_COLUMNS)}\n".encode())
+    return {"images", "unreadable"} == {*json_object(path)}
+
+
+_FORMATTERS = {".json": _to_json, ".csv": _to_csv}
