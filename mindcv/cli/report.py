@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mindcv.engine.metrics import read_metrics
-from mindcv.io.files import atomic_write_text, first_bytes, put_foreign_aside, require_writable
+from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes, require_writable
 from mindcv.io.pictures import is_picture, save_figures
 
 _COLUMNS = {
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None, prog: str = "python -m mindcv.engine.rep
         runs = {run: records_of(Path(run)) for run in options.runs}
         figure = curves(runs)
         text = table(runs)
-        put_foreign_aside({out / "report.md": _is_table, out / "report.png": is_picture})
+        archive_foreign({out / "report.md": _is_table, out / "report.png": is_picture})
         atomic_write_text(out / "report.md", text)
         save_figures({out / "report.png": figure}, dpi=150)
     except (ValueError, OSError) as error:

@@ -9,7 +9,7 @@ from mindcv.io.files import require_replaceable
 from mindcv.weights import state_dict
 from mindcv.weights.describe import describe
 from mindcv.weights.parts import weights_of
-from mindcv.weights.read import contents_of, naming, read
+from mindcv.weights.read import naming, read, read_contents
 from mindcv.weights.write import write
 
 _CONVERTERS = {state_dict.MINDCV: state_dict.to_mindcv, state_dict.PYTORCH: state_dict.to_pytorch}
@@ -51,7 +51,7 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
 def _holds_weights_alone(path: Path) -> bool:
     """Return whether this project wrote `path`, and nothing but weights to it: no averages, training state or names."""
     with suppress(ValueError, OSError):
-        contents = contents_of(path)
+        contents = read_contents(path)
         return bool(contents.digest) and len(weights_of(contents.arrays)) == len(contents.arrays)
     return False
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mindcv import weights
 from mindcv.config import is_saved_config
 from mindcv.engine.checkpoints import CHECKPOINT
-from mindcv.io.files import link_or_copy, next_earlier, put_foreign_aside
+from mindcv.io.files import archive_foreign, link_or_copy, next_archive
 
 _log = logging.getLogger("mindcv")
 
@@ -29,7 +29,7 @@ def archive_run(folder: Path) -> None:
         for file in (*checkpoints, *(folder / name for name in _RUN_FILES)):
             if file.exists():
                 file.replace(unfinished / file.name)
-        archive = next_earlier(folder)
+        archive = next_archive(folder)
         unfinished.rename(archive)
         _log_files(archive)
 
@@ -55,7 +55,7 @@ def archive_branch(folder: Path, later: Iterable[Path]) -> None:
         folder: The run's folder.
         later: Checkpoints of later positions, and `best.ckpt` if it is one.
     """
-    archive, moved = next_earlier(folder), {file for file in later if file.exists()}
+    archive, moved = next_archive(folder), {file for file in later if file.exists()}
     archive.mkdir()
     for file in {folder / name for name in ("best.ckpt", "metrics.jsonl", "config.yaml")} - moved:
         if file.exists():
@@ -67,7 +67,7 @@ def archive_branch(folder: Path, later: Iterable[Path]) -> None:
 
 def keep_copy(file: Path) -> None:
     """Copy `file` to a new folder `earlier-N` beside it, before it is rewritten, and log where the copy is."""
-    archive = next_earlier(file.parent)
+    archive = next_archive(file.parent)
     archive.mkdir()
     link_or_copy(file, archive / file.name)
     _log_files(archive)
@@ -76,7 +76,7 @@ def keep_copy(file: Path) -> None:
 def archive_foreign_files(folder: Path) -> None:
     """Move files that a run would overwrite in `folder`, and that another program wrote, to `earlier-N` there."""
     owned = {"config.yaml": is_saved_config, "best.ckpt": weights.is_ours, "tensorboard": Path.is_dir}
-    put_foreign_aside({folder / name: is_ours for name, is_ours in owned.items()})
+    archive_foreign({folder / name: is_ours for name, is_ours in owned.items()})
 
 
 def _log_files(archive: Path) -> None:

@@ -27,7 +27,7 @@ from mindcv.data.datasets.subset import class_balanced
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.distributed.context import ALONE, DistributedContext
 from mindcv.engine.checkpoints import START, TrainPosition
-from mindcv.io.files import atomic_write_text, put_foreign_aside
+from mindcv.io.files import archive_foreign, atomic_write_text
 
 _log = logging.getLogger("mindcv")
 
@@ -103,7 +103,7 @@ def write_bad_images(folder: Path, *sources: Source | None) -> None:
     if not lines and is_list_of_bad(path):
         path.unlink()
     if lines:
-        put_foreign_aside({path: is_list_of_bad})
+        archive_foreign({path: is_list_of_bad})
         atomic_write_text(path, "\n".join(lines) + "\n")
 
 

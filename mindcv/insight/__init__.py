@@ -1,8 +1,10 @@
-"""Looking inside a ConViT: where its heads attend, how far, and how much of it is position.
+"""Inspect the attention of a ConViT: where its heads attend, how far, and how much of it is positional.
 
-Everything is computed by the functions and parameters that the model trains with, in graph and in PyNative mode, and
-leaves the model as it was. `python -m mindcv.insight` draws it.
+Everything is computed by the model's own functions and parameters, in graph or in PyNative mode, and leaves the model
+unchanged. `python -m mindcv.insight` draws the results.
 """
+
+import warnings
 
 from mindcv.insight.gates import gates
 from mindcv.insight.kernel import effective_kernel
@@ -20,3 +22,11 @@ __all__ = [
     "non_locality",
     "rollout",
 ]
+
+
+def __getattr__(name: str):
+    """Return what an old name stands for, with a DeprecationWarning."""
+    if name == "Observer":
+        warnings.warn("mindcv.insight.Observer is now AttentionMonitor", DeprecationWarning, stacklevel=2)
+        return AttentionMonitor
+    raise AttributeError(f"module 'mindcv.insight' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How much of each head's attention is position."""
+"""How much of each head's attention is positional."""
 
 import numpy as np
 from mindspore import nn
@@ -9,15 +9,18 @@ from mindcv.models.finite import require_finite
 
 
 def gates(model: nn.Cell) -> np.ndarray:
-    """σ(λ) of every GPSA layer and head, (layers, heads) float32 in 0..1: the share of the positional map.
+    """Return the gate σ(λ) of every GPSA layer and head: the weight, 0 to 1, of the positional attention map.
 
-    At the start it is σ(1) = 0.73 everywhere (section 3 of the paper). A model without GPSA layers gives (0, heads).
+    Every gate is initialised to σ(1) = 0.73 (section 3 of the paper).
+
+    Returns:
+        (GPSA layers, heads) float32; (0, heads) for a model without GPSA layers.
 
     Raises:
-        TypeError: the model is no ConViT.
+        TypeError: the model is not a ConViT.
         FloatingPointError: a gate is not finite.
     """
     attentions = [block.attn for block in require_convit(model).blocks]
-    shares = [attn.gate().asnumpy().ravel() for attn in attentions if isinstance(attn, GPSA)]
-    require_finite(shares, model, "the gates are")
-    return np.array(shares, np.float32).reshape(len(shares), attentions[0].num_heads)
+    values = [attn.gate().asnumpy().ravel() for attn in attentions if isinstance(attn, GPSA)]
+    require_finite(values, model, "the gates are")
+    return np.array(values, np.float32).reshape(len(values), attentions[0].num_heads)

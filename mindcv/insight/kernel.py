@@ -1,4 +1,4 @@
-"""Where the heads of a GPSA layer look by position alone."""
+"""The positional attention of a GPSA layer as a convolution kernel."""
 
 import mindspore as ms
 import numpy as np
@@ -10,35 +10,38 @@ from mindcv.models.finite import require_finite
 
 
 def effective_kernel(model: nn.Cell, layer: int) -> np.ndarray:
-    """The positional attention of a patch with room on all sides, as a convolution's kernel.
+    """Return the positional attention of a GPSA layer by offset, as the kernel of a convolution.
 
-    Element [h, rows − 1 + Δy, cols − 1 + Δx] is how much head h looks at the patch Δy rows below and Δx columns to the
-    right: softmax(w·r) over all these offsets (equation 7 of the paper). Content has no part in it; `gates` says how
-    much of the head's attention it is.
+    Element [h, rows − 1 + Δy, cols − 1 + Δx] is the weight that head h gives to the patch Δy rows below and Δx columns
+    to the right of the query: softmax(w·r) over all offsets (equation 7 of the paper), as for a query with a full
+    grid of patches on all sides. It does not depend on the image; `gates` is its weight in the head's attention.
 
     Args:
-        layer: A GPSA block, from 0.
+        model: A ConViT with a grid of (rows, cols) patches.
+        layer: Index of a GPSA block, from 0.
 
     Returns:
-        (heads, 2·rows − 1, 2·cols − 1) float32; each head's sums to 1.
+        (heads, 2·rows − 1, 2·cols − 1) float32; the elements of each head sum to 1.
 
     Raises:
-        TypeError: the model is no ConViT.
-        ValueError: the layer is no GPSA layer of the model.
+        TypeError: the model is not a ConViT.
+        ValueError: the model has no GPSA layer of that index.
         FloatingPointError: the attention is not finite.
     """
-    kernel = _Kernel(model, layer).look(*map(_offsets, model.grid_size)).asnumpy()
+    kernel = _KernelProbe(model, layer).compute(*map(_offsets, model.grid_size)).asnumpy()
     require_finite(kernel, model, "the positional attention is")
     return kernel
 
 
-class _Kernel(AttentionProbe):
+class _KernelProbe(AttentionProbe):
+    """Offsets dy (1, rows) and dx (1, cols), in patches, to the positional attention (heads, rows, cols)."""
+
     def __init__(self, model: nn.Cell, layer: int):
         super().__init__(model)
         if not 0 <= layer < len(model.blocks) or not isinstance(model.blocks[layer].attn, GPSA):
             last = model.local_up_to_layer - 1
-            there = f"GPSA layers are 0 to {last}" if last >= 0 else "this model has no GPSA layers"
-            raise ValueError(f"layer is {layer}; {there}")
+            available = f"GPSA layers are 0 to {last}" if last >= 0 else "this model has no GPSA layers"
+            raise ValueError(f"layer is {layer}; {available}")
         self.attn = model.blocks[layer].attn
 
     def construct(self, dy: Tensor, dx: Tensor) -> Tensor:
@@ -47,4 +50,5 @@ class _Kernel(AttentionProbe):
 
 
 def _offsets(side: int) -> np.ndarray:
+    """Return the offsets 1 − side to side − 1, (1, 2·side − 1)."""
     return np.arange(1.0 - side, side)[None]

@@ -1,4 +1,4 @@
-"""How far heads look."""
+"""How far heads attend."""
 
 import mindspore as ms
 import numpy as np
@@ -10,33 +10,38 @@ from mindcv.models.finite import require_finite
 
 
 def non_locality(model: nn.Cell, images) -> np.ndarray:
-    """How far every head looks on average, in patches: (layers, heads) float32.
+    """Return the mean distance, in patches, at which every head attends.
 
     It is the Euclidean distance from query to key, weighted by the mixed attention map and averaged over queries and
-    images (section 4 of the paper). In MHSA layers, where the class token has no place, it is that of the patches'
-    attention to patches, each row renormalised.
+    images (section 4 of the paper). In MHSA layers the class token, which has no position, is left out and the rows are
+    renormalised.
 
     Args:
-        images: (B, in_channels, H, W), an array or a tensor, ready for the model.
+        model: A ConViT.
+        images: (B, in_channels, H, W) float32, normalised; an array or a tensor.
+
+    Returns:
+        (layers, heads) float32.
 
     Raises:
-        TypeError: the model is no ConViT.
+        TypeError: the model is not a ConViT.
         ValueError: the images are not of the model's size.
         FloatingPointError: the attention is not finite.
     """
-    distances = NonLocality(model).look(images).asnumpy()
+    distances = NonLocalityProbe(model).compute(images).asnumpy()
     require_finite(distances, model, "the attention is")
     return distances
 
 
-class NonLocality(AttentionProbe):
-    """Images (B, in_channels, H, W) to (layers, heads); see `non_locality`."""
+class NonLocalityProbe(AttentionProbe):
+    """Images (B, in_channels, H, W) to the mean distances (layers, heads), in patches, at which heads attend."""
 
     def __init__(self, model: ConViT):
         super().__init__(model)
-        place = np.stack(np.divmod(np.arange(np.prod(model.grid_size)), model.grid_size[1]), -1)
-        distance = np.linalg.norm(place[:, None] - place, axis=-1)
-        self.share = Tensor(distance.reshape(-1, 1) / len(place), ms.float32)  # a column: the sum becomes a product
+        position = np.stack(np.divmod(np.arange(np.prod(model.grid_size)), model.grid_size[1]), -1)
+        distance = np.linalg.norm(position[:, None] - position, axis=-1)
+        # a column, so that the mean over queries of the weighted sum over keys is one matrix product
+        self.distance = Tensor(distance.reshape(-1, 1) / len(position), ms.float32)
 
     def construct(self, images: Tensor) -> Tensor:
         layers = ()
@@ -47,5 +52,5 @@ class NonLocality(AttentionProbe):
             else:
                 maps = attn.content_attention(x, x).astype(ms.float32)[:, :, 1:, 1:]
                 maps = maps / maps.sum(-1, keepdims=True)
-            layers += (ops.matmul(maps.reshape(maps.shape[0], maps.shape[1], -1), self.share).mean((0, 2)),)
+            layers += (ops.matmul(maps.reshape(maps.shape[0], maps.shape[1], -1), self.distance).mean((0, 2)),)
         return ops.stack(layers)

@@ -1,4 +1,4 @@
-"""Attention maps, built as the paper writes them."""
+"""Attention maps, computed explicitly as in the paper."""
 
 from typing import NamedTuple
 
@@ -12,10 +12,15 @@ from mindcv.models.finite import require_finite
 
 
 class AttentionMaps(NamedTuple):
-    """One layer's maps, (B, heads, N, N) float32, from query to key; every row sums to 1.
+    """The attention maps of one layer, each (B, heads, N queries, N keys) float32; every row sums to 1.
 
-    In GPSA layers N is the number of patches, row by row. In MHSA layers the class token comes before them, N is one
-    more, `position` is None and `mixed` is `content`.
+    In GPSA layers N is the number of patches, in row-major order. In MHSA layers N is one more, because the class token
+    comes first.
+
+    Attributes:
+        content: softmax(q·kᵀ/√d).
+        position: softmax(w·r), the same for every image; None in MHSA layers.
+        mixed: What the head attends by, (1 − σ(λ))·content + σ(λ)·position; equal to `content` in MHSA layers.
     """
 
     content: np.ndarray
@@ -24,18 +29,19 @@ class AttentionMaps(NamedTuple):
 
 
 def attention_maps(model: nn.Cell, images) -> list[AttentionMaps]:
-    """The maps of every layer for `images` (B, in_channels, H, W), an array or a tensor, ready for the model.
+    """Return the attention maps of every layer (equation 7 of the paper), up to 12·B·heads·N² bytes per layer.
 
-    `content` is softmax(q·kᵀ/√d), `position` softmax(w·r), the same for every image, and `mixed` what the head attends
-    by, (1 − σ(λ))·content + σ(λ)·position (equation 7 of the paper). They take 12·B·heads·N² bytes a layer.
+    Args:
+        model: A ConViT.
+        images: (B, in_channels, H, W) float32, normalised; an array or a tensor.
 
     Raises:
-        TypeError: the model is no ConViT.
+        TypeError: the model is not a ConViT.
         ValueError: the images are not of the model's size.
         FloatingPointError: the attention is not finite.
     """
     layers = []
-    for content, position, mixed in _Maps(model).look(images):
+    for content, position, mixed in _MapsProbe(model).compute(images):
         content, mixed = content.asnumpy(), mixed.asnumpy()
         require_finite(mixed, model, "the attention is")
         position = None if position is None else np.broadcast_to(position.asnumpy(), content.shape)
@@ -43,7 +49,9 @@ def attention_maps(model: nn.Cell, images) -> list[AttentionMaps]:
     return layers
 
 
-class _Maps(AttentionProbe):
+class _MapsProbe(AttentionProbe):
+    """Images (B, in_channels, H, W) to (content, position, mixed) of each layer, as in `AttentionMaps`."""
+
     def construct(self, images: Tensor) -> tuple:
         maps = ()
         for i, x in enumerate(self.attention_inputs(images)):

@@ -1,31 +1,35 @@
-"""Gates and non-locality as a run logs them."""
+"""Gates and non-locality, measured repeatedly during training."""
 
 import numpy as np
 from mindspore import Tensor
 
 from mindcv.insight.gates import gates
-from mindcv.insight.locality import NonLocality
+from mindcv.insight.locality import NonLocalityProbe
 from mindcv.models import ConViT
 
 
 class AttentionMonitor:
-    """Looks at a model through the same images again and again; the graph is compiled once.
+    """Measures a model's gates and non-locality on the same images at each call; compiles its graph once.
 
     Args:
-        model: A ConViT.
-        images: (B, in_channels, H, W) float32, ready for the model.
+        model: A ConViT, which may change between calls.
+        images: (B, in_channels, H, W) float32, normalised.
     """
 
     def __init__(self, model: ConViT, images: np.ndarray):
-        self.non_locality = NonLocality(model)
+        self.non_locality = NonLocalityProbe(model)
         self.images = Tensor(images)
 
     def __call__(self) -> dict[str, list[list[float]]]:
-        """Now: "gates", for every GPSA layer a list of its heads', and "non_locality", for every layer, in patches."""
-        seen = {
+        """Return the present values, rounded to 5 decimals: a list of layers, each a list of heads, under each key.
+
+        "gates" holds σ(λ), 0 to 1, of every GPSA layer; "non_locality" the mean attention distance of every layer, in
+        patches.
+        """
+        measured = {
             "gates": gates(self.non_locality.model),
-            "non_locality": self.non_locality.look(self.images).asnumpy(),
+            "non_locality": self.non_locality.compute(self.images).asnumpy(),
         }
         return {
-            name: [[round(head, 5) for head in layer.tolist()] for layer in values] for name, values in seen.items()
+            name: [[round(head, 5) for head in layer.tolist()] for layer in values] for name, values in measured.items()
         }

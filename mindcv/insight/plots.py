@@ -1,6 +1,6 @@
-"""Pictures of what `mindcv.insight` computes, as matplotlib figures. Layers and heads count from 1, as in the paper.
+"""Draw the results of `mindcv.insight` as matplotlib figures. Layers and heads are numbered from 1, as in the paper.
 
-Colours are viridis's, with orange for marks: told apart by every kind of eye, and in grey.
+Viridis, with orange for marks, can be read with any colour vision and in print.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from mindcv.insight.maps import AttentionMaps
 
-_START = 1 / (1 + np.exp(-1))  # σ(1), every gate's start
+_START = 1 / (1 + np.exp(-1))  # σ(1), the initial value of every gate
 _MARK, _GREY = "#ff9f1c", "#555555"
 _STYLE = {
     "font.size": 9, "axes.titlesize": 9, "figure.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
@@ -27,12 +27,12 @@ _styled = matplotlib.rc_context(_STYLE)
 def attention_figure(
     image: np.ndarray, maps: Sequence[AttentionMaps], patch: tuple[int, int], grid: tuple[int, int]
 ) -> Figure:
-    """Where every head of every layer looks from one patch, over the image.
+    """Draw the attention of every head of every layer from one patch, over the image.
 
     Args:
-        image: (H, W, 3) uint8, as the model sees it.
-        maps: Those of each layer, of this image alone (see `attention_maps`); what is shown is the mixed one.
-        patch: Row and column, from 0, of the patch that asks.
+        image: (H, W, 3) uint8, resized and cropped as for the model.
+        maps: The result of `attention_maps` for this one image; the mixed maps are drawn.
+        patch: Row and column, from 0, of the query patch.
         grid: Rows and columns of patches.
     """
     shown = [attention_of(patch, layer, grid) for layer in maps]
@@ -49,14 +49,17 @@ def attention_figure(
     for i, layer in enumerate(maps):
         axes[0, i + 1].set_title(f"layer {i + 1}\n{'MHSA' if layer.position is None else 'GPSA'}")
         for axis, weights in zip(axes[:, i + 1], shown[i], strict=True):
-            seen = axis.imshow(weights, cmap="viridis", norm=norm, alpha=0.8, extent=box)
-    _finish_panels(figure, axes, seen, "attention weight")
-    figure.suptitle(f"Where each head looks from the framed patch (row {patch[0] + 1}, column {patch[1] + 1})")
+            drawn = axis.imshow(weights, cmap="viridis", norm=norm, alpha=0.8, extent=box)
+    _finish_panels(figure, axes, drawn, "attention weight")
+    figure.suptitle(f"Where each head attends from the framed patch (row {patch[0] + 1}, column {patch[1] + 1})")
     return figure
 
 
 def attention_of(patch: tuple[int, int], maps: AttentionMaps, grid: tuple[int, int]) -> np.ndarray:
-    """What each head of a layer pays to the patches from `patch`, (heads, rows, cols); the class token is left out."""
+    """Return the attention of each head from `patch` (row, column) to the patches, (heads, rows, cols).
+
+    Attention to the class token is left out. `maps` is of one image, `grid` its rows and columns of patches.
+    """
     class_token = int(maps.position is None)
     row = maps.mixed[0, :, class_token + patch[0] * grid[1] + patch[1], class_token:]
     return row.reshape(-1, *grid)
@@ -64,7 +67,12 @@ def attention_of(patch: tuple[int, int], maps: AttentionMaps, grid: tuple[int, i
 
 @_styled
 def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
-    """Where heads look by position alone: at the start, (heads, 2·rows − 1, 2·cols − 1), and in each GPSA layer."""
+    """Draw the positional attention of every head as kernels, before training and in each GPSA layer after it.
+
+    Args:
+        start: The result of `effective_kernel` before training, (heads, 2·rows − 1, 2·cols − 1).
+        kernels: The same after training, for each GPSA layer.
+    """
     columns = [start, *kernels]
     norm = PowerNorm(0.5, 0, max(column.max() for column in columns))
     dy, dx = (side // 2 for side in start.shape[1:])
@@ -74,21 +82,26 @@ def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
         axes[-1, i].set_xticks([-dx, 0, dx])
         axes[-1, i].set_xlabel("Δx")
         for axis, kernel in zip(axes[:, i], column, strict=True):
-            seen = axis.imshow(kernel, cmap="viridis", norm=norm, extent=(-dx - 0.5, dx + 0.5, dy + 0.5, -dy - 0.5))
+            drawn = axis.imshow(kernel, cmap="viridis", norm=norm, extent=(-dx - 0.5, dx + 0.5, dy + 0.5, -dy - 0.5))
             axis.plot(0, 0, "+", color=_MARK, markersize=7, markeredgewidth=1.4)
     for axis in axes[:, -1]:
         axis.yaxis.tick_right()
         axis.yaxis.set_label_position("right")
         axis.set_yticks([-dy, 0, dy])
         axis.set_ylabel("Δy", rotation=0)
-    _finish_panels(figure, axes, seen, "positional attention")
-    figure.suptitle("Where each head looks by position alone,\nbefore training and after it (+: the query)")
+    _finish_panels(figure, axes, drawn, "positional attention")
+    figure.suptitle("Where each head attends by position alone,\nbefore training and after it (+: the query)")
     return figure
 
 
 @_styled
 def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figure:
-    """The gates, (layers, heads), by layer and, (epochs, layers, heads), through training (the paper's figure 5)."""
+    """Draw the gates by layer and, if `training` is given, by epoch (figure 5 of the paper).
+
+    Args:
+        gates: (GPSA layers, heads), 0 to 1.
+        training: The same after each epoch, (epochs, GPSA layers, heads).
+    """
     figure, axes = _by_layer_and_epoch(gates, training, "gate σ(λ)", now="in the checkpoint, by layer")
     for axis in axes:
         axis.set_ylim(0, 1)
@@ -96,22 +109,27 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
     axes[0].annotate(
         "start, σ(1)", (0.99, _START - 0.02), xycoords=("axes fraction", "data"), color=_GREY, ha="right", va="top"
     )
-    figure.suptitle("The share of position in each head's attention")
+    figure.suptitle("The weight of position in each head's attention")
     return figure
 
 
 @_styled
 def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = None) -> Figure:
-    """How far heads look, (layers, heads), by layer and, (epochs, layers, heads), through training (figure 6)."""
+    """Draw the non-locality by layer and, if `training` is given, by epoch (figure 6 of the paper).
+
+    Args:
+        distances: (layers, heads), in patches.
+        training: The same after each epoch, (epochs, layers, heads).
+    """
     figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches", now="on this image, by layer")
     top = max(values.max() for values in (distances, training) if values is not None)
     axes[0].set_ylim(0, 1.25 * top)  # room for the legend; the axes share it
-    figure.suptitle("How far each head looks from its query")
+    figure.suptitle("How far each head attends from its query")
     return figure
 
 
 def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
-    """A grid of pictures of width / height `aspect`, and its axes, (rows, columns), a row a head."""
+    """Create a figure with (rows, columns) axes for pictures of the given width / height; each row is a head."""
     figure = Figure(figsize=(1.7 + columns * min(max(aspect, 0.5), 2), 1.2 + rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
@@ -121,15 +139,19 @@ def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]
     return figure, axes
 
 
-def _finish_panels(figure: Figure, axes: np.ndarray, seen: ScalarMappable, label: str) -> None:
+def _finish_panels(figure: Figure, axes: np.ndarray, image: ScalarMappable, label: str) -> None:
+    """Label the rows by head and add a colour bar for `image`."""
     for head, axis in enumerate(axes[:, 0]):
         axis.set_ylabel(f"head {head + 1}")
-    bar = figure.colorbar(seen, ax=axes, shrink=min(1, 4 / len(axes)), aspect=25, pad=0.015, label=label)
+    bar = figure.colorbar(image, ax=axes, shrink=min(1, 4 / len(axes)), aspect=25, pad=0.015, label=label)
     bar.outline.set_visible(False)
 
 
 def _by_layer_and_epoch(values: np.ndarray, training: np.ndarray | None, label: str, now: str) -> tuple[Figure, list]:
-    """Values (layers, heads) by layer, a dot a head; beside them those of training, the heads' mean, a line a layer."""
+    """Plot values (layers, heads) by layer, with a dot for each head; to the right, if `training` is given, by epoch.
+
+    On the right each line is a layer's mean over the heads. Returns the figure and its one or two axes.
+    """
     layers, heads = values.shape
     figure = Figure(figsize=(4.6 if training is None else 9.2, 3.4), layout="constrained")
     axes = figure.subplots(1, 1 if training is None else 2, squeeze=False, sharey=True)[0]

@@ -1,4 +1,4 @@
-"""What all that looks inside shares: a walk through the blocks, and a model that is left as it was."""
+"""The base of everything that inspects a model: access to its blocks, leaving the model unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from mindcv.models import ConViT
 
 
 class AttentionProbe(nn.Cell):
-    """A cell around a model, with a graph of its own, that looks at its blocks.
+    """Base class of cells that compute something from a model's blocks, in a graph of their own.
 
     Args:
-        model: A ConViT.
+        model: A ConViT. Its parameters keep their names.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the model is not a ConViT.
     """
 
     def __init__(self, model: ConViT):
@@ -24,7 +24,10 @@ class AttentionProbe(nn.Cell):
         self.model = require_convit(model)
 
     def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to what each block's attention gets: (B, N, C), later (B, 1 + N, C)."""
+        """Return the input of each block's attention for images (B, in_channels, H, W).
+
+        Each is (B, N, C), or (B, 1 + N, C) once the class token is added.
+        """
         x = self.model.embed(images)
         inputs = ()
         for i, state in enumerate(self.model.hidden_states(images)):
@@ -34,23 +37,23 @@ class AttentionProbe(nn.Cell):
             x = state
         return inputs
 
-    def look(self, *inputs):
-        """What `construct` gives for arrays or tensors, the model's phase as in validation meanwhile."""
+    def compute(self, *inputs: np.ndarray | Tensor):
+        """Return the result of `construct`, with the model in evaluation mode; arrays are converted to float32."""
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x, np.float32)) for x in inputs]
-        with _resting(self.model):
+        with _evaluating(self.model):
             return self(*tensors)
 
 
 def require_convit(model: nn.Cell) -> ConViT:
-    """`model`, or a TypeError if it is no ConViT."""
+    """Return `model`, or raise a TypeError if it is not a ConViT."""
     if not isinstance(model, ConViT):
-        raise TypeError(f"got a {type(model).__name__}; only a ConViT has such heads to look at")
+        raise TypeError(f"got a {type(model).__name__}; wanted a ConViT")
     return model
 
 
 @contextmanager
-def _resting(model: nn.Cell) -> Iterator[None]:
-    """The model's cells out of training, each back as it was afterwards."""
+def _evaluating(model: nn.Cell) -> Iterator[None]:
+    """Put all cells of `model` in evaluation mode; restore each cell's own mode afterwards."""
     phase, flags = model.phase, [(cell, cell.training) for _name, cell in model.cells_and_names()]
     model.set_train(False)
     try:

@@ -7,18 +7,23 @@ from mindcv.insight.maps import attention_maps
 
 
 def rollout(model: nn.Cell, image) -> np.ndarray:
-    """How much of the class token's final state came from each patch, by attention alone: (rows, cols), sum 1.
+    """Return how much each patch contributes to the class token's final state through attention.
 
-    A layer is taken as (A + I) / 2, with A the mean of its heads' mixed maps and I for the residual connection; the
-    product of all layers leads from the patches to the class token. In GPSA layers, where there is no class token
-    yet, it attends to itself alone; what it brings along itself is left out of the result.
+    A layer is taken as (A + I) / 2, where A is the mean of its heads' mixed maps and I the residual connection; the
+    product of all layers leads from the patches to the class token. In GPSA layers, which come before the class token
+    is added, the class token attends to itself only. Its own contribution is left out of the result.
 
     Args:
-        image: (in_channels, H, W), an array or a tensor, ready for the model.
+        model: A ConViT.
+        image: (in_channels, H, W) float32, normalised; an array or a tensor.
+
+    Returns:
+        (rows, cols) float64 of the grid of patches; the elements sum to 1.
 
     Raises:
-        TypeError: the model is no ConViT.
-        ValueError: it is not one image of the model's size.
+        TypeError: the model is not a ConViT.
+        ValueError: `image` is not one image of the model's size.
+        FloatingPointError: the attention is not finite.
     """
     if len(image.shape) != 3:
         raise ValueError(f"got an image of shape {tuple(image.shape)}; give one, (channels, height, width)")

@@ -1,1 +1,1 @@
-"""Files: atomic writes, locks and downloads. Imports nothing else of mindcv."""
+"""Atomic writes, locks and downloads."""

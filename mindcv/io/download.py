@@ -1,7 +1,7 @@
-"""Fetch files: resumed, retried, verified, and visible only when whole.
+"""Download files, resuming, retrying and verifying, and unpack archives.
 
-What is fetched by default lies under one folder, `$MINDCV_HOME` or `~/.cache/mindcv`: data sets in
-`datasets/`. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+Downloads are kept in one folder by default, `$MINDCV_HOME` or `~/.cache/mindcv`; data sets in its `datasets/`. Proxies
+are taken from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 """
 
 import errno
@@ -20,7 +20,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,21 +31,21 @@ from mindcv.io.lock import locked
 
 logger = logging.getLogger("mindcv")
 
-_BLOCK = 1 << 20
-_REFUSED = (401, 403, 404, 410)  # answers that another attempt will not change
+_BLOCK = 1 << 20  # bytes to read at a time
+_REFUSED = (401, 403, 404, 410)  # statuses that a retry will not change
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class DownloadError(OSError):
-    """A file could not be fetched, or is not what it should be."""
+    """A file could not be downloaded, or is not the expected one."""
 
 
 def get_download_root() -> str:
-    """The folder for everything fetched: `$MINDCV_HOME`, or else `~/.cache/mindcv`.
+    """Return the folder for downloads, `$MINDCV_HOME` or else `~/.cache/mindcv`. It may not exist yet.
 
     Raises:
-        ValueError: a variable or a user in `$MINDCV_HOME` is not known; see `expanded`.
+        ValueError: `$MINDCV_HOME` contains a variable that is not set or a user that does not exist.
     """
     home = os.environ.get("MINDCV_HOME")
     try:
@@ -55,7 +55,7 @@ def get_download_root() -> str:
 
 
 def get_dataset_download_root() -> str:
-    """The folder for data sets: `datasets` in `get_download_root()`."""
+    """Return the folder for data sets, `datasets` in `get_download_root()`. It may not exist yet."""
     return str(Path(get_download_root()) / "datasets")
 
 
@@ -68,27 +68,28 @@ def fetch(
     backoff: float = 1.0,
     timeout: float = 30.0,
 ) -> Path:
-    """Fetch a file, unless it is there already.
+    """Download a file unless it exists; verify its checksum in either case.
 
-    The bytes go to `path` + ".part", and the file is renamed to `path` once it has its whole length and its checksum is
-    right. One process fetches a file at a time; others wait for it. After a break the next attempt continues where the
-    connection ended, and so does a later call if a checksum is given. Partial bytes that turn out wrong are thrown away
-    and fetched once more.
+    The bytes are written to `path` + ".part", which is renamed to `path` once its length and checksum are right. One
+    process downloads a file at a time; others wait for it. After a broken connection the next attempt resumes where it
+    ended, and so does a later call if a checksum is given. Partial files with wrong bytes are deleted and downloaded
+    again.
 
     Args:
-        url: the address, by http, https or file, or several mirrors to try in turn.
-        path: where to.
-        sha256: the expected digest, as hexadecimal digits; the first eight or more will do.
-        md5: the same, for publishers that give only this.
-        retries: attempts after the first, each mirror in turn.
-        backoff: seconds to wait before the first of them, doubled each time.
-        timeout: seconds without a byte after which a connection counts as broken.
+        url: An http, https or file address, or several mirrors to try in turn.
+        path: The file to write; its folder is created if missing.
+        sha256: The expected digest in hexadecimal, or its first digits (eight or more); "" if unknown.
+        md5: The same, for publishers that give only this.
+        retries: Attempts after the first, each mirror in turn.
+        backoff: Seconds to wait before the first retry, doubled for each further one.
+        timeout: Seconds without data after which a connection counts as broken.
 
     Returns:
         `path`.
 
     Raises:
-        DownloadError: every attempt failed; names the URL and where to put the file by hand.
+        DownloadError: every attempt failed, or the existing file has another checksum. The message names the URL, and
+            the path to put the file at by hand.
         OSError: the folder of `path` cannot be written to.
     """
     path = Path(path)
@@ -104,7 +105,7 @@ def fetch(
 
 
 def _fetch(urls: list[str], path: Path, sha256: str, md5: str, retries: int, backoff: float, timeout: float) -> None:
-    """Fetch `path`, which is locked, from the first of `urls` that gives it."""
+    """Download `path`, which is locked by the caller, from the first of `urls` that works."""
     urls = list(urls)
     part = _Part(path.with_name(f"{path.name}.part"), bool(sha256 or md5))
     for attempt in range(retries + 1):
@@ -131,18 +132,18 @@ def _fetch(urls: list[str], path: Path, sha256: str, md5: str, retries: int, bac
 
 
 class _Unusable(DownloadError):
-    """An address or a server that no further attempt would make usable."""
+    """An address or a server that a retry would not make usable."""
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether another attempt at the same address would end in the same error."""
+    """Return whether a retry at the same address would end in the same error."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code < 400 or error.code in _REFUSED  # below 400: a redirect that urllib does not follow
     return isinstance(error, _Unusable)
 
 
 class _HttpRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https alone; urllib's own handler also follows them to ftp."""
+    """Follows redirects to http and https only; urllib's own handler also follows them to ftp."""
 
     def redirect_request(self, request, response, code, message, headers, url):
         if not url.lower().startswith(("http:", "https:")):
@@ -152,14 +153,16 @@ class _HttpRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass
 class _Part:
-    """The bytes of a file fetched so far.
+    """The part of a file that is downloaded so far.
 
-    They are kept for a later attempt if a checksum is known, which tells in the end whether all bytes are of one file,
-    or, within one call, if the server names the version that they are of.
+    A later attempt resumes it if a checksum is known, which shows whether all bytes belong to one file, or, within one
+    call, if the server identifies the version of the file.
 
     Attributes:
-        has_checksum: whether a checksum is known.
-        url, version: where the bytes are from, and the server's ETag or date of that file ("": it gives none).
+        path: The partial file; it may not exist.
+        has_checksum: Whether a checksum is known.
+        url: The address that the bytes came from.
+        version: The server's ETag or modification date of the file, "" if it gives neither.
     """
 
     path: Path
@@ -168,10 +171,11 @@ class _Part:
     version: str = ""
 
     def size(self) -> int:
+        """Return the number of bytes downloaded so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def range_headers(self, url: str) -> dict[str, str]:
-        """The headers that ask for the missing bytes alone; none where the file has to be fetched from its start."""
+        """Return the headers that request only the missing bytes; {} if the file must be downloaded from its start."""
         same = bool(self.version) and self.url == url
         if not self.size() or not (same or self.has_checksum):
             return {}
@@ -179,10 +183,10 @@ class _Part:
 
 
 def _transfer(url: str, part: _Part, timeout: float) -> None:
-    """Complete `part` from `url`.
+    """Download what is missing of `part` from `url`.
 
     Raises:
-        OSError, HTTPException: the connection broke, or the answer does not continue or complete the file.
+        OSError, HTTPException: the connection broke, or the response does not continue or complete the file.
     """
     if not url.lower().startswith(("http:", "https:", "file:")):
         raise _Unusable("only http, https and file addresses can be fetched")
@@ -193,10 +197,10 @@ def _transfer(url: str, part: _Part, timeout: float) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        with error:  # the server has nothing beyond these bytes, so they are all of the file or none of it
+        with error:  # 416: the file is not longer than `part`, which is complete or belongs to another file
             if error.headers.get("Content-Range") != f"bytes */{part.size()}":
                 part.path.unlink(missing_ok=True)
-                raise DownloadError(f"{part.path} held something else") from error
+                raise DownloadError(f"{part.path} was of another file") from error
         return
     with response:
         start, total = _extent(response, part)
@@ -210,7 +214,7 @@ def _transfer(url: str, part: _Part, timeout: float) -> None:
                 unit="B",
                 unit_scale=True,
                 unit_divisor=1024,
-                disable=None,  # where nobody watches
+                disable=None,  # if the output is not a terminal
             ) as bar,
         ):
             while block := response.read(_BLOCK):
@@ -223,22 +227,22 @@ def _transfer(url: str, part: _Part, timeout: float) -> None:
 
 
 def _extent(response, part: _Part) -> tuple[int, int | None]:
-    """Where in the file the body of `response` begins, and how many bytes the file has; None where nobody can know.
+    """Return the position in the file where the body of `response` begins, and the file's length (None if unknown).
 
     Raises:
-        DownloadError: it does not begin where `part` ends or at 0, does not go to the file's end, or neither its length
-            nor a checksum would show that the connection ended too soon.
+        DownloadError: the body begins neither where `part` ends nor at 0, it does not reach the file's end, or neither
+            a length nor a checksum would show that the connection ended too soon.
     """
     length = response.headers.get("Content-Length")
     if response.status == 206:
-        have, field = part.size(), response.headers.get("Content-Range", "")
+        start, field = part.size(), response.headers.get("Content-Range", "")
         span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", field.strip())
-        start, last, total = map(int, span.groups()) if span else (-1, -1, -1)
-        if start != have or last + 1 != total or length not in (None, str(total - have)):
+        first, last, total = map(int, span.groups()) if span else (-1, -1, -1)
+        if first != start or last + 1 != total or length not in (None, str(total - start)):
             part.path.unlink(missing_ok=True)
-            raise DownloadError(f"asked for the bytes from {have} on, the server sent {field or 'others'!r}")
-        return have, total
-    if response.status not in (200, None):  # None: of a file
+            raise DownloadError(f"requested the bytes from {start} on, but the server sent {field or 'others'!r}")
+        return start, total
+    if response.status not in (200, None):  # None: a file: address
         raise DownloadError(f"the server answered {response.status} {response.reason}")
     if length is None and not part.has_checksum and not response.chunked:
         raise _Unusable("the server does not say how long the file is, and no checksum is known")
@@ -246,12 +250,13 @@ def _extent(response, part: _Part) -> tuple[int, int | None]:
 
 
 def _version(headers) -> str:
-    """What `If-Range` takes: a strong ETag, or else the date of the last change."""
+    """Return a value for `If-Range`: a strong ETag, else the modification date, else ""."""
     etag = headers.get("ETag", "")
     return etag if etag.startswith('"') else headers.get("Last-Modified", "")
 
 
 def _mismatch(path: Path, sha256: str, md5: str) -> str:
+    """Return what is wrong with the checksum of `path`, "" if nothing; empty arguments are not checked."""
     for algorithm, expected in (("sha256", sha256), ("md5", md5)):
         if expected:
             digest = hashlib.new(algorithm, usedforsecurity=False)
@@ -264,6 +269,7 @@ def _mismatch(path: Path, sha256: str, md5: str) -> str:
 
 
 def _explain(error: Exception) -> str:
+    """Return the cause of a failed attempt in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
@@ -274,14 +280,16 @@ def _explain(error: Exception) -> str:
 
 
 def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
-    """Unpack a tar (.tar, .tar.gz, .tgz, …) or zip archive into `folder`.
+    """Unpack a tar (.tar, .tar.gz, .tgz, …) or zip archive into `folder`, which is created if missing.
 
-    Each file appears whole or not at all; one process unpacks at a time, and others wait for it.
+    Existing files are replaced. Each file appears complete or not at all; one process unpacks at a time, others wait.
+
+    Refused before anything is unpacked: archives with a member outside `folder` ("../x", "/x", or through a link in
+    `folder`), and archives with a member that is not a file or a folder (links, devices, pipes).
 
     Raises:
         OSError: `folder` cannot be written to.
-        ValueError: it is neither, damaged or encrypted; or, before anything is unpacked, a member would land outside
-            `folder` or is a link or a device.
+        ValueError: the archive is refused, damaged, encrypted, or neither tar nor zip.
     """
     folder = Path(folder)
     try:
@@ -293,14 +301,14 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as packed:
                 members = {m.name: None if m.isdir() else m for m in packed.getmembers()}
-                while packed.fileobj.read(_BLOCK):  # to the stream's end, where gzip's checksum is
+                while packed.fileobj.read(_BLOCK):  # to the end of the stream, which verifies gzip's checksum
                     pass
                 _refuse_special(archive, [m.name for m in packed.getmembers() if not (m.isfile() or m.isdir())])
                 _unpack(archive, folder, members, packed.extractfile)
         else:
             raise ValueError(f"{archive} is neither a tar nor a zip archive")
     except (*_DAMAGED, OSError) as error:
-        if getattr(error, "errno", None):  # of the disk; those of the decompressors have no number
+        if getattr(error, "errno", None):  # the disk's errors have a number, the decompressors' do not
             raise
         raise ValueError(f"{archive} is damaged: {error}; delete it and fetch it again") from error
     except (RuntimeError, NotImplementedError) as error:
@@ -308,23 +316,25 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
 
 
 def _is_plain(member: zipfile.ZipInfo) -> bool:
-    """Whether it is a file or a folder; the upper half of `external_attr` is its Unix mode, 0 where there is none."""
+    """Return whether `member` is a file or a folder by its Unix mode, the upper half of `external_attr` (0: none)."""
     return stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
 
 
 def _refuse_special(archive, names: list[str]) -> None:
+    """Raise a ValueError if `names`, of links and devices in `archive`, is not empty."""
     if names:
         raise ValueError(f"{archive}: {names[0]} is neither a file nor a folder; nothing was unpacked")
 
 
-def _unpack(archive, folder: Path, members: dict, open_member) -> None:
-    inside = folder.resolve()
+def _unpack(archive, folder: Path, members: dict, open_member: Callable) -> None:
+    """Write `members` (by name; None for a folder) to `folder`; `open_member` returns a member's file object."""
+    root = folder.resolve()
     for name in members:
-        if not (inside / name).resolve().is_relative_to(inside):
+        if not (root / name).resolve().is_relative_to(root):
             raise ValueError(f"{archive}: {name} would land outside {folder}; nothing was unpacked")
     with locked(folder / f".{Path(archive).name}.lock"):
         for name, member in members.items():
-            target = inside / name
+            target = root / name
             if member is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue

@@ -1,8 +1,10 @@
-"""Files that are whole or not there, whatever happens; errors name them. And what may be overwritten.
+"""Atomic writes, and rules for what may be overwritten.
 
-Two rules protect the user's files. A file that the user names as an output is replaced only if it is an older output of
-the same kind; anything else is refused before the work begins (`require_replaceable`). A file whose name this program
-chose, in a folder that the user names, is moved to `earlier-N` there if something else wrote it (`put_foreign_aside`).
+Two rules protect the user's files. An output file that the user names is replaced only if it is an older output of the
+same kind; anything else is refused before the work begins (`require_replaceable`). In a folder that the user names, a
+file with a name that this program chose is moved to `earlier-N` if another program wrote it (`archive_foreign`).
+
+Every OSError of a write names the file.
 """
 
 import json
@@ -18,12 +20,12 @@ _log = logging.getLogger("mindcv")
 
 
 def expanded(path: str) -> str:
-    """`path` with a leading `~` or `~user` and every `$VARIABLE` or `${VARIABLE}` replaced, as a shell does.
+    """Return `path` with a leading `~` or `~user` and every `$VARIABLE` or `${VARIABLE}` replaced, as in a shell.
 
-    A path that exists as it is written may hold what is not known, such as a file `cost$.jpg` or `~old.jpg`.
+    If the path exists, unknown names in it are left alone: it may be a file such as `cost$.jpg` or `~old.jpg`.
 
     Raises:
-        ValueError: a variable is not set or there is no such user; the message names it.
+        ValueError: a variable is not set, or the user does not exist; the message names it.
     """
     result = os.path.expanduser(os.path.expandvars(path))
     unknown = re.match(r"~[^/]*", result) or re.search(r"\$([A-Za-z_]\w*|\{[^}]*\})", result)
@@ -34,12 +36,13 @@ def expanded(path: str) -> str:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file aside to write to, which takes the name `path` in one step at the end.
+    """Yield the path of a temporary file to write, which is renamed to `path` when the `with` block ends.
 
-    Whatever happens, `path` is the old file or the whole new one.
+    Whatever happens, `path` is the complete old or the complete new file. The caller flushes the file to the disk if
+    the contents must survive a loss of power.
 
     Raises:
-        OSError: it cannot be written; the message names `path`.
+        OSError: the file cannot be written; the message names `path`.
     """
     temporary = path.with_name(f".{path.name}.part")
     with _named(path):
@@ -51,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, as `whole` does. Missing folders are made."""
+    """Write `text` to `path` in UTF-8, as a complete file or not at all; create missing folders."""
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
@@ -59,14 +62,14 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add `line` to the end of `path`. Raises OSError as `whole` does."""
+    """Append `line` and a newline to `path`, which is created if missing; an OSError names `path`."""
     with _named(path), path.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
 
-def link_or_copy(path: Path, name: Path) -> None:
-    """Let `name` be the file `path` too, as `whole` does; a copy of it where the disk knows no links."""
-    with atomic_write(name) as temporary:
+def link_or_copy(path: Path, target: Path) -> None:
+    """Make `target` a hard link to the file `path`, or a copy on a file system without links; replace it atomically."""
+    with atomic_write(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             os.link(path, temporary)
@@ -77,19 +80,20 @@ def link_or_copy(path: Path, name: Path) -> None:
 
 
 def is_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> bool:
-    """Return whether nothing is lost by writing `path`: it does not exist, is an empty file, or `is_ours` says so."""
+    """Return whether `path` may be overwritten: it does not exist, is an empty file, or `is_ours(path)`."""
     return not path.exists() or (path.is_file() and path.stat().st_size == 0) or is_ours(path)
 
 
 def require_replaceable(path: Path, kind: str, is_ours: Callable[[Path], bool]) -> None:
-    """Check that `path` can be written and that only an older output of the same kind would be overwritten.
+    """Check that `path` can be written, and that only an older output of the same kind would be overwritten.
 
     Args:
-        kind: What is written there, for the message: "a results file of validate.py".
-        is_ours: Whether an existing file is of that kind.
+        path: The file to be written. Its folder need not exist.
+        kind: What will be written, for the message: "results of validate.py".
+        is_ours: Returns whether an existing file is of that kind.
 
     Raises:
-        OSError: `path` holds something else, or its folder cannot be written to.
+        OSError: `path` is something else, or its folder cannot be written to.
     """
     if not is_replaceable(path, is_ours):
         raise FileExistsError(f"{path} exists and is not {kind}: name another file, or move it away")
@@ -97,45 +101,46 @@ def require_replaceable(path: Path, kind: str, is_ours: Callable[[Path], bool]) 
 
 
 def require_writable(folder: Path) -> None:
-    """Check that `folder` can be written to, or made. Raises OSError, which names what is in the way."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"cannot write to {folder}: {there} is not a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"cannot write to {folder}: no permission to write to {there}")
+    """Check that `folder` can be written to or created; raise an OSError that names the obstacle if not."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(f"cannot write to {folder}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {folder}: no permission to write to {existing}")
 
 
-def put_foreign_aside(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
-    """Move the files that are not this program's to a new folder `earlier-N` beside them, and log where they are.
+def archive_foreign(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
+    """Move files that another program wrote to a new folder `earlier-N`, and log a warning for each.
 
     Args:
-        owned: Names in one folder that this program is about to write, each with what recognises its own files.
+        owned: Paths in one folder that this program is about to write, each with a function that returns whether this
+            program wrote an existing file of that name.
     """
     foreign = [path for path, is_ours in owned.items() if not is_replaceable(path, is_ours)]
-    there = next_earlier(foreign[0].parent) if foreign else None
+    archive = next_archive(foreign[0].parent) if foreign else None
     for file in foreign:
-        there.mkdir(exist_ok=True)
-        file.rename(there / file.name)
-        _log.warning("%s was not written by this program: it is %s now", file, there / file.name)
+        archive.mkdir(exist_ok=True)
+        file.rename(archive / file.name)
+        _log.warning("%s was not written by this program: it is %s now", file, archive / file.name)
 
 
-def next_earlier(folder: Path) -> Path:
-    """Return the first of `earlier-1`, `earlier-2`, … in `folder` that does not exist."""
+def next_archive(folder: Path) -> Path:
+    """Return the first of `earlier-1`, `earlier-2`, … in `folder` that does not exist; does not create it."""
     n = 1
-    while (there := folder / f"earlier-{n}").exists():
+    while (archive := folder / f"earlier-{n}").exists():
         n += 1
-    return there
+    return archive
 
 
 def first_bytes(path: Path, count: int = 256) -> bytes:
-    """Return the first `count` bytes of `path`; none if it cannot be read."""
+    """Return the first `count` bytes of `path`, or b"" if it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         return file.read(count)
     return b""
 
 
 def json_object(path: Path) -> dict:
-    """Return the JSON object in `path`; an empty one if the file holds anything else or cannot be read."""
+    """Return the JSON object in `path`, or {} if the file contains anything else or cannot be read."""
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_bytes())
         return found if isinstance(found, dict) else {}
@@ -144,7 +149,7 @@ def json_object(path: Path) -> dict:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Say that `path` cannot be written; a full disk says so without a name."""
+    """Name `path` in the message of an OSError; the system does not name it if the disk is full."""
     try:
         yield
     except OSError as error:

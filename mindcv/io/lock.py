@@ -1,4 +1,4 @@
-"""Locks that one process at a time holds, and that end with it."""
+"""File locks that are held by one process at a time and released when it ends."""
 
 import errno
 import fcntl
@@ -19,21 +19,22 @@ _log = logging.getLogger("mindcv")
 
 
 class LockHeld(OSError):
-    """Another living process has the file."""
+    """Another process holds the lock."""
 
 
 def file_lock(path: Path, patience: float = 0.0) -> TextIOWrapper:
-    """Lock `path` for this process; the lock lasts until the returned file is closed.
+    """Lock `path` for this process until the returned file is closed.
 
-    The system ends the lock with the process, however it ends, so nothing is left to clean up after a crash.
+    The operating system releases the lock when the process ends, even if it crashes.
 
     Args:
-        path: A file in the folder to protect; made if missing, with its folder.
-        patience: Seconds to wait for another process to let go.
+        path: The lock file, in the folder to protect; created if missing, with its folder. The holder's process id and
+            host are written to it.
+        patience: Seconds to wait for another process to release the lock.
 
     Raises:
-        Claimed: another process has it; the message names it.
-        OSError: the file cannot be made, or another program wrote it.
+        LockHeld: another process holds the lock; the message names it.
+        OSError: the file cannot be created, or is not a lock file.
     """
     deadline, waiting = time.monotonic() + patience, False
     while True:
@@ -59,10 +60,12 @@ def file_lock(path: Path, patience: float = 0.0) -> TextIOWrapper:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock `path` inside a `with` block, and remove its file afterwards; waits for other processes.
+    """Hold the lock `path` inside a `with` block, and remove the file afterwards.
+
+    Waits without limit for other processes to release it.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the file cannot be created, or is not a lock file.
     """
     with file_lock(path, patience=math.inf):
         try:
@@ -72,6 +75,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> TextIOWrapper:
+    """Open `path` for reading and appending, and create it and its folder if missing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8", errors="replace")
@@ -84,7 +88,7 @@ def _open(path: Path) -> TextIOWrapper:
 
 
 def _lock(file: TextIOWrapper) -> bool:
-    """Whether this process has the lock now; yes, with a warning, on a file system without locks."""
+    """Try to lock `file` and return whether it worked; on a file system without locks, warn and return True."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -97,7 +101,7 @@ def _lock(file: TextIOWrapper) -> bool:
 
 
 def _is_still_at(file: TextIOWrapper, path: Path) -> bool:
-    """Whether the open file is the one at `path`, which the process that held the lock may have removed."""
+    """Return whether `path` is still the open `file`; the process that held the lock may have removed it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:

@@ -1,24 +1,28 @@
-"""Pictures written to a folder that the user names, under names that this program chose."""
+"""Write matplotlib figures as PNG files that can be recognised as this program's."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindcv.io.files import atomic_write, first_bytes, put_foreign_aside
+from mindcv.io.files import archive_foreign, atomic_write, first_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SOFTWARE = "mindcv"  # what the files say wrote them
+_SOFTWARE = "mindcv"  # the PNG's Software entry
 
 
 def save_figures(figures: Mapping[Path, "Figure"], dpi: int) -> None:
-    """Write each figure to its PNG file; what something else wrote there is put aside first.
+    """Write each figure to its PNG file; existing files of other programs are moved to `earlier-N` first.
+
+    Args:
+        figures: Figures by path, all in one folder.
+        dpi: Pixels per inch.
 
     Raises:
         OSError: a file cannot be written.
     """
-    put_foreign_aside(dict.fromkeys(figures, is_picture))
+    archive_foreign(dict.fromkeys(figures, is_picture))
     for path, figure in figures.items():
         with atomic_write(path) as temporary:
             figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": _SOFTWARE})

@@ -1,6 +1,7 @@
-"""Weights of a model made otherwise: for other classes, channels, image sizes, or another number of GPSA blocks.
+"""Adapt weights to a model with other classes, channels, image size or number of GPSA blocks.
 
-Works on MindCV's names and on shapes alone. Each difference is called after the argument of the model that it is about.
+Works on arrays under MindCV's names and on shapes. Each kind of difference is named after the model's argument that
+causes it.
 """
 
 import math
@@ -17,75 +18,90 @@ FIRST_CONV = "patch_embed.proj.weight"
 POS_EMBED = "pos_embed"
 _BLOCK = re.compile(r"blocks\.(\d+)\.attn\.q\.weight$")
 _POSITIONAL = ("gating_param", "pos_proj.weight", "pos_proj.bias")
-
-Shapes = dict[str, tuple[int, ...]]
-Grid = tuple[int, int] | None
-Names = Sequence[str] | None
 _NAMES_SHOWN = 3
+
+Arrays = dict[str, np.ndarray]
+Shapes = dict[str, tuple[int, ...]]
+Grid = tuple[int, int] | None  # rows and columns of patches; None: unknown
+Names = Sequence[str] | None  # class names in the order of the outputs; None: unknown
 
 
 class Change(NamedTuple):
-    """What to do about one difference between a file and a model."""
+    """One difference between a checkpoint and a model, and the adaptation to it.
 
-    theirs: object
-    ours: object
+    Attributes:
+        checkpoint, model: The value that differs, as messages show it.
+        effect: What the adaptation does, for the log.
+        weights: All weights after the adaptation.
+        fresh: The model's parameters that keep their initial values.
+    """
+
+    checkpoint: object
+    model: object
     effect: str
-    weights: dict[str, np.ndarray]  # as they are to be loaded
-    fresh: frozenset[str] = frozenset()  # names that keep the model's own start
+    weights: Arrays
+    fresh: frozenset[str] = frozenset()
 
 
 class Adapted(NamedTuple):
-    """Weights to load, the model's names that start afresh, what was done, and what was not allowed to be done."""
+    """The result of `adapt_weights`.
 
-    weights: dict[str, np.ndarray]
+    Attributes:
+        weights: The weights to load.
+        fresh: The model's parameters that keep their initial values.
+        done: A line for each adaptation.
+        refused: A line for each difference that was not allowed to be adapted.
+    """
+
+    weights: Arrays
     fresh: frozenset[str]
     done: list[str]
     refused: list[str]
 
 
-def adapted(
-    weights: dict[str, np.ndarray],
+def adapt_weights(
+    weights: Arrays,
     shapes: Shapes,
     allowed: Collection[str],
     known: Mapping[str, tuple[object, object]] | None = None,
 ) -> Adapted:
-    """Make `weights`, under MindCV's names, fit a model's `shapes`, as far as the arguments in `allowed` differ.
+    """Adapt a checkpoint's weights to a model's shapes.
 
     Args:
-        weights: What the file holds.
-        shapes: The model's parameters, by name.
-        allowed: Any of `ARGUMENTS`.
-        known: What names and shapes do not tell, of the file and of the model: under "image_size" the rows and columns
-            of patches, under "num_classes" the names of the classes; None for what is unknown.
+        weights: The checkpoint's weights, under MindCV's names. Neither the dictionary nor the arrays are changed.
+        shapes: The shapes of the model's parameters, by name.
+        allowed: The differences to adapt to, any of `ARGUMENTS`.
+        known: Pairs of (the checkpoint's, the model's) values that names and shapes do not tell: under "image_size"
+            rows and columns of patches, under "num_classes" the names of the classes; None for an unknown value.
     """
     fresh, done, refused = frozenset(), [], []
-    for argument, difference in _DIFFERENCES.items():
-        change = difference(weights, shapes, *(known or {}).get(argument, ()))
+    for argument, find_change in _DIFFERENCES.items():
+        change = find_change(weights, shapes, *(known or {}).get(argument, ()))
         if change is None:
             continue
-        said = f"{argument} is {change.theirs} in the file and {change.ours} in the model"
+        line = f"{argument} is {change.checkpoint} in the file and {change.model} in the model"
         if argument in allowed:
             weights, fresh = change.weights, fresh | change.fresh
-            done.append(f"{said}: {change.effect}")
+            done.append(f"{line}: {change.effect}")
         else:
-            refused.append(said)
+            refused.append(line)
     return Adapted(weights, fresh, done, refused)
 
 
 def _num_classes(
-    weights: dict[str, np.ndarray], shapes: Shapes, theirs: Names = None, ours: Names = None
+    weights: Arrays, shapes: Shapes, checkpoint_names: Names = None, model_names: Names = None
 ) -> Change | None:
-    """Other classes: the classifier starts afresh. The same classes in another order: its rows change places."""
+    """Initialise the classifier anew for other classes; permute its rows for the same classes in another order."""
     head = {name: array for name, array in weights.items() if name.startswith(CLASSIFIER)}
     fresh = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
-    rows = [_rows({name: array.shape for name, array in head.items()}), _rows(fresh)]
+    rows = [_num_rows({name: array.shape for name, array in head.items()}), _num_rows(fresh)]
     if rows[0] == rows[1]:
-        if not (head and theirs and ours) or list(theirs) == list(ours):
+        if not (head and checkpoint_names and model_names) or list(checkpoint_names) == list(model_names):
             return None
-        moved = (_elsewhere(theirs, ours), _elsewhere(ours, theirs))
-        rows = [f"{count} ({some(names)})" for count, names in zip(rows, moved, strict=True)]
-        if sorted(theirs) == sorted(ours):
-            order = [theirs.index(name) for name in ours]
+        moved = (_moved(checkpoint_names, model_names), _moved(model_names, checkpoint_names))
+        rows = [f"{count} ({shorten(names)})" for count, names in zip(rows, moved, strict=True)]
+        if sorted(checkpoint_names) == sorted(model_names):
+            order = [checkpoint_names.index(name) for name in model_names]
             head = {name: np.concatenate([array[order], array[len(order) :]]) for name, array in head.items()}
             return Change(*rows, "the classifier's rows follow the names", {**weights, **head})
     effect = "the classifier starts afresh" if fresh else "its classifier is left out"
@@ -93,75 +109,75 @@ def _num_classes(
     return Change(*rows, effect, kept, frozenset(fresh))
 
 
-def _elsewhere(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The `names` that do not stand at the same place in `others`."""
+def _moved(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the `names` that `others` does not have at the same position."""
     return [name for i, name in enumerate(names) if name not in others[i : i + 1]]
 
 
-def some(names: Sequence[str]) -> str:
-    """Return the first of `names`, with a sign that there are more."""
+def shorten(names: Sequence[str]) -> str:
+    """Return the first three of `names`, separated by commas, and an ellipsis if there are more."""
     return ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
 
 
-def _rows(shapes: Shapes) -> int:
+def _num_rows(shapes: Shapes) -> int:
     return next((shape[0] for shape in shapes.values() if shape), 0)
 
 
-def _in_channels(weights: dict[str, np.ndarray], shapes: Shapes) -> Change | None:
-    """Other channels, as timm adapts them: one gets the sum of the file's; n repeat them, scaled to the same sum."""
+def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
+    """Adapt the patch embedding to other channels as timm does.
+
+    For one channel the kernels of all channels are summed. For n channels they are repeated in order and scaled so that
+    their sum stays the same.
+    """
     kernel, shape = weights.get(FIRST_CONV), shapes.get(FIRST_CONV, ())
     if kernel is None or kernel.ndim != 4 or len(shape) != 4 or kernel.shape[1] == shape[1]:
         return None
-    theirs, ours = kernel.shape[1], shape[1]
+    old, new = kernel.shape[1], shape[1]
     wide = kernel.astype(np.float64)
-    if ours == 1:
+    if new == 1:
         adapted, effect = wide.sum(1, keepdims=True), "the channels' weights are summed"
     else:
-        adapted = wide[:, np.arange(ours) % theirs] * (theirs / ours)
-        effect = f"the channels' weights are repeated and scaled by {theirs}/{ours}"
-    return Change(theirs, ours, effect, {**weights, FIRST_CONV: adapted.astype(kernel.dtype)})
+        adapted = wide[:, np.arange(new) % old] * (old / new)
+        effect = f"the channels' weights are repeated and scaled by {old}/{new}"
+    return Change(old, new, effect, {**weights, FIRST_CONV: adapted.astype(kernel.dtype)})
 
 
 def _image_size(
-    weights: dict[str, np.ndarray], shapes: Shapes, theirs: Grid = None, ours: Grid = None
+    weights: Arrays, shapes: Shapes, checkpoint_grid: Grid = None, model_grid: Grid = None
 ) -> Change | None:
-    """Another grid of patches: the position embedding is resampled; positional attention is relative and needs nothing.
+    """Resample the position embedding to another grid of patches; positional attention is relative and stays.
 
-    `theirs` is the file's grid, if known; else `ours`, if the number of positions agrees, or a square, if it is one.
+    An unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square.
     """
     embedding, shape = weights.get(POS_EMBED), shapes.get(POS_EMBED, ())
-    if embedding is None or embedding.ndim != 3 or len(shape) != 3 or ours is None:
+    if embedding is None or embedding.ndim != 3 or len(shape) != 3 or model_grid is None:
         return None
     positions = embedding.shape[1]
-    if theirs is None:
+    if checkpoint_grid is None:
         side = math.isqrt(positions)
-        theirs = ours if positions == shape[1] else (side, side)
-    if theirs == ours or theirs[0] * theirs[1] != positions:
+        checkpoint_grid = model_grid if positions == shape[1] else (side, side)
+    if checkpoint_grid == model_grid or checkpoint_grid[0] * checkpoint_grid[1] != positions:
         return None
-    adapted = resample(embedding, theirs, ours)
-    effect = "the position embedding is resampled"
-    return Change(_patches(theirs), _patches(ours), effect, {**weights, POS_EMBED: adapted})
+    adapted = resample(embedding, checkpoint_grid, model_grid)
+    sizes = [f"{rows}x{cols} patches" for rows, cols in (checkpoint_grid, model_grid)]
+    return Change(*sizes, "the position embedding is resampled", {**weights, POS_EMBED: adapted})
 
 
-def _patches(grid: tuple[int, int]) -> str:
-    return f"{grid[0]}x{grid[1]} patches"
-
-
-def _local_up_to_layer(weights: dict[str, np.ndarray], shapes: Shapes) -> Change | None:
-    """Blocks that were GPSA and are MHSA, or the other way: q, k, v, proj stay; position and gate go or are new."""
+def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
+    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised."""
     shared = [match[0].removesuffix("q.weight") for name in weights if (match := _BLOCK.match(name)) and name in shapes]
     positional = {block + part for block in shared for part in _POSITIONAL}
-    gone = {name for name in positional & weights.keys() if name not in shapes}
+    dropped = {name for name in positional & weights.keys() if name not in shapes}
     fresh = {name for name in positional & shapes.keys() if name not in weights}
-    if not gone and not fresh:
+    if not dropped and not fresh:
         return None
-    effects = ["blocks without positional attention drop it"] * bool(gone)
+    effects = ["blocks without positional attention drop it"] * bool(dropped)
     effects += ["new positional attention starts afresh"] * bool(fresh)
-    kept = {name: array for name, array in weights.items() if name not in gone}
-    return Change(_local(weights), _local(shapes), ", ".join(effects), kept, frozenset(fresh))
+    kept = {name: array for name, array in weights.items() if name not in dropped}
+    return Change(_num_gpsa(weights), _num_gpsa(shapes), ", ".join(effects), kept, frozenset(fresh))
 
 
-def _local(names) -> int:
+def _num_gpsa(names: Collection[str]) -> int:
     return sum(name.endswith("gating_param") for name in names)
 
 

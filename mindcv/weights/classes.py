@@ -1,4 +1,4 @@
-"""The classes that a checkpoint's model tells apart."""
+"""The classes of a checkpoint's model."""
 
 import json
 from pathlib import Path
@@ -15,30 +15,31 @@ CLASS_NAMES = state_dict.RUN + "class_names"  # a JSON list, in the order of the
 
 
 class Classes(NamedTuple):
-    """How many classes a checkpoint's classifier has, 0 where it holds none, and their names, where it tells."""
+    """The number of classes of a checkpoint's classifier (0 without one), and their names (None if not stored)."""
 
     count: int
     names: list[str] | None
 
 
 def classes_in(path: str | Path) -> Classes:
-    """The classes that the checkpoint `path` was trained on.
+    """Return the number and the names of the classes that the checkpoint `path` was trained on.
 
     Raises:
-        FileNotFoundError, ValueError: as `read`.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is damaged, not a checkpoint, or without weights.
     """
     contents = read(path)
     with naming(path):
-        count = class_count(state_dict.to_mindcv(weights_of(contents)))
+        count = count_classes(state_dict.to_mindcv(weights_of(contents)))
     return Classes(count, names_in(contents))
 
 
 def names_in(contents: dict[str, np.ndarray]) -> list[str] | None:
-    """Return the names of the classes in a checkpoint's `contents`, in the order of the outputs; None without names."""
+    """Return the class names stored in a checkpoint's `contents`, in the order of the outputs; None if not stored."""
     names = contents.get(CLASS_NAMES)
     return None if names is None else json.loads(str(names))
 
 
-def class_count(weights: dict[str, np.ndarray]) -> int:
-    """How many classes the classifier in `weights`, under MindCV's names, has; 0 where there is none."""
+def count_classes(weights: dict[str, np.ndarray]) -> int:
+    """Return the number of outputs of the classifier in `weights`, under MindCV's names; 0 without a classifier."""
     return next((len(array) for name, array in weights.items() if name.startswith(CLASSIFIER) and array.ndim), 0)

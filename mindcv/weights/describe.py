@@ -1,4 +1,4 @@
-"""What a checkpoint is, told from its names and shapes."""
+"""Describe a checkpoint by its names and shapes."""
 
 import math
 import re
@@ -9,11 +9,11 @@ import numpy as np
 
 from mindcv.weights import state_dict
 from mindcv.weights.adapt import FIRST_CONV, POS_EMBED
-from mindcv.weights.classes import class_count
-from mindcv.weights.parts import parts_of
-from mindcv.weights.read import contents_of, naming
+from mindcv.weights.classes import count_classes
+from mindcv.weights.parts import split_parts
+from mindcv.weights.read import naming, read_contents
 
-# The width of their tokens sets the variants apart.
+# Variants by the width of their tokens.
 _VARIANTS = {
     192: "convit_tiny", 256: "convit_tiny_plus", 432: "convit_small",
     576: "convit_small_plus", 768: "convit_base", 1024: "convit_base_plus",
@@ -22,14 +22,18 @@ _DEPTH, _LOCAL = 12, 10
 
 
 def describe(path: str | Path) -> dict[str, str]:
-    """What there is to say about the checkpoint `path`, one line under each heading.
+    """Return a description of the checkpoint `path`, one line of text under each heading.
+
+    The headings are file, format, layout, model, classes, image, parameters, beside (parts other than weights, if any),
+    sha256 (of the file) and digest; classes and image only for a ConViT.
 
     Raises:
-        FileNotFoundError, ValueError: as `read`.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is damaged or not a checkpoint.
     """
-    contents = contents_of(path)
+    contents = read_contents(path)
     with naming(path):
-        parts = parts_of(contents.arrays)
+        parts = split_parts(contents.arrays)
     weights = parts.weights
     layout = state_dict.layout_of(weights)
     types = ", ".join(sorted({str(array.dtype) for array in weights.values()}))
@@ -41,29 +45,29 @@ def describe(path: str | Path) -> dict[str, str]:
         "layout": {state_dict.MINDCV: "MindCV's names", state_dict.PYTORCH: "PyTorch's names"}[layout],
         **_model(state_dict.to_mindcv(weights), grid),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
-        **({"beside": beside} if (beside := parts.beside()) else {}),
+        **({"beside": others} if (others := parts.describe_others()) else {}),
         "sha256": sha256(Path(path).read_bytes()).hexdigest(),
         "digest": f"{contents.digest} (of the contents, verified)" if contents.digest else "carries none",
     }
 
 
 def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str, str]:
-    """Model, classes and image of a ConViT under MindCV's names."""
+    """Return the headings model, classes and image for a ConViT's weights under MindCV's names, else only model."""
     kernel = weights.get(FIRST_CONV)
     depth = len({match[1] for match in map(re.compile(r"blocks\.(\d+)\.").match, weights) if match})
     if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:
         return {"model": "no ConViT"}
-    width, channels, height, breadth = kernel.shape
+    dim, channels, height, width = kernel.shape
     local = sum(name.endswith("gating_param") for name in weights)
-    model = _VARIANTS.get(width, f"a ConViT of width {width}")
+    model = _VARIANTS.get(dim, f"a ConViT of width {dim}")
     if (depth, local) != (_DEPTH, _LOCAL):
         model += f" with depth={depth}, local_up_to_layer={local}"
     if POS_EMBED not in weights:
-        image = f"of any size, in patches of {height}x{breadth}"
+        image = f"of any size, in patches of {height}x{width}"
     else:
         positions = weights[POS_EMBED].shape[1]
         side = math.isqrt(positions)
         rows, cols = (side, side) if grid is None else map(int, grid)
-        image = f"{rows * height}x{cols * breadth}, " if rows * cols == positions else ""
-        image += f"{positions} patches of {height}x{breadth}"
-    return {"model": model, "classes": str(class_count(weights)), "image": f"{image}, {channels} channels"}
+        image = f"{rows * height}x{cols * width}, " if rows * cols == positions else ""
+        image += f"{positions} patches of {height}x{width}"
+    return {"model": model, "classes": str(count_classes(weights)), "image": f"{image}, {channels} channels"}

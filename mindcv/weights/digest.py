@@ -1,4 +1,4 @@
-"""One digest of a checkpoint's contents, whatever the format of the file."""
+"""A digest of a checkpoint's contents that does not depend on the file format."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256, in hexadecimal digits, of all names, types, shapes and values, sorted by name.
+    """Return the SHA-256, in hexadecimal, of all names, dtypes, shapes and values, sorted by name.
 
     A `.ckpt` and a `.safetensors` with equal contents have equal digests.
     """

@@ -1,10 +1,13 @@
-"""The parts of a checkpoint: weights, their moving averages, an optimizer's state, and a run's.
+"""Split a checkpoint into weights, their moving averages, an optimizer's state and a run's state.
 
-This project's training checkpoints name the parts by prefixes. PyTorch's training scripts put each part into a
-dictionary. MindSpore (`ModelCheckpoint`, `save_checkpoint` of a training cell, MindCV's trainer) puts all of them side
-by side: weights under their own names, the optimizer's slots under a slot's name and the weight's (`moments.…`,
-`adam_m.…`, `mu_…`), counters such as `global_step` and `learning_rate`, and MindCV's averages under `ema.`. The names
-may begin with those of cells, modules or dictionaries around the model: `module.`, `_orig_mod.`, `backbone.`, `0.`.
+- This project's training checkpoints name the parts by prefixes.
+- PyTorch's training scripts put each part into a dictionary.
+- MindSpore (`ModelCheckpoint`, `save_checkpoint` of a training cell, MindCV's trainer) saves all parts in one flat
+  list: weights under their own names, the optimizer's slots under a slot's name followed by the weight's (`moments.…`,
+  `adam_m.…`, `mu_…`), counters such as `global_step` and `learning_rate`, and MindCV's averages under `ema.`.
+
+In each of them the names may be prefixed by those of cells, modules or dictionaries around the model: `module.`,
+`_orig_mod.`, `backbone.`, `0.`.
 """
 
 import re
@@ -16,111 +19,125 @@ import numpy as np
 from mindcv.weights.adapt import FIRST_CONV
 from mindcv.weights.state_dict import EMA, OPTIMIZER, RUN
 
-_WRAPPERS = ("model.", "state_dict.")  # dictionaries of weights in PyTorch's training checkpoints, with others beside
+_WRAPPERS = (
+    "model.",
+    "state_dict.",
+)  # dictionaries of weights in PyTorch's training checkpoints
 _AVERAGES = (EMA, "model_ema.", "state_dict_ema.")
-_PREFIXES = ("module.", "_orig_mod.", *_WRAPPERS)  # of DataParallel and torch.compile, and the former once more
+_PREFIXES = ("module.", "_orig_mod.", *_WRAPPERS)  # of DataParallel, torch.compile, and the above
 
-# Slots of MindSpore's and MindCV's optimizers, for files that have weights under a prefix and slots without it: their
-# names alone do not say which of the two are the weights.
+# Slots of MindSpore's and MindCV's optimizers, for files whose weights have a prefix and whose slots do not: otherwise
+# nothing tells which of the two are the weights.
 _SLOT = re.compile(
     r"(^|\.)(moments?\d?|(n?adam|lamb|lion)_[mv]|accum(_update)?|stat|linear|vhat|mean_(square|grad)|exp_avg|ax_|"
     r"prev(_gradient)?|step_size|grad_accumulation)\."
 )
 
 Arrays = dict[str, np.ndarray]
-Names = dict[str, str]  # from a name without prefixes to the name in the file
+Names = dict[str, str]  # from names without prefixes to names in the file
 
 
 class Parts(NamedTuple):
-    """Weights and their averages, under a model's names, and the names of what the file holds beside them."""
+    """The parts of a checkpoint.
+
+    Attributes:
+        weights, averages: Arrays, by names without prefixes.
+        optimizer, run: Names in the file of the optimizer's state, and of everything else.
+    """
 
     weights: Arrays
     averages: Arrays
     optimizer: set[str]
     run: set[str]
 
-    def chosen(self, ema: bool) -> Arrays:
-        """Return the weights, or with `ema` their averages; ValueError where there are none."""
+    def select(self, ema: bool) -> Arrays:
+        """Return the weights, or with `ema` their moving averages; raise a ValueError if there are none."""
         if ema and not self.averages:
             raise ValueError("the checkpoint holds no moving averages: take its weights, without ema")
         if not ema and not self.weights:
-            raise ValueError(f"the checkpoint holds no weights, but {self.beside()}: use another one")
+            raise ValueError(f"the checkpoint holds no weights, but {self.describe_others()}: use another one")
         return self.averages if ema else self.weights
 
-    def beside(self) -> str:
-        """Return what there is beside the weights, with counts; "" for nothing."""
+    def describe_others(self) -> str:
+        """Return the names of the parts other than weights, with numbers of tensors; "" if there are none."""
         parts = {"moving averages": self.averages, "optimizer state": self.optimizer, "run state": self.run}
         return ", ".join(f"{part} ({len(names)} tensors)" for part, names in parts.items() if names)
 
-    def foreign(self) -> int:
-        """Return how many tensors of an optimizer's and a run's state there are, if another program wrote them."""
-        ours = any(name.startswith(RUN) for name in self.run)
-        return 0 if ours else len(self.optimizer) + len(self.run)
+    def num_foreign(self) -> int:
+        """Return the number of tensors of optimizer and run state if another program wrote them, else 0."""
+        is_ours = any(name.startswith(RUN) for name in self.run)
+        return 0 if is_ours else len(self.optimizer) + len(self.run)
 
 
 def weights_of(contents: Arrays, ema: bool = False) -> Arrays:
-    """Return the model's weights among the `contents` of a checkpoint: the trained ones, or their moving averages.
-
-    Raises:
-        ValueError: the checkpoint has none, or they may be under more than one prefix.
-    """
-    return parts_of(contents).chosen(ema)
-
-
-def parts_of(contents: Arrays, known: Collection[str] = ()) -> Parts:
-    """Return the parts of a checkpoint.
+    """Return the model's weights in a checkpoint, by names without prefixes.
 
     Args:
-        contents: Arrays by name, as `read` returns them.
-        known: The names of the model's parameters, where there is a model; these are never taken for anything else.
+        contents: All arrays of the checkpoint by name, as `read` returns them.
+        ema: Return the moving averages of the weights instead.
 
     Raises:
-        ValueError: the weights may be under more than one prefix.
+        ValueError: the checkpoint has none, or several prefixes may be those of the weights.
+    """
+    return split_parts(contents).select(ema)
+
+
+def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
+    """Split a checkpoint into its parts.
+
+    Args:
+        contents: All arrays of the checkpoint by name, as `read` returns them.
+        known: The names of the model's parameters, if there is a model; these are always taken to be weights.
+
+    Raises:
+        ValueError: several prefixes may be those of the weights.
     """
     prefix = next((prefix for prefix in _AVERAGES if any(name.startswith(prefix) for name in contents)), None)
     averages = _under(prefix, {name: name for name in contents}) if prefix else {}
     rest = {name: name for name in contents if not name.startswith(_AVERAGES)}
     weights, averages = (_weights(names, contents, known) for names in (rest, averages))
-    beside = rest.keys() - weights.values()
-    optimizer = {name for name in beside if name.startswith(OPTIMIZER) or _weight_in(name, weights)}
+    others = rest.keys() - weights.values()
+    optimizer = {name for name in others if name.startswith(OPTIMIZER) or _weight_in(name, weights)}
     return Parts(
         *({name: contents[full] for name, full in names.items()} for names in (weights, averages)),
         optimizer,
-        beside - optimizer,
+        others - optimizer,
     )
 
 
 def _weights(names: Names, contents: Arrays, known: Collection[str]) -> Names:
-    """The names of weights among `names`, without prefixes."""
+    """Return the names of weights among `names`, without prefixes."""
     if OPTIMIZER + "global_step" in names and not any(name.startswith(RUN) for name in contents):
-        names = {name.removeprefix(OPTIMIZER): full for name, full in names.items()}  # MindSpore's, around weights too
+        # MindSpore's optimizer gives its own name to the weights too
+        names = {name.removeprefix(OPTIMIZER): full for name, full in names.items()}
     wrapped = next(filter(None, (_under(wrapper, names) for wrapper in _WRAPPERS)), names)
-    names = _without_prefixes(names if _loses(wrapped, names, known) else wrapped, known)
+    names = _without_prefixes(names if _loses_known(wrapped, names, known) else wrapped, known)
     state = _state_of_mindspore({name: contents[full] for name, full in names.items()})
     state |= {name for name in names if name.startswith((OPTIMIZER, RUN))}
     return _without_prefixes({name: names[name] for name in names if name not in state or name in known}, known)
 
 
 def _without_prefixes(names: Names, known: Collection[str]) -> Names:
-    """`names` without the prefixes around a model, as long as that loses none that the model knows."""
+    """Strip the prefixes around a model from `names`, as long as no name that the model knows is lost."""
     while prefix := _prefix(names, known):
         inner = _under(prefix, names)
         others = {name: full for name, full in names.items() if not name.startswith(prefix)}
-        if others.keys() & inner.keys() or _loses(inner, names, known):
+        if others.keys() & inner.keys() or _loses_known(inner, names, known):
             break
         names = {**inner, **others}
     return names
 
 
-def _loses(inner: Names, names: Names, known: Collection[str]) -> bool:
+def _loses_known(inner: Names, names: Names, known: Collection[str]) -> bool:
+    """Return whether `inner` has fewer of the model's `known` names than `names` has."""
     return len(inner.keys() & known) < len(names.keys() & known)
 
 
 def _prefix(names: Collection[str], known: Collection[str]) -> str:
-    """The outermost prefix to strip from `names`; "" where there is none.
+    """Return the outermost prefix to strip from `names`, "" if there is none.
 
     Raises:
-        ValueError: several prefixes come into question.
+        ValueError: several prefixes are possible.
     """
     for prefix in _PREFIXES:
         if names and all(name.startswith(prefix) for name in names):
@@ -136,17 +153,18 @@ def _prefix(names: Collection[str], known: Collection[str]) -> str:
 
 
 def _within(prefix: str, other: str) -> bool:
-    """Whether the parts of `prefix` are in `other`, in their order: `network.` in `moments.network.`, its slots."""
-    parts = iter(other.split("."))
-    return all(part in parts for part in prefix.split("."))
+    """Return whether the components of `prefix` occur in `other`, in order: `network.` in a slot's `mu.network.`."""
+    components = iter(other.split("."))
+    return all(component in components for component in prefix.split("."))
 
 
 def _state_of_mindspore(arrays: Arrays) -> set[str]:
-    """Return the names of an optimizer's state and a trainer's counters that MindSpore saved beside weights.
+    """Return the names of optimizer state and counters in a flat list of arrays that MindSpore saved.
 
-    Files without a single whole number or text, such as `global_step`, have none. A slot's name is a prefix, then a dot
-    or an underscore, then another name in the file; all names with that prefix are such, and no third name ends with
-    the slot's. A counter has no dot in its name, at most one dimension, and no slots.
+    - A file without a scalar integer or text, such as `global_step`, has no state.
+    - A slot is named by a prefix, a dot or an underscore, and another name in the file. All names with that prefix are
+      of this form, and no third name ends with the slot's.
+    - A counter has no dot in its name, at most one dimension, and no slots.
     """
     plain = {name: array for name, array in arrays.items() if "." not in name and array.ndim < 2}
     if not any(array.size == 1 and array.dtype.kind in "biuU" for array in plain.values()):
@@ -160,13 +178,15 @@ def _state_of_mindspore(arrays: Arrays) -> set[str]:
 
 
 def _weight_in(name: str, weights: Collection[str]) -> str:
-    """The longest name in `weights` that `name` ends with, after a dot or an underscore; "" if none."""
+    """Return the longest name in `weights` that `name` ends with after a dot or an underscore, "" if none."""
     return next((tail for tail in _tails(name) if tail in weights), "")
 
 
 def _tails(name: str) -> Iterator[str]:
+    """Return what follows each dot or underscore of `name`, longest first."""
     return (name[match.end() :] for match in re.finditer("[._]", name))
 
 
 def _under(prefix: str, names: Names) -> Names:
+    """Return the `names` that start with `prefix`, without it."""
     return {name[len(prefix) :]: full for name, full in names.items() if name.startswith(prefix)}

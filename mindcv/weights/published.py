@@ -1,8 +1,8 @@
-"""Published weights, fetched once and kept.
+"""Download published weights once and keep them.
 
-They lie in `weights/` under the folder for everything fetched, `$MINDCV_HOME` or `~/.cache/mindcv`. `$MINDCV_MIRROR`
-names an address, such as `https://mirror.example/files`, that is asked first, for the same path as the original's;
-the Hugging Face hub's own mirrors are named by `$HF_ENDPOINT`.
+They are kept in `weights/` of the download folder, `$MINDCV_HOME` or `~/.cache/mindcv`. `$MINDCV_MIRROR` is the address
+of a mirror, such as `https://mirror.example/files`, which is tried first, at the path of the original's URL.
+`$HF_ENDPOINT` names a mirror of the Hugging Face hub.
 """
 
 import logging
@@ -17,27 +17,28 @@ _log = logging.getLogger("mindcv")
 
 
 def get_weights_download_root() -> str:
-    """The folder for published weights: `weights` in `get_download_root()`."""
+    """Return the folder for published weights, `weights` in `get_download_root()`. It may not exist yet."""
     return str(Path(get_download_root()) / "weights")
 
 
 def fetch_published(source: Mapping[str, object]) -> Path:
-    """The file of weights that `source` describes, from the folder or the network; its licence is said when fetched.
+    """Return the path of a published file of weights; download it first if it is not there, and log its licence.
 
     Args:
-        source: `url`, or `hub` ("owner/repository/file") on the Hugging Face hub; `file`, the name to keep it under;
-            `licence`; `publisher`; and `sha256`, the digest's first digits, where one is published.
+        source: A dictionary with `url`, or `hub` ("owner/repository/file" on the Hugging Face hub); `file`, the name to
+            keep it under; `publisher`; `licence`; and `sha256`, the digest's first digits, if one is published.
 
     Raises:
-        DownloadError: it cannot be had, or is not what was published; names the address and where to put the file.
-        ValueError: it is on the hub, and huggingface_hub is not installed.
+        DownloadError: the file cannot be downloaded, or its digest is wrong; the message names the address, and the
+            path to put the file at by hand.
+        ValueError: the file is on the hub, and huggingface_hub is not installed.
     """
     path = Path(get_weights_download_root()) / source["file"]
     sha256 = source.get("sha256", "")
     if path.is_file():
         return fetch(source.get("url", ""), path, sha256=sha256)
     if "hub" in source:
-        url, sha256 = _on_hub(source["hub"], path)
+        url, sha256 = _locate_on_hub(source["hub"], path)
         addresses = [url]
     else:
         addresses = [source["url"]]
@@ -47,8 +48,8 @@ def fetch_published(source: Mapping[str, object]) -> Path:
     return fetch(addresses, path, sha256=sha256)
 
 
-def _on_hub(name: str, path: Path) -> tuple[str, str]:
-    """Address and SHA-256 of a file on the Hugging Face hub; it knows those of large files."""
+def _locate_on_hub(name: str, path: Path) -> tuple[str, str]:
+    """Return the URL and the SHA-256 ("" if unknown) of the file "owner/repository/file" on the Hugging Face hub."""
     try:
         import huggingface_hub
     except ImportError:
@@ -59,10 +60,11 @@ def _on_hub(name: str, path: Path) -> tuple[str, str]:
     owner, repository, file = name.split("/")
     url = huggingface_hub.hf_hub_url(f"{owner}/{repository}", file)
     try:
-        about = huggingface_hub.get_hf_file_metadata(url)
-    except Exception as error:  # the client's own kinds, and those of its transport
+        metadata = huggingface_hub.get_hf_file_metadata(url)
+    except Exception as error:  # the client raises its own classes and those of its transport
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DownloadError(
             f"cannot fetch {url}: {reason}; to go on without a network, put the file at {path}"
         ) from error
-    return url, about.etag if about.etag and len(about.etag) == 64 else ""
+    is_sha256 = metadata.etag and len(metadata.etag) == 64  # of large files; small ones have a shorter Git hash
+    return url, metadata.etag if is_sha256 else ""

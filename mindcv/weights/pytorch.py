@@ -1,4 +1,4 @@
-"""PyTorch's checkpoints, through PyTorch, which must promise to run nothing that they say."""
+"""Read PyTorch's checkpoints with PyTorch, without running any code in them."""
 
 import argparse
 import io
@@ -9,14 +9,14 @@ import numpy as np
 
 
 def parse(data: bytes) -> dict[str, np.ndarray]:
-    """Every tensor in what `torch.save` wrote, under the keys that lead to it, joined by dots.
+    """Return every tensor in the bytes of a `torch.save` file, by the keys that lead to it, joined by dots.
 
-    Unpickled with `weights_only=True`. Beyond what that allows, an `argparse.Namespace` may be in it, as the
-    ConViT authors' and timm's training scripts save their options so; it is a plain record.
+    Unpickled with `weights_only=True`. In addition `argparse.Namespace` is allowed, a plain record in which the ConViT
+    authors' and timm's training scripts save their options. bfloat16 becomes float32.
 
     Raises:
-        ValueError: PyTorch is not installed; the bytes are damaged or no checkpoint; or they hold more than tensors
-            and plain values.
+        ValueError: PyTorch is not installed, the bytes are damaged or not a checkpoint, or they contain objects other
+            than tensors and plain values.
     """
     if data[:2] == b"PK":
         _check_zip(data)
@@ -24,7 +24,7 @@ def parse(data: bytes) -> dict[str, np.ndarray]:
         import torch
     except ImportError:
         raise ValueError(
-            "it is a PyTorch file: install PyTorch to read it (pip install torch), or have it as .safetensors"
+            "it is a PyTorch file: install PyTorch to read it (pip install torch), or convert it to .safetensors"
         ) from None
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
@@ -34,17 +34,17 @@ def parse(data: bytes) -> dict[str, np.ndarray]:
             "it holds more than tensors, and unpickling that could run code, so it was not: "
             "save the model's state_dict() alone"
         ) from None
-    except Exception as error:  # torch raises several kinds for a damaged file
+    except Exception as error:  # torch raises errors of several classes for a damaged file
         raise ValueError("PyTorch cannot read it") from error
     return dict(_tensors(torch, contents))
 
 
 def _check_zip(data: bytes) -> None:
-    """Refuse a zip archive that is damaged, which PyTorch would read without a word, or not PyTorch's."""
+    """Raise a ValueError if a zip archive is damaged, which PyTorch does not notice, or is not PyTorch's."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if not any(name.endswith("/data.pkl") for name in archive.namelist()):
-                raise ValueError("it is a zip archive, but no PyTorch file")
+                raise ValueError("it is a zip archive, but not a PyTorch file")
             if damaged := archive.testzip():
                 raise ValueError(f"the CRC of {damaged} in it is wrong")
     except (zipfile.BadZipFile, EOFError) as error:
@@ -52,6 +52,7 @@ def _check_zip(data: bytes) -> None:
 
 
 def _tensors(torch, tree, path: tuple[str, ...] = ()):
+    """Yield the dotted name and the array of every tensor in nested dictionaries, lists and tuples."""
     if isinstance(tree, torch.Tensor):
         wide = tree.float() if tree.dtype == torch.bfloat16 else tree
         yield ".".join(path), wide.detach().numpy()

@@ -1,4 +1,4 @@
-"""Checkpoint files as names and arrays, by what is in them and not by what they are called."""
+"""Read checkpoint files of every supported format as arrays by name; the format is recognised by the contents."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ from mindcv.weights import ckpt, pytorch
 from mindcv.weights.digest import digest
 
 _LARGEST_HEADER = 100_000_000  # bytes, as safetensors defines it
-_SAFETENSORS_TYPES = {
+_SAFETENSORS_DTYPES = {
     "F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_,
     "I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64,
     "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64,
@@ -22,11 +22,17 @@ _SAFETENSORS_TYPES = {
 
 
 class DamagedCheckpoint(ValueError):
-    """A file that is empty, torn, altered, or no checkpoint."""
+    """A checkpoint file is empty, truncated, altered, or not a checkpoint."""
 
 
 class Contents(NamedTuple):
-    """What a file holds: its format, its arrays by name, and the digest it carries ("" if none)."""
+    """The contents of a checkpoint file.
+
+    Attributes:
+        format: "MindSpore", "PyTorch" or "safetensors".
+        arrays: All arrays by name.
+        digest: The digest stored in the file, in hexadecimal; "" without one.
+    """
 
     format: str
     arrays: dict[str, np.ndarray]
@@ -35,7 +41,7 @@ class Contents(NamedTuple):
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Put the file's name before the message of a ValueError that is raised inside."""
+    """Prefix the message of a ValueError raised in the `with` block with the checkpoint's name."""
     try:
         yield
     except ValueError as error:
@@ -43,22 +49,22 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of the checkpoint `path`, by name: weights and, where it has them, averages and training state.
+    """Return all arrays of the checkpoint `path` by name: weights and, if present, moving averages and training state.
 
-    MindSpore's .ckpt and .safetensors, PyTorch's .safetensors, and its .pth where PyTorch is installed. Nested
-    dictionaries become dotted names; bfloat16 becomes float32. The digest that this project's files carry is verified,
-    and so are the CRCs of MindSpore's .ckpt and of PyTorch's archives. The arrays are aligned; some are views into the
-    file's bytes, which cannot be written to.
+    Reads MindSpore's .ckpt and .safetensors, PyTorch's .safetensors and, if PyTorch is installed, .pth, whatever the
+    file's suffix. Nested dictionaries become dotted names; bfloat16 becomes float32. Verifies the digest of files that
+    this project wrote, and the CRCs of MindSpore's .ckpt and of PyTorch's archives. The arrays are aligned; some are
+    read-only views of the file's bytes.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DamagedCheckpoint: it is empty, damaged, or no checkpoint.
+        FileNotFoundError: the file does not exist.
+        DamagedCheckpoint: (a ValueError) it is empty, damaged, not a checkpoint, or a .pth without PyTorch installed.
     """
-    return contents_of(path).arrays
+    return read_contents(path).arrays
 
 
-def contents_of(path: str | Path) -> Contents:
-    """As `read`, with the file's format and the digest it carries."""
+def read_contents(path: str | Path) -> Contents:
+    """Return the arrays of the checkpoint `path`, its format and its stored digest. Verifies and raises like `read`."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}: check the path")
@@ -78,11 +84,12 @@ def contents_of(path: str | Path) -> Contents:
         raise DamagedCheckpoint(f"cannot read the checkpoint {path}: {error}") from error
     if not contents.arrays:
         raise DamagedCheckpoint(f"the checkpoint {path} holds no tensors: use another one")
-    # MindSpore 2.7.0 makes no tensor of a view that begins in the middle of a number's place in memory
+    # MindSpore 2.7.0 cannot create a tensor from an array that is not aligned
     return contents._replace(arrays={name: np.require(a, requirements="A") for name, a in contents.arrays.items()})
 
 
 def _parse(data: bytes) -> Contents:
+    """Parse a checkpoint's bytes in the format that their beginning shows."""
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= _LARGEST_HEADER:
         return Contents("safetensors", *_safetensors(data))
     if data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":
@@ -94,15 +101,16 @@ def _parse(data: bytes) -> Contents:
 
 
 def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
+    """Return the arrays of a .safetensors file and the digest in its metadata, "" without one."""
     arrays = {name: _array(tensor) for name, tensor in safetensors.deserialize(data)}
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return arrays, header.get("__metadata__", {}).get("sha256", "")
 
 
 def _array(tensor: dict) -> np.ndarray:
-    kind = tensor["dtype"]
-    if kind == "BF16":
-        return ckpt.widen(np.frombuffer(tensor["data"], np.uint16)).reshape(tensor["shape"])
-    if kind not in _SAFETENSORS_TYPES:
-        raise ValueError(f"it holds numbers of the type {kind}")
-    return np.frombuffer(tensor["data"], _SAFETENSORS_TYPES[kind]).reshape(tensor["shape"])
+    dtype = tensor["dtype"]
+    if dtype == "BF16":
+        return ckpt.bfloat16_to_float32(np.frombuffer(tensor["data"], np.uint16)).reshape(tensor["shape"])
+    if dtype not in _SAFETENSORS_DTYPES:
+        raise ValueError(f"it holds numbers of the type {dtype}")
+    return np.frombuffer(tensor["data"], _SAFETENSORS_DTYPES[dtype]).reshape(tensor["shape"])

@@ -1,9 +1,11 @@
-"""Whose names the weights bear, and the names of what this project puts beside them.
+"""State-dict adapters: rename and stack a ConViT's weights between MindCV's and PyTorch's names.
 
-Two sets of names are known. MindCV's, the project's own: queries, keys and values each alone (`attn.q.weight`), norms
-with `gamma` and `beta`, the head called `classifier`. And PyTorch's, the ConViT authors' and timm's: `attn.qk.weight`
-(2C, C) is q stacked on k in GPSA, `attn.qkv.weight` (3C, C) all three in MHSA; norms have `weight` and `bias`; the head
-is called `head`. All other names are the same.
+- MindCV's names, which this project uses: separate queries, keys and values (`attn.q.weight`), norms with `gamma` and
+  `beta`, and a head named `classifier`.
+- PyTorch's names, of the ConViT authors and timm: `attn.qk.weight` (2C, C), q stacked on k, in GPSA, and
+  `attn.qkv.weight` (3C, C) in MHSA; norms with `weight` and `bias`; and a head named `head`.
+
+All other names are the same in both.
 """
 
 import re
@@ -12,33 +14,37 @@ import numpy as np
 
 MINDCV, PYTORCH = "mindcv", "pytorch"
 
-# This project's training checkpoints hold the weights under their own names, and the rest under these.
+# Prefixes of the other parts of this project's training checkpoints.
 EMA = "ema."
 OPTIMIZER = "optimizer."
 RUN = "run."
-GRID = RUN + "grid"  # rows and columns of patches, int32: what pos_embed's length alone does not tell
+GRID = RUN + "grid"  # rows and columns of patches, int32, which the length of pos_embed does not tell
 
 _NORM = re.compile(r"(^|\.)(norm\d*)\.(weight|bias|gamma|beta)$")
-_NORM_IN = {
+_NORM_NAMES = {
     MINDCV: {"weight": "gamma", "bias": "beta", "gamma": "gamma", "beta": "beta"},
     PYTORCH: {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"},
 }
 _STACKED = re.compile(r"^(.*\.)?(qkv|qk)\.(weight|bias)$")
-_ALONE = re.compile(r"^(.*\.)?([qkv])\.(weight|bias)$")
+_SEPARATE = re.compile(r"^(.*\.)?([qkv])\.(weight|bias)$")
 
 
 def layout_of(weights: dict[str, np.ndarray]) -> str:
-    """MINDCV or PYTORCH, by the names of `weights`; names that tell neither are taken as they are, for MINDCV."""
+    """Return MINDCV or PYTORCH by the names of `weights`; MINDCV if the names could be either."""
     stacked = any(_STACKED.match(name) for name in weights)
     norms = {match[3] for match in map(_NORM.search, weights) if match}
     return PYTORCH if stacked or norms & {"weight", "bias"} else MINDCV
 
 
 def to_mindcv(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`weights` under MindCV's names, whichever they bear.
+    """Return a new dictionary of `weights` under MindCV's names.
+
+    Args:
+        weights: Arrays under MindCV's or PyTorch's names, without prefixes such as `module.`. Stacked arrays are split
+            into views; all others are the same objects in the result.
 
     Raises:
-        ValueError: stacked queries, keys and values do not divide.
+        ValueError: a stacked array does not divide into queries, keys and values.
     """
     if layout_of(weights) == MINDCV:
         return dict(weights)
@@ -58,16 +64,20 @@ def to_mindcv(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def to_pytorch(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`weights` under the authors' and timm's names, whichever they bear.
+    """Return a new dictionary of `weights` under PyTorch's names, those of the ConViT authors and timm.
+
+    Args:
+        weights: Arrays under MindCV's or PyTorch's names, without prefixes such as `module.`. Queries, keys and values
+            are copied into stacked arrays; all others are the same objects in the result.
 
     Raises:
-        ValueError: queries, keys or values lack their companions.
+        ValueError: there are queries without keys or values to stack them with.
     """
     if layout_of(weights) == PYTORCH:
         return dict(weights)
     result = {}
     for name, array in weights.items():
-        match = _ALONE.match(name)
+        match = _SEPARATE.match(name)
         if not match:
             result[_renamed(name, PYTORCH)] = array
             continue
@@ -84,8 +94,8 @@ def to_pytorch(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _renamed(name: str, layout: str) -> str:
-    """A norm's or the head's name in `layout`; other names as they are."""
+    """Return a norm's or the head's name in `layout`; other names are returned unchanged."""
     old, new = ("head.", "classifier.") if layout == MINDCV else ("classifier.", "head.")
     if name.startswith(old):
         return new + name[len(old) :]
-    return _NORM.sub(lambda match: f"{match[1]}{match[2]}.{_NORM_IN[layout][match[3]]}", name)
+    return _NORM.sub(lambda match: f"{match[1]}{match[2]}.{_NORM_NAMES[layout][match[3]]}", name)

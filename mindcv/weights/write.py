@@ -1,4 +1,4 @@
-"""Writing checkpoints that are whole or not there."""
+"""Write checkpoints atomically."""
 
 import os
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ FORMATS = (".ckpt", ".safetensors")
 
 
 def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write `arrays` to `path`, as MindSpore's .ckpt or as .safetensors by its suffix.
+    """Write `arrays` by name to `path`, as MindSpore's .ckpt or as .safetensors, by its suffix.
 
-    The bytes go to a file aside, are flushed to the disk, and then take the name `path` in one step; whatever
-    happens, `path` is the old file or the whole new one. The file carries a digest of its contents.
+    The bytes are written to a temporary file, flushed to the disk, and renamed to `path`; whatever happens, `path` is
+    the complete old or the complete new file. The file contains a digest of its contents, which `read` verifies.
 
     Raises:
-        ValueError: another suffix, or an array of a type that the format cannot hold.
-        OSError: the folder is not there or cannot be written to, or the disk is full.
+        ValueError: another suffix, or an array of a dtype that the format cannot hold (text only in .ckpt).
+        OSError: the folder does not exist or cannot be written to, or the disk is full.
     """
     path = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -40,16 +40,16 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
         file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
-    _flush(path.parent)
+    _sync_folder(path.parent)
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether this project wrote the .ckpt file `path`. Only its first bytes are read."""
+    """Return whether this project wrote the .ckpt file `path`, judged by its first bytes."""
     return ckpt.is_ours(first_bytes(path))
 
 
-def _flush(folder: Path) -> None:
-    """Make a renaming in `folder` outlive a loss of power, where the system lets a folder be opened."""
+def _sync_folder(folder: Path) -> None:
+    """Flush `folder` to the disk, so that a renaming in it survives a loss of power. Does nothing on Windows."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

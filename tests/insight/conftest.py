@@ -6,9 +6,8 @@ from mindcv.models import ConViT
 
 
 @pytest.fixture
-def odd_model():
-    """A function that builds a ConViT on a 3 × 2 grid, two GPSA blocks and an MHSA block, with weights far from the
-    start's."""
+def random_model():
+    """A function that builds a ConViT with random weights: a 3 × 2 grid, two GPSA blocks and an MHSA block."""
 
     def build(**kwargs):
         shape = {"image_size": (24, 32), "patch_size": (8, 16), "num_classes": 5, "depth": 3, "local_up_to_layer": 2}

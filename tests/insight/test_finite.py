@@ -4,7 +4,7 @@ from mindspore import Tensor
 
 from mindcv.insight import attention_maps, effective_kernel, gates, non_locality, rollout
 
-LOOKS = {
+FUNCTIONS = {
     "blocks.0.attn.gating_param": lambda model, images: gates(model),
     "blocks.0.attn.pos_proj.weight": lambda model, images: effective_kernel(model, 0),
     "blocks.0.norm1.gamma": non_locality,
@@ -13,10 +13,10 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("weight", LOOKS)
-def test_what_is_not_finite_is_refused(weight, pynative, odd_model, images):
-    model = odd_model()
+@pytest.mark.parametrize("weight", FUNCTIONS)
+def test_insight_of_nonfinite_weights_raises(weight, pynative, random_model, images):
+    model = random_model()
     parameter = model.parameters_dict()[weight]
     parameter.set_data(Tensor(np.full(parameter.shape, np.nan, np.float32)))
     with pytest.raises(FloatingPointError, match=rf"not finite: {weight} holds NaN or infinite values: use another"):
-        LOOKS[weight](model, images)
+        FUNCTIONS[weight](model, images)

@@ -5,8 +5,8 @@ from mindcv.insight import attention_maps, effective_kernel
 from mindcv.models import ConViT
 
 
-def test_at_the_start_it_is_a_convolutions(both_modes):
-    """Heads look at the nine offsets of a 3 × 3 kernel, each with the discrete Gaussian that the paper writes down."""
+def test_effective_kernel_of_a_new_model_is_a_convolution(both_modes):
+    """Each head attends to one of the nine offsets of a 3 × 3 kernel, by the discrete Gaussian of the paper."""
     model = ConViT(image_size=40, patch_size=8, num_heads=9, embed_dim=36, depth=2, local_up_to_layer=1)
     kernel = effective_kernel(model, 0)
     assert kernel.shape == (9, 9, 9)
@@ -17,9 +17,9 @@ def test_at_the_start_it_is_a_convolutions(both_modes):
         np.testing.assert_allclose(kernel[head], score / score.sum(), rtol=1e-4, atol=1e-7)
 
 
-def test_it_is_the_positional_map_by_offset(odd_model, images, pynative):
-    """A query's map is the kernel's part that lies on the grid, renormalised."""
-    model = odd_model()
+def test_effective_kernel_agrees_with_positional_maps(random_model, images, pynative):
+    """A query's map is the part of the kernel that lies on the grid, renormalised."""
+    model = random_model()
     maps = attention_maps(model, images)
     for layer in range(2):
         kernel = effective_kernel(model, layer)
@@ -31,9 +31,9 @@ def test_it_is_the_positional_map_by_offset(odd_model, images, pynative):
             np.testing.assert_allclose(maps[layer].position[0, :, query], part, rtol=1e-4, atol=1e-6)
 
 
-def test_layers_without_one(odd_model):
+def test_effective_kernel_of_another_layer_raises(random_model):
     for layer in (2, 3, -1):
         with pytest.raises(ValueError, match=f"layer is {layer}; GPSA layers are 0 to 1"):
-            effective_kernel(odd_model(), layer)
+            effective_kernel(random_model(), layer)
     with pytest.raises(ValueError, match="no GPSA layers"):
-        effective_kernel(odd_model(local_up_to_layer=0), 0)
+        effective_kernel(random_model(local_up_to_layer=0), 0)

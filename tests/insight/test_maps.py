@@ -6,48 +6,48 @@ from mindspore import Tensor, nn
 from mindcv.insight import attention_maps, gates
 
 
-class Seen(nn.Cell):
-    """In place of a block's attention: notes what goes in and comes out of it, in PyNative mode."""
+class Recorder(nn.Cell):
+    """Wraps a block's attention and records its first input and its output, in PyNative mode."""
 
     def __init__(self, attn):
         super().__init__(auto_prefix=False)
         self.attn = attn
-        self.passed = []
+        self.calls = []
 
-    def construct(self, *words):
-        out = self.attn(*words)
-        self.passed.append((words[0].asnumpy(), out.asnumpy()))
+    def construct(self, *inputs):
+        out = self.attn(*inputs)
+        self.calls.append((inputs[0].asnumpy(), out.asnumpy()))
         return out
 
 
 @pytest.fixture
-def maps(pynative, odd_model, images):
-    return attention_maps(odd_model(), images)
+def maps(pynative, random_model, images):
+    return attention_maps(random_model(), images)
 
 
-def test_every_layer_has_its_maps(maps):
+def test_attention_maps_are_distributions_of_every_layer(maps):
     assert [layer.mixed.shape for layer in maps] == [(2, 4, 6, 6)] * 2 + [(2, 4, 7, 7)]
     for layer in maps:
-        for of_kind in layer:
-            if of_kind is not None:
-                assert of_kind.shape == layer.mixed.shape
-                np.testing.assert_allclose(of_kind.sum(-1), 1, atol=1e-5)
-                assert of_kind.min() >= 0
+        for kind in layer:
+            if kind is not None:
+                assert kind.shape == layer.mixed.shape
+                np.testing.assert_allclose(kind.sum(-1), 1, atol=1e-5)
+                assert kind.min() >= 0
     assert maps[2].position is None
     np.testing.assert_array_equal(maps[2].mixed, maps[2].content)
 
 
-def test_the_gate_mixes_content_and_position(maps, odd_model):
-    for layer, share in zip(maps, gates(odd_model())[:, :, None, None].astype(np.float64), strict=False):
+def test_attention_maps_mixed_is_gated_sum(maps, random_model):
+    for layer, gate in zip(maps, gates(random_model())[:, :, None, None].astype(np.float64), strict=False):
         np.testing.assert_allclose(
-            layer.mixed, (1 - share) * layer.content + share * layer.position, rtol=1e-5, atol=1e-7
+            layer.mixed, (1 - gate) * layer.content + gate * layer.position, rtol=1e-5, atol=1e-7
         )
         assert not np.allclose(layer.content, layer.position, atol=0.1)
 
 
-def test_position_is_the_papers_softmax(maps, odd_model):
+def test_attention_maps_position_is_softmax_of_the_papers_score(maps, random_model):
     """Over all keys at once, in float64, from the parameters alone."""
-    model = odd_model()
+    model = random_model()
     at = np.stack(np.divmod(np.arange(6), 2), -1).astype(np.float64)
     dy, dx = np.moveaxis(at[None] - at[:, None], -1, 0)
     for i, layer in enumerate(maps[:2]):
@@ -59,27 +59,27 @@ def test_position_is_the_papers_softmax(maps, odd_model):
         )
 
 
-def test_the_maps_are_what_the_fast_path_attends_by(odd_model, images, pynative):
-    """Each layer's map times its values, projected, is what the separable path gives in the model itself."""
-    model = odd_model(attn_impl="separable")
+def test_attention_maps_give_the_separable_paths_output(random_model, images, pynative):
+    """Each layer's map times its values, projected, is the output of the separable path in the model."""
+    model = random_model(attn_impl="separable")
     maps = attention_maps(model, images)
     attentions = [block.attn for block in model.blocks]
-    seen = [Seen(attn) for attn in attentions]
-    for block, watched in zip(model.blocks, seen, strict=True):
-        block.attn = watched
+    recorders = [Recorder(attn) for attn in attentions]
+    for block, recorder in zip(model.blocks, recorders, strict=True):
+        block.attn = recorder
     model.hidden_states(Tensor(images))
-    for layer, attn, watched in zip(maps, attentions, seen, strict=True):
-        tokens, out = (x.astype(np.float64) for x in watched.passed[0])
+    for layer, attn, recorder in zip(maps, attentions, recorders, strict=True):
+        tokens, out = (x.astype(np.float64) for x in recorder.calls[0])
         values = tokens @ attn.v.weight.asnumpy().astype(np.float64).T
         heads = values.reshape(*values.shape[:2], 4, 8).swapaxes(1, 2)
-        gathered = (layer.mixed.astype(np.float64) @ heads).swapaxes(1, 2).reshape(values.shape)
-        projected = gathered @ attn.proj.weight.asnumpy().T + attn.proj.bias.asnumpy()
+        attended = (layer.mixed.astype(np.float64) @ heads).swapaxes(1, 2).reshape(values.shape)
+        projected = attended @ attn.proj.weight.asnumpy().T + attn.proj.bias.asnumpy()
         np.testing.assert_allclose(out, projected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_model_is_left_as_it_was(both_modes, odd_model, images):
-    """Its phase, cell by cell, its random state, its compiled graphs, and what it computes, in training and out."""
-    model = odd_model(drop_path_rate=0.5, drop_rate=0.2)
+def test_attention_maps_leave_the_model_unchanged(both_modes, random_model, images):
+    """Each cell's mode, the random state, the compiled graphs, and the outputs, in training and in evaluation."""
+    model = random_model(drop_path_rate=0.5, drop_rate=0.2)
     model.set_train()
     model.blocks[1].set_train(False)
     model(Tensor(images))
@@ -98,17 +98,17 @@ def test_the_model_is_left_as_it_was(both_modes, odd_model, images):
         np.testing.assert_array_equal(one.mixed, other.mixed)
 
 
-def test_what_cannot_be_looked_at(both_modes, odd_model, images):
+def test_attention_maps_of_wrong_model_or_images_raise(both_modes, random_model, images):
     with pytest.raises(TypeError, match="Dense"):
         attention_maps(nn.Dense(1, 1), images)
     with pytest.raises(ValueError, match=r"\(32, 32\).*\(24, 32\)"):
-        attention_maps(odd_model(), np.zeros((1, 3, 32, 32)))
+        attention_maps(random_model(), np.zeros((1, 3, 32, 32)))
 
 
-def test_modes_agree(odd_model, images):
+def test_attention_maps_agree_in_both_modes(random_model, images):
     both = []
     for mode in (ms.GRAPH_MODE, ms.PYNATIVE_MODE):
         ms.set_context(mode=mode)
-        both.append(attention_maps(odd_model(), images))
+        both.append(attention_maps(random_model(), images))
     for one, other in zip(*both, strict=True):
         np.testing.assert_allclose(one.mixed, other.mixed, rtol=1e-4, atol=1e-6)

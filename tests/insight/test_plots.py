@@ -1,4 +1,4 @@
-"""What the pictures show is what the functions give."""
+"""The figures show the values of the functions."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def lines_of(axis):
 
 
 def shape_of(figure):
-    """Pixels, (height, width), once drawn; the title has room in them."""
+    """Draw the figure, check that its title fits, and return (height, width) in pixels."""
     figure.canvas.draw()
     title = figure._suptitle.get_window_extent()
     assert title.x0 >= 0
@@ -35,8 +35,8 @@ def labels_of(figure):
     return [text.get_text() for text in figure.findobj(plots.matplotlib.text.Text)]
 
 
-def test_attention(pynative, odd_model, images):
-    model = odd_model()
+def test_attention_figure_draws_the_mixed_maps(pynative, random_model, images):
+    model = random_model()
     maps = insight.attention_maps(model, images[:1])
     view = np.random.default_rng(2).integers(0, 256, (24, 32, 3), np.uint8)
     figure = plots.attention_figure(view, maps, (2, 1), model.grid_size)
@@ -44,10 +44,10 @@ def test_attention(pynative, odd_model, images):
     assert len(axes) == 4 * (1 + 3)
     for head in range(4):
         for layer in range(3):
-            image, seen = images_of(axes[head * 4 + 1 + layer])
+            image, drawn = images_of(axes[head * 4 + 1 + layer])
             np.testing.assert_allclose(image, view.mean(-1))
             row = maps[layer].mixed[0, head, 2 * 2 + 1 + (layer == 2)]
-            np.testing.assert_array_equal(seen, row[layer == 2 :].reshape(3, 2))
+            np.testing.assert_array_equal(drawn, row[layer == 2 :].reshape(3, 2))
     [frame] = axes[5].patches
     assert frame.get_bbox().bounds == (16, 16, 16, 8), "the patch in row 3, column 2"
     assert {"layer 1\nGPSA", "layer 3\nMHSA", "head 4", "attention weight"} <= {*labels_of(figure)}
@@ -55,22 +55,22 @@ def test_attention(pynative, odd_model, images):
     assert min(shape_of(figure)) > 300
 
 
-def test_kernels(pynative, odd_model):
-    model = odd_model()
+def test_kernels_figure_draws_the_kernels(pynative, random_model):
+    model = random_model()
     kernels = [insight.effective_kernel(model, layer) for layer in range(2)]
     figure = plots.kernels_figure(kernels[1], kernels)
     *axes, _bar = figure.axes
     for head in range(4):
         for column, kernel in enumerate([kernels[1], *kernels]):
-            [seen] = axes[head * 3 + column].images
-            np.testing.assert_array_equal(seen.get_array(), kernel[head])
-            assert seen.get_extent() == [-1.5, 1.5, 2.5, -2.5]
+            [drawn] = axes[head * 3 + column].images
+            np.testing.assert_array_equal(drawn.get_array(), kernel[head])
+            assert drawn.get_extent() == [-1.5, 1.5, 2.5, -2.5]
     assert {"at the\nstart", "layer 2", "Δx", "Δy", "head 4"} <= {*labels_of(figure)}
     assert min(shape_of(figure)) > 300
 
 
 @pytest.mark.parametrize("draw", [plots.gates_figure, plots.non_locality_figure])
-def test_by_layer_and_through_training(draw, training):
+def test_layer_figures_draw_checkpoint_and_training(draw, training):
     figure = draw(training[-1], training)
     now, through, bar = figure.axes
     mean, heads, *_ = lines_of(now)
@@ -86,7 +86,7 @@ def test_by_layer_and_through_training(draw, training):
 
 
 @pytest.mark.parametrize("draw", [plots.gates_figure, plots.non_locality_figure])
-def test_without_a_run_there_is_one_plot(draw, training):
+def test_layer_figures_without_training_have_one_plot(draw, training):
     figure = draw(training[-1])
     assert len(figure.axes) == 1
     assert min(shape_of(figure)) > 300

@@ -4,9 +4,9 @@ import pytest
 from mindcv.insight import attention_maps, rollout
 
 
-def test_every_way_from_a_patch_to_the_class_token(both_modes, odd_model, images):
-    """Against the sum over all ways through the layers, a way at a time."""
-    model = odd_model()
+def test_rollout_sums_all_paths_to_the_class_token(both_modes, random_model, images):
+    """Against the sum over all paths through the layers, one path at a time."""
+    model = random_model()
     maps = [layer.mixed[0].mean(0, dtype=np.float64) for layer in attention_maps(model, images)]
     found = rollout(model, images[0])
     assert found.shape == (3, 2)
@@ -21,6 +21,6 @@ def test_every_way_from_a_patch_to_the_class_token(both_modes, odd_model, images
     np.testing.assert_allclose(found.ravel(), expected / expected.sum(), rtol=1e-4)
 
 
-def test_one_image_at_a_time(odd_model, images):
+def test_rollout_of_a_batch_raises(random_model, images):
     with pytest.raises(ValueError, match="give one"):
-        rollout(odd_model(), images)
+        rollout(random_model(), images)

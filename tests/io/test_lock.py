@@ -7,7 +7,7 @@ import pytest
 from mindcv.io.lock import LockHeld, file_lock
 
 
-def test_file_lock_without_file_locks_on_the_disk_warns(tmp_path, monkeypatch, caplog):
+def test_file_lock_on_file_system_without_locks_warns(tmp_path, monkeypatch, caplog):
     def no_locks(*_):
         raise OSError(errno.ENOSYS, "Function not implemented")
 

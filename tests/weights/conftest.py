@@ -1,4 +1,4 @@
-"""Checkpoints made by rule, in any layout."""
+"""Tiny models, and arrays under every layout's names."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def _pynative(pynative):
 
 @pytest.fixture
 def tiny():
-    """A function that makes a very small ConViT, as create_model takes arguments."""
+    """A function that creates a very small ConViT; it takes the arguments of create_model."""
 
     def create(num_classes=3, **kwargs):
         return mindcv.create_model("convit_tiny", num_classes=num_classes, **{**TINY, **kwargs})
@@ -27,13 +27,13 @@ def tiny():
 
 @pytest.fixture
 def values():
-    """A function from a model to its parameters as arrays, by name."""
+    """A function that returns a model's parameters as arrays by name."""
     return lambda model: {p.name: p.asnumpy() for p in model.get_parameters()}
 
 
 @pytest.fixture
 def pytorch_weights(golden):
-    """A function from a variant's name to its golden weights under PyTorch's names."""
+    """A function that returns a variant's golden weights under PyTorch's names."""
 
     def make(name):
         case = golden.facts("manifest")[name]
@@ -44,7 +44,7 @@ def pytorch_weights(golden):
 
 @pytest.fixture
 def mindcv_weights(golden):
-    """The same under MindCV's names."""
+    """A function that returns a variant's golden weights under MindCV's names."""
     return lambda name: rule.mindcv_weights(golden.facts("manifest")[name])
 
 
@@ -66,12 +66,12 @@ def some_arrays():
 
 @pytest.fixture
 def assert_same():
-    """A function that compares arrays by name: values, types and shapes."""
+    """A function that compares arrays by name: values, dtypes and shapes."""
 
-    def check(found, wanted):
-        assert found.keys() == wanted.keys()
-        for name, array in wanted.items():
-            assert found[name].dtype == array.dtype, name
-            np.testing.assert_array_equal(found[name], array, err_msg=name, strict=True)
+    def check(actual, expected):
+        assert actual.keys() == expected.keys()
+        for name, array in expected.items():
+            assert actual[name].dtype == array.dtype, name
+            np.testing.assert_array_equal(actual[name], array, err_msg=name, strict=True)
 
     return check

@@ -1,4 +1,4 @@
-"""Every variant, loaded from every layout, gives the logits of the authors' own code in float64."""
+"""Every variant, loaded from every layout, against the logits of the authors' own code in float64."""
 
 import numpy as np
 import pytest
@@ -12,40 +12,40 @@ from tests.golden import rule
 NAMES = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
 
 
-def as_mindcv(theirs, path):
-    weights.write(path / "a.ckpt", weights.to_mindcv(theirs))
+def as_mindcv(arrays, path):
+    weights.write(path / "a.ckpt", weights.to_mindcv(arrays))
     return path / "a.ckpt", {}
 
 
-def as_training_state(theirs, path):
-    """Averages are right; the weights themselves, and what else is there, are not."""
-    ours = weights.to_mindcv(theirs)
-    contents = {**{name: array + 1 for name, array in ours.items()}, "run.step": np.array(9)}
-    contents |= {f"ema.{name}": array for name, array in ours.items()}
-    contents |= {f"optimizer.exp_avg.{name}": np.zeros_like(array) for name, array in ours.items()}
+def as_training_state(arrays, path):
+    """The averages are the golden weights; the weights themselves and the other parts are not."""
+    averages = weights.to_mindcv(arrays)
+    contents = {**{name: array + 1 for name, array in averages.items()}, "run.step": np.array(9)}
+    contents |= {f"ema.{name}": array for name, array in averages.items()}
+    contents |= {f"optimizer.exp_avg.{name}": np.zeros_like(array) for name, array in averages.items()}
     weights.write(path / "a.ckpt", contents)
     return path / "a.ckpt", {"ema": True}
 
 
-def as_pytorch(theirs, path):
-    weights.write(path / "a.safetensors", theirs)
+def as_pytorch(arrays, path):
+    weights.write(path / "a.safetensors", arrays)
     return path / "a.safetensors", {}
 
 
-def as_wrapped(theirs, path):
-    weights.write(path / "a.safetensors", {f"state_dict.module.{name}": array for name, array in theirs.items()})
+def as_wrapped(arrays, path):
+    weights.write(path / "a.safetensors", {f"state_dict.module.{name}": array for name, array in arrays.items()})
     return path / "a.safetensors", {}
 
 
-def as_converted(theirs, path):
-    weights.write(path / "a.safetensors", theirs)
+def as_converted(arrays, path):
+    weights.write(path / "a.safetensors", arrays)
     assert main(["convert", str(path / "a.safetensors"), str(path / "b.safetensors"), "--to", "mindcv"]) == 0
     return path / "b.safetensors", {}
 
 
-def as_pth(theirs, path):
+def as_pth(arrays, path):
     torch = pytest.importorskip("torch")
-    torch.save({"model": {name: torch.from_numpy(array) for name, array in theirs.items()}}, path / "a.pth")
+    torch.save({"model": {name: torch.from_numpy(array) for name, array in arrays.items()}}, path / "a.pth")
     return path / "a.pth", {}
 
 
@@ -56,7 +56,9 @@ FAST = {"convit_tiny": [as_training_state, as_pytorch, as_pth], "convit_small": 
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_parameters(layout, pytorch_weights, mindcv_weights, values, assert_same, tmp_path):
+def test_load_every_layout_gives_golden_parameters(
+    layout, pytorch_weights, mindcv_weights, values, assert_same, tmp_path
+):
     path, options = layout(pytorch_weights("convit_tiny"), tmp_path)
     model = mindcv.create_model("convit_tiny", checkpoint_path=str(path), **options)
     assert_same(values(model), mindcv_weights("convit_tiny"))
@@ -70,7 +72,7 @@ def cases():
 
 
 @pytest.mark.parametrize(("name", "layout"), cases())
-def test_logits(name, layout, golden, pytorch_weights, tmp_path):
+def test_load_every_layout_gives_golden_logits(name, layout, golden, pytorch_weights, tmp_path):
     path, options = layout(pytorch_weights(name), tmp_path)
     model = mindcv.create_model(name, checkpoint_path=str(path), **options)
     for file in tmp_path.iterdir():

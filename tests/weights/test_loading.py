@@ -17,17 +17,17 @@ def values(model):
     return {p.name: p.asnumpy() for p in model.get_parameters()}
 
 
-def test_round_trip(model, tmp_path):
+def test_load_round_trip(model, tmp_path):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
     twin = mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=str(tmp_path / "a.ckpt"), **SMALL)
     for name, value in values(model).items():
         np.testing.assert_array_equal(values(twin)[name], value)
 
 
-def test_training_state_is_left_out_and_averages_are_found(model, tmp_path):
+def test_load_training_checkpoint_takes_weights_or_averages(model, tmp_path):
     averages = {f"ema.{name}": value + 1 for name, value in values(model).items()}
-    beside = {**values(model), **averages, "optimizer.global_step": np.zeros(1, np.int32)}
-    entries = [{"name": name, "data": Parameter(Tensor(value))} for name, value in beside.items()]
+    contents = {**values(model), **averages, "optimizer.global_step": np.zeros(1, np.int32)}
+    entries = [{"name": name, "data": Parameter(Tensor(value))} for name, value in contents.items()]
     ms.save_checkpoint(entries, str(tmp_path / "a.ckpt"))
     path = str(tmp_path / "a.ckpt")
     raw = mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=path, **SMALL)
@@ -37,7 +37,7 @@ def test_training_state_is_left_out_and_averages_are_found(model, tmp_path):
         np.testing.assert_array_equal(values(averaged)[name], value + 1)
 
 
-def test_other_shapes_are_refused_whole(model, tmp_path):
+def test_load_other_shapes_leaves_the_model_unchanged(model, tmp_path):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
     other = mindcv.create_model("convit_tiny", num_classes=7, **SMALL)
     before = values(other)
@@ -47,7 +47,7 @@ def test_other_shapes_are_refused_whole(model, tmp_path):
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_auto_mapping_loads_what_fits(model, tmp_path, caplog):
+def test_load_auto_mapping_loads_what_fits(model, tmp_path, caplog):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
     options = {"checkpoint_path": str(tmp_path / "a.ckpt"), "auto_mapping": True, "adapt": ()}
     other = mindcv.create_model("convit_tiny", num_classes=7, **{**SMALL, "depth": 3}, **options)
@@ -59,7 +59,7 @@ def test_auto_mapping_loads_what_fits(model, tmp_path, caplog):
     assert other.classifier.weight.shape == (7, 192)
 
 
-def test_what_is_left_at_its_default_must_be_as_in_the_file(model, tmp_path):
+def test_create_model_default_num_classes_is_not_adapted(model, tmp_path):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
     path = str(tmp_path / "a.ckpt")
     with pytest.raises(ValueError, match="num_classes is 3 in the file and 1000 in the model"):
@@ -70,7 +70,7 @@ def test_what_is_left_at_its_default_must_be_as_in_the_file(model, tmp_path):
         mindcv.create_model("convit_tiny", num_classes=7, checkpoint_path=path, adapt=["image_size"], **SMALL)
 
 
-def test_missing_and_unexpected_are_listed(model, tmp_path):
+def test_load_missing_and_unexpected_parameters_are_listed(model, tmp_path):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
     deeper = {**SMALL, "depth": 3}
     with pytest.raises(ValueError, match=r"13 missing \(blocks.2"):
@@ -82,18 +82,18 @@ def test_missing_and_unexpected_are_listed(model, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint at all", b"\x80\x04."])
-def test_files_that_are_no_checkpoint(content, tmp_path):
+def test_load_unreadable_file_is_named(content, tmp_path):
     (tmp_path / "bad.ckpt").write_bytes(content)
     with pytest.raises(ValueError, match=r"bad.ckpt"):
         mindcv.create_model("convit_tiny", checkpoint_path=str(tmp_path / "bad.ckpt"))
 
 
-def test_no_file(tmp_path):
+def test_load_missing_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         mindcv.create_model("convit_tiny", checkpoint_path=str(tmp_path / "nowhere.ckpt"))
 
 
-def test_ema_without_averages(model, tmp_path):
+def test_load_ema_without_averages_is_refused(model, tmp_path):
     ms.save_checkpoint(model, str(tmp_path / "a.ckpt"))
     with pytest.raises(ValueError, match="no moving averages"):
         mindcv.create_model("convit_tiny", num_classes=3, checkpoint_path=str(tmp_path / "a.ckpt"), ema=True, **SMALL)

@@ -1,4 +1,4 @@
-"""What belongs to the model in a checkpoint, and what lies beside it."""
+"""Which arrays of a checkpoint are weights, and which are other parts."""
 
 import mindspore as ms
 import numpy as np
@@ -10,14 +10,14 @@ import mindcv
 from mindcv import weights
 from mindcv.cli.weights import main
 from mindcv.weights import classes_in, weights_of
-from mindcv.weights.parts import parts_of
+from mindcv.weights.parts import split_parts
 from tests.weights.conftest import TINY
 
 SIX = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
 
 
 def clones(prefixes, *counters):
-    """An optimizer that is made as MindCV makes its own: slots by `clone`, and counters by name."""
+    """Return an optimizer class that is built like MindCV's: slots by `clone`, and counters by name."""
 
     class Optimizer(nn.Optimizer):
         def __init__(self, parameters):
@@ -44,7 +44,7 @@ def groups(parameters):
     return nn.AdamWeightDecay(rates, 0.1)
 
 
-# optimizer, and slots it has for each weight
+# optimizer, and its number of slots for each weight
 OPTIMIZERS = {
     "sgd": (lambda p: nn.SGD(p, 0.1, momentum=0.9), 2),
     "momentum": (lambda p: nn.Momentum(p, [0.1, 0.2, 0.3], 0.9), 1),
@@ -75,7 +75,7 @@ OPTIMIZERS = {
 
 
 class MindCVStep(nn.TrainOneStepWithLossScaleCell):
-    """Holds what MindCV's training step holds."""
+    """A training step with the parameters of MindCV's."""
 
     def __init__(self, network, optimizer, ema=False):
         super().__init__(network, optimizer, nn.DynamicLossScaleUpdateCell(1024, 2, 1000))
@@ -86,7 +86,7 @@ class MindCVStep(nn.TrainOneStepWithLossScaleCell):
 
 
 class Wrapped(nn.Cell):
-    """A cell around a model, which renames its parameters."""
+    """A cell around a model that renames its parameters."""
 
     def __init__(self, network):
         super().__init__()
@@ -94,7 +94,7 @@ class Wrapped(nn.Cell):
 
 
 class Step(nn.Cell):
-    """A training cell that renames the optimizer's parameters, the weights among them."""
+    """A training cell that renames the optimizer's parameters, including the weights."""
 
     def __init__(self, network, optimizer):
         super().__init__()
@@ -103,7 +103,7 @@ class Step(nn.Cell):
 
 @pytest.fixture
 def trainable(tiny):
-    """A model whose weights are not those that a model begins with."""
+    """A model whose weights are not the initial ones."""
     model = tiny()
     rng = np.random.default_rng(1)
     for parameter in model.get_parameters():
@@ -113,7 +113,7 @@ def trainable(tiny):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A function that saves a cell as MindSpore does, and returns the path."""
+    """A function that saves a cell with MindSpore and returns the path."""
 
     def save(cell, **options):
         ms.save_checkpoint(cell, str(tmp_path / "a.ckpt"), **options)
@@ -123,11 +123,11 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_create_model_loads_weights_beside_every_optimizer(name, trainable, saved, tiny, values, assert_same):
+def test_load_finds_weights_among_every_optimizers_state(name, trainable, saved, tiny, values, assert_same):
     before = values(trainable)
     make, slots = OPTIMIZERS[name]
     path = saved(nn.TrainOneStepCell(trainable, make(list(trainable.trainable_params()))))
-    parts = parts_of(weights.read(path))
+    parts = split_parts(weights.read(path))
     assert_same(parts.weights, before)
     assert len(parts.optimizer) == slots * len(before)
     assert "global_step" in parts.run
@@ -136,7 +136,7 @@ def test_create_model_loads_weights_beside_every_optimizer(name, trainable, save
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["", "frozen"])
-def test_mindcv_training_checkpoint_has_weights_averages_and_state(
+def test_load_mindcv_training_checkpoint_finds_weights_averages_and_state(
     frozen, trainable, saved, tiny, values, assert_same, caplog, capsys
 ):
     before = values(trainable)
@@ -152,14 +152,14 @@ def test_mindcv_training_checkpoint_has_weights_averages_and_state(
     assert f"a.ckpt: {state} tensors of an optimizer's and a run's state are left out" in caplog.text
     assert_same(values(tiny(checkpoint_path=path, ema=True)), {name: array + 1 for name, array in before.items()})
     assert main(["inspect", path]) == 0
-    said = capsys.readouterr().out
-    assert "a ConViT of width 16 with depth=2, local_up_to_layer=1\n" in said
-    assert f"parameters  {sum(array.size for array in before.values()):,} in {len(before)} tensors, float32\n" in said
-    assert f"moving averages ({len(before)} tensors), optimizer state ({state - 5} tensors), run state (5 " in said
+    output = capsys.readouterr().out
+    assert "a ConViT of width 16 with depth=2, local_up_to_layer=1\n" in output
+    assert f"parameters  {sum(array.size for array in before.values()):,} in {len(before)} tensors, float32\n" in output
+    assert f"moving averages ({len(before)} tensors), optimizer state ({state - 5} tensors), run state (5 " in output
 
 
 @pytest.mark.parametrize("ema", [False, True])
-def test_convert_takes_weights_of_a_mindcv_checkpoint(ema, trainable, saved, values, assert_same, tmp_path):
+def test_convert_mindcv_training_checkpoint_writes_its_weights(ema, trainable, saved, values, assert_same, tmp_path):
     before = values(trainable)
     step = MindCVStep(trainable, nn.Momentum(trainable.trainable_params(), 0.1, 0.9), ema=True)
     path = saved(step)
@@ -167,7 +167,7 @@ def test_convert_takes_weights_of_a_mindcv_checkpoint(ema, trainable, saved, val
     assert_same(weights.to_mindcv(weights.read(tmp_path / "b.ckpt")), before)
 
 
-def test_model_checkpoint_with_appended_information_loads(trainable, values, tiny, assert_same, tmp_path):
+def test_load_model_checkpoint_with_append_info(trainable, values, tiny, assert_same, tmp_path):
     config = ms.train.CheckpointConfig(append_info=["epoch_num", "step_num", {"note": "猫", "lr": 0.1}])
     saving = ms.train.ModelCheckpoint("a", str(tmp_path), config)
     data = ms.dataset.NumpySlicesDataset((np.ones((2, 3, 32, 16), np.float32), np.zeros(2, np.int32))).batch(2)
@@ -175,12 +175,12 @@ def test_model_checkpoint_with_appended_information_loads(trainable, values, tin
     runner = ms.train.Model(trainable, nn.CrossEntropyLoss(), optimizer)
     runner.train(1, data, callbacks=[saving], dataset_sink_mode=False)
     (path,) = tmp_path.glob("*.ckpt")
-    parts = parts_of(weights.read(path))
+    parts = split_parts(weights.read(path))
     assert {"epoch_num", "step_num", "note", "lr", "learning_rate", "beta1_power"} < parts.run
     assert_same(values(tiny(checkpoint_path=str(path))), values(trainable))
 
 
-def test_weights_with_appended_information_load(trainable, saved, values, tiny, assert_same):
+def test_load_weights_with_append_dict(trainable, saved, values, tiny, assert_same):
     path = saved(trainable, append_dict={"epoch": 3, "lr": 0.1, "note": "cat"})
     assert_same(values(tiny(checkpoint_path=path)), values(trainable))
 
@@ -198,7 +198,7 @@ WRAPPINGS = {
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-def test_cells_around_a_model_are_stripped(wrapping, trainable, saved, values, tiny, assert_same):
+def test_load_strips_names_of_cells_around_a_model(wrapping, trainable, saved, values, tiny, assert_same):
     before = values(trainable)
     # evaluated from left to right, as a user would write it
     path = saved(WRAPPINGS[wrapping](trainable, nn.AdamWeightDecay))
@@ -206,39 +206,39 @@ def test_cells_around_a_model_are_stripped(wrapping, trainable, saved, values, t
 
 
 @pytest.mark.parametrize("name", SIX)
-def test_no_weight_of_a_convit_ends_with_another_name(name, golden):
-    """Which is why none is taken for a slot: in PyTorch's names, in MindCV's, and in a run of MindSpore's."""
-    theirs = {key: np.empty(shape, bool) for key, shape in golden.facts("manifest")[name]["shapes"].items()}
-    for arrays in (theirs, weights.to_mindcv(theirs)):
+def test_split_parts_takes_no_convit_weight_for_a_slot(name, golden):
+    """No weight's name ends with another's, in PyTorch's and in MindCV's names."""
+    original = {key: np.empty(shape, bool) for key, shape in golden.facts("manifest")[name]["shapes"].items()}
+    for arrays in (original, weights.to_mindcv(original)):
         slots = {f"moments.{key}": array for key, array in arrays.items()}
-        parts = parts_of({**arrays, **slots, "global_step": np.ones(1, np.int32)})
+        parts = split_parts({**arrays, **slots, "global_step": np.ones(1, np.int32)})
         assert parts.weights.keys() == arrays.keys()
         assert parts.optimizer == slots.keys()
 
 
-def test_names_that_resemble_slots_stay_weights():
-    """Modules whose parameters are called like others, and trained parameters of one dimension."""
+def test_split_parts_names_that_resemble_slots_stay_weights():
+    """Parameters whose names end with other names, and trained parameters of one dimension."""
     names = ["norm.gamma", "pre_norm.gamma", "patch.norm.gamma", "patch.proj.weight", "scale", "fc.weight"]
     arrays = {name: np.ones(2, np.float32) for name in names}
     frozen = {"backbone.conv.weight": np.ones(2), "backbone.fc.weight": np.ones(2)}
     slots = {f"moments.{name}": array for name, array in arrays.items()}
-    parts = parts_of({**arrays, **frozen, **slots, "global_step": np.ones(1, np.int32), "lr": np.ones(3)})
+    parts = split_parts({**arrays, **frozen, **slots, "global_step": np.ones(1, np.int32), "lr": np.ones(3)})
     assert parts.weights.keys() == arrays.keys() | frozen.keys()
     assert (parts.optimizer, parts.run) == (slots.keys(), {"global_step", "lr"})
 
 
-def test_files_without_counters_have_no_slots():
+def test_weights_of_file_without_counters_has_no_slots():
     arrays = {"norm.gamma": np.ones(2), "pre_norm.gamma": np.ones(2), "scale": np.ones(1)}
     assert weights_of(arrays).keys() == arrays.keys()
 
 
-def test_names_that_the_model_knows_are_weights():
+def test_split_parts_known_names_are_weights():
     arrays = {"scale": np.ones(1), "steps": np.ones(1, np.int32), "backbone.fc.weight": np.ones(2)}
-    assert parts_of(arrays, known=arrays).weights.keys() == arrays.keys()
-    assert parts_of(arrays, known=["scale"]).weights.keys() == {"scale", "backbone.fc.weight"}
+    assert split_parts(arrays, known=arrays).weights.keys() == arrays.keys()
+    assert split_parts(arrays, known=["scale"]).weights.keys() == {"scale", "backbone.fc.weight"}
 
 
-def test_a_training_checkpoint():
+def test_split_split_parts_this_projects_training_checkpoint():
     one = np.ones(1)
     contents = {
         "norm.gamma": one, "ema.norm.gamma": 2 * one, "optimizer.exp_avg.norm.gamma": one, "optimizer.step": one,
@@ -246,8 +246,8 @@ def test_a_training_checkpoint():
     }  # fmt: skip
     assert weights_of(contents) == {"norm.gamma": one}
     assert weights_of(contents, ema=True) == {"norm.gamma": 2}
-    parts = parts_of(contents)
-    assert (len(parts.optimizer), len(parts.run), parts.foreign()) == (2, 2, 0)
+    parts = split_parts(contents)
+    assert (len(parts.optimizer), len(parts.run), parts.num_foreign()) == (2, 2, 0)
     with pytest.raises(ValueError, match="no moving averages"):
         weights_of({"norm.gamma": one}, ema=True)
     with pytest.raises(ValueError, match=r"no weights, but moving averages \(1 tensors\), run state \(1 tensors\)"):
@@ -256,11 +256,11 @@ def test_a_training_checkpoint():
 
 @pytest.mark.parametrize("wrapper", ["", "model.", "state_dict.", "state_dict.model."])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
-def test_wrappers_and_prefixes(wrapper, prefix):
+def test_weights_of_strips_wrappers_and_prefixes(wrapper, prefix):
     names = ("cls_token", "module_norm.weight", "head.bias")
     contents = {f"{wrapper}{prefix}{name}": np.ones(1) for name in names}
-    beside = {"optimizer.state.0.exp_avg": np.ones(1), "lr_scheduler.last": np.ones(1)} if wrapper else {}
-    assert weights_of({**contents, **beside}).keys() == {*names}
+    others = {"optimizer.state.0.exp_avg": np.ones(1), "lr_scheduler.last": np.ones(1)} if wrapper else {}
+    assert weights_of({**contents, **others}).keys() == {*names}
 
 
 @pytest.mark.parametrize(
@@ -276,25 +276,25 @@ def test_wrappers_and_prefixes(wrapper, prefix):
     ],
 )
 @pytest.mark.parametrize("head", ["", "prefixed"])
-def test_any_prefix_is_stripped_and_a_head_outside_stays(prefix, head, tiny, values, assert_same, tmp_path):
-    ours = values(tiny())
+def test_load_strips_any_prefix_and_keeps_a_head_outside(prefix, head, tiny, values, assert_same, tmp_path):
+    expected = values(tiny())
     wrapper = "state_dict." if prefix.startswith("state_dict.") else "model." if prefix.startswith("model.") else ""
     outside = (wrapper, prefix)[head == "prefixed"]
-    theirs = {
-        (outside if name.startswith("head.") else prefix) + name: a for name, a in weights.to_pytorch(ours).items()
+    renamed = {
+        (outside if name.startswith("head.") else prefix) + name: a for name, a in weights.to_pytorch(expected).items()
     }
-    weights.write(tmp_path / "a.ckpt", theirs)
-    assert_same(values(tiny(checkpoint_path=str(tmp_path / "a.ckpt"))), ours)
+    weights.write(tmp_path / "a.ckpt", renamed)
+    assert_same(values(tiny(checkpoint_path=str(tmp_path / "a.ckpt"))), expected)
     assert classes_in(tmp_path / "a.ckpt").count == 3
 
 
-def test_averages_of_pytorch_with_a_counter(tiny, values):
-    theirs = {f"model_ema.module.{name}": a for name, a in weights.to_pytorch(values(tiny())).items()}
-    found = weights_of({**theirs, "model_ema.n_averaged": np.array(3)}, ema=True)
+def test_weights_of_pytorch_averages_leaves_out_the_counter(tiny, values):
+    averages = {f"model_ema.module.{name}": a for name, a in weights.to_pytorch(values(tiny())).items()}
+    found = weights_of({**averages, "model_ema.n_averaged": np.array(3)}, ema=True)
     assert found.keys() == weights.to_pytorch(values(tiny())).keys()
 
 
-def test_weights_under_two_prefixes_are_refused(tiny, values, tmp_path):
+def test_load_weights_under_two_prefixes_is_refused(tiny, values, tmp_path):
     arrays = values(tiny())
     twice = {f"{prefix}{name}": array for prefix in ("student.", "teacher.") for name, array in arrays.items()}
     weights.write(tmp_path / "a.ckpt", twice)
@@ -302,13 +302,13 @@ def test_weights_under_two_prefixes_are_refused(tiny, values, tmp_path):
         tiny(checkpoint_path=str(tmp_path / "a.ckpt"))
 
 
-def test_a_model_with_prefixes_of_its_own_loads_its_own_file(trainable, saved, tiny, values, assert_same):
+def test_load_model_with_its_own_prefixes_keeps_them(trainable, saved, tiny, values, assert_same):
     model, other = Wrapped(trainable), Wrapped(tiny())
     weights.load(other, saved(model))
     assert_same(values(other), values(model))
 
 
-def test_a_state_of_mindspore_without_weights_is_refused(tmp_path, tiny):
+def test_load_optimizer_state_without_weights_is_refused(tmp_path, tiny):
     weights.write(tmp_path / "a.ckpt", {"optimizer.global_step": np.ones(1, np.int32), "run.epoch": np.ones(1)})
     with pytest.raises(ValueError, match=r"no weights, but optimizer state \(1 tensors\), run state \(1 tensors\)"):
         mindcv.create_model("convit_tiny", checkpoint_path=str(tmp_path / "a.ckpt"), **TINY)

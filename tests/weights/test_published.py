@@ -1,4 +1,4 @@
-"""Published weights, from a server on this machine."""
+"""Published weights, from a local server."""
 
 import hashlib
 import http.server
@@ -22,20 +22,20 @@ ARGUMENTS = {"num_classes": 3, "num_heads": 4, **TINY}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.files`; before that, `server.mischief` holds what to do to the first answers."""
+    """Serves `server.files`; `server.faults` lists what to do to the first answers."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         body = self.server.files.get(self.path)
-        mischief = self.server.mischief.pop(0) if self.server.mischief else ""
+        fault = self.server.faults.pop(0) if self.server.faults else ""
         if body is None:
             return self.send_error(404)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if mischief == "cut":
+        if fault == "cut":
             body = body[:1000]
-        elif mischief == "wrong":
+        elif fault == "wrong":
             body = bytes(len(body))
         self.wfile.write(body)
 
@@ -50,7 +50,7 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files, server.asked, server.mischief = {}, [], []
+    server.files, server.requested, server.faults = {}, [], []
     server.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
@@ -59,18 +59,18 @@ def server(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def theirs(tiny, values):
-    """Arrays under MindCV's names that no fresh model has."""
+def published(tiny, values):
+    """Arrays under MindCV's names that differ from a new model's."""
     return {name: np.random.default_rng(5).random(array.shape).astype("f4") for name, array in values(tiny()).items()}
 
 
 @pytest.fixture
-def cfg(server, theirs, tmp_path):
-    """Two sources of weights for a tiny ConViT: as MindCV gives them, and as the authors do."""
+def cfg(server, published, tmp_path):
+    """Two sources of weights for a tiny ConViT: under MindCV's names, and under the authors'."""
     sources = {}
     for name, file, arrays in (
-        ("mindcv", "tiny.ckpt", theirs),
-        ("fb", "tiny.safetensors", weights.to_pytorch(theirs)),
+        ("mindcv", "tiny.ckpt", published),
+        ("fb", "tiny.safetensors", weights.to_pytorch(published)),
     ):
         weights.write(tmp_path / file, arrays)
         body = (tmp_path / file).read_bytes()
@@ -93,27 +93,29 @@ def build(cfg, pretrained, **arguments):
 
 
 @pytest.mark.parametrize("pretrained", [True, "mindcv", "fb"])
-def test_fetched_once_and_said(pretrained, cfg, server, theirs, values, assert_same, caplog, tmp_path):
+def test_pretrained_downloads_once_and_logs_the_licence(
+    pretrained, cfg, server, published, values, assert_same, caplog, tmp_path
+):
     name = "mindcv" if pretrained is True else pretrained
-    assert_same(values(build(cfg, pretrained)), theirs)
+    assert_same(values(build(cfg, pretrained)), published)
     assert f"fetching weights of Publisher of {name}, licence: Licence of {name}" in caplog.text
     path = tmp_path / "home" / "weights" / cfg["sources"][name]["file"]
-    assert path.read_bytes() == server.files[server.asked[0]]
+    assert path.read_bytes() == server.files[server.requested[0]]
     caplog.clear()
-    assert_same(values(build(cfg, pretrained)), theirs)
-    assert len(server.asked) == 1
+    assert_same(values(build(cfg, pretrained)), published)
+    assert len(server.requested) == 1
     assert not caplog.text
 
 
-def test_activation_and_epsilon_are_the_source_s(cfg):
+def test_pretrained_sets_activation_and_epsilon_of_its_source(cfg):
     def made_with(pretrained, **arguments):
-        def spy(**made):
-            seen.append((made["act"], made["norm_eps"]))
-            return convit.ConViT(**made)
+        def spy(**arguments):
+            created.append((arguments["act"], arguments["norm_eps"]))
+            return convit.ConViT(**arguments)
 
-        seen = []
+        created = []
         build_pretrained(spy, cfg, pretrained, **ARGUMENTS, **arguments)
-        return seen[0]
+        return created[0]
 
     assert made_with("mindcv") == ("gelu_tanh", 1e-7)
     assert made_with("fb") == ("gelu", 1e-6)
@@ -121,29 +123,31 @@ def test_activation_and_epsilon_are_the_source_s(cfg):
     assert made_with("mindcv", norm_eps=1e-5) == ("gelu_tanh", 1e-5)
 
 
-def test_published_weights_are_adapted(cfg, theirs, values, caplog):
+def test_pretrained_weights_are_adapted(cfg, published, values, caplog):
     model = build(cfg, True, num_classes=7, in_channels=1, image_size=(16, 32), local_up_to_layer=0)
     for argument in weights.ARGUMENTS:
         assert f"tiny.ckpt: {argument} is " in caplog.text
-    np.testing.assert_array_equal(values(model)["blocks.0.attn.q.weight"], theirs["blocks.0.attn.q.weight"])
-    assert not np.array_equal(values(model)["pos_embed"], theirs["pos_embed"])  # 4x2 to 2x4: as many, but elsewhere
+    np.testing.assert_array_equal(values(model)["blocks.0.attn.q.weight"], published["blocks.0.attn.q.weight"])
+    assert not np.array_equal(
+        values(model)["pos_embed"], published["pos_embed"]
+    )  # 4x2 to 2x4: as many positions, in other places
 
 
-@pytest.mark.parametrize("mischief", [["cut"], ["wrong"], ["wrong", "cut", "wrong"]])
-def test_a_bad_connection(mischief, cfg, server, theirs, values, assert_same):
-    server.mischief = list(mischief)
-    assert_same(values(build(cfg, True)), theirs)
-    assert not server.mischief
+@pytest.mark.parametrize("faults", [["cut"], ["wrong"], ["wrong", "cut", "wrong"]])
+def test_pretrained_over_a_bad_connection_is_downloaded(faults, cfg, server, published, values, assert_same):
+    server.faults = list(faults)
+    assert_same(values(build(cfg, True)), published)
+    assert not server.faults
 
 
-def test_a_file_of_another_digest_is_refused(cfg, server, tmp_path):
+def test_pretrained_download_with_another_digest_is_refused(cfg, server, tmp_path):
     server.files["/models/tiny.ckpt"] = bytes(server.files["/models/tiny.ckpt"][:-1]) + b"\1"
     with pytest.raises(DownloadError, match=r"tiny.ckpt.*sha256.*was expected.*put the file at .*weights/tiny.ckpt"):
         build(cfg, True)
     assert not (tmp_path / "home" / "weights" / "tiny.ckpt").exists()
 
 
-def test_a_wrong_file_put_there_is_refused(cfg, tmp_path):
+def test_pretrained_wrong_file_in_the_folder_is_refused(cfg, tmp_path):
     path = tmp_path / "home" / "weights" / "tiny.ckpt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
@@ -151,8 +155,8 @@ def test_a_wrong_file_put_there_is_refused(cfg, tmp_path):
         build(cfg, True)
 
 
-def test_without_a_network(cfg, server, theirs, values, assert_same, tmp_path):
-    """The error names the address and the place; a file put there by hand is taken."""
+def test_pretrained_without_network_takes_a_file_put_there(cfg, server, published, values, assert_same, tmp_path):
+    """The error names the address and the path; a file put there by hand is taken."""
     body = server.files["/models/tiny.ckpt"]
     server.shutdown()
     server.server_close()
@@ -163,16 +167,16 @@ def test_without_a_network(cfg, server, theirs, values, assert_same, tmp_path):
     assert f"put the file at {path}" in str(error.value)
     assert "\n" not in str(error.value)
     path.write_bytes(body)
-    assert_same(values(build(cfg, True)), theirs)
+    assert_same(values(build(cfg, True)), published)
 
 
-def test_a_mirror_is_asked_first(cfg, server, theirs, values, assert_same, monkeypatch):
+def test_pretrained_mirror_is_tried_first(cfg, server, published, values, assert_same, monkeypatch):
     monkeypatch.setenv("MINDCV_MIRROR", f"{server.url}/mirror/")
     server.files["/mirror/models/tiny.ckpt"] = server.files["/models/tiny.ckpt"]
-    assert_same(values(build(cfg, True)), theirs)
-    assert server.asked == ["/mirror/models/tiny.ckpt"]
+    assert_same(values(build(cfg, True)), published)
+    assert server.requested == ["/mirror/models/tiny.ckpt"]
     build(cfg, "fb")
-    assert server.asked[1:] == ["/mirror/models/tiny.safetensors", "/models/tiny.safetensors"]
+    assert server.requested[1:] == ["/mirror/models/tiny.safetensors", "/models/tiny.safetensors"]
 
 
 @pytest.fixture
@@ -185,7 +189,7 @@ def on_hub(cfg):
 
 @pytest.fixture
 def hub(server, monkeypatch):
-    """A stand-in for huggingface_hub, for the two functions that are used of it."""
+    """A fake of the two functions of huggingface_hub that are used."""
     body = server.files["/models/tiny.safetensors"]
 
     def hf_hub_url(repo_id, filename):
@@ -198,17 +202,17 @@ def hub(server, monkeypatch):
     return hub
 
 
-def test_the_hub(on_hub, hub, server, theirs, values, assert_same, caplog, tmp_path):
-    server.mischief = ["wrong"]
-    assert_same(values(build(on_hub, "fb")), theirs)
-    assert not server.mischief
+def test_pretrained_from_the_hub(on_hub, hub, server, published, values, assert_same, caplog, tmp_path):
+    server.faults = ["wrong"]
+    assert_same(values(build(on_hub, "fb")), published)
+    assert not server.faults
     assert "licence: Licence of fb" in caplog.text
     assert (tmp_path / "home" / "weights" / "tiny.safetensors").is_file()
-    del hub.hf_hub_url  # the second time it is not asked
-    assert_same(values(build(on_hub, "fb")), theirs)
+    del hub.hf_hub_url  # not called the second time
+    assert_same(values(build(on_hub, "fb")), published)
 
 
-def test_the_hub_out_of_reach(on_hub, hub, tmp_path):
+def test_pretrained_hub_out_of_reach_names_the_path(on_hub, hub, tmp_path):
     def fail(url):
         raise RuntimeError("no route\nand a long story")
 
@@ -219,13 +223,13 @@ def test_the_hub_out_of_reach(on_hub, hub, tmp_path):
     assert str(error.value).endswith(f"no route; to go on without a network, put the file at {place}")
 
 
-def test_without_the_hub_s_client(on_hub, monkeypatch, tmp_path):
+def test_pretrained_without_the_hubs_client_says_what_to_install(on_hub, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError, match=r"pip install huggingface_hub.*put the file at .*tiny.safetensors"):
         build(on_hub, "fb")
 
 
-def test_unknown_sources(cfg):
+def test_pretrained_unknown_source_is_refused(cfg):
     with pytest.raises(ValueError, match="called 'mindvc'; there is 'mindcv'"):
         build(cfg, "mindvc")
     with pytest.raises(ValueError, match="called 'fb'; there is 'mindcv'"):
@@ -234,26 +238,28 @@ def test_unknown_sources(cfg):
         build({}, True)
 
 
-def test_create_model_with_published_weights(server, mindcv_weights, values, assert_same, monkeypatch, tmp_path):
-    """The way of a user, by the real table, with only the address another."""
-    ours = mindcv_weights("convit_tiny")
-    weights.write(tmp_path / "a.ckpt", ours)
+def test_create_model_pretrained_loads_published_weights(
+    server, mindcv_weights, values, assert_same, monkeypatch, tmp_path
+):
+    """With the real table, except for the address."""
+    expected = mindcv_weights("convit_tiny")
+    weights.write(tmp_path / "a.ckpt", expected)
     body = (tmp_path / "a.ckpt").read_bytes()
     source = convit.default_cfgs["convit_tiny"]["sources"]["mindcv"]
     monkeypatch.setitem(source, "url", f"{server.url}/a.ckpt")
     monkeypatch.setitem(source, "sha256", hashlib.sha256(body).hexdigest()[:8])
     server.files["/a.ckpt"] = body
     model = mindcv.create_model("convit_tiny", pretrained=True)
-    assert_same(values(model), ours)
+    assert_same(values(model), expected)
     assert (tmp_path / "home" / "weights" / "convit_tiny-e31023f2.ckpt").is_file()
 
 
-def test_a_checkpoint_of_what_began_with_published_weights(theirs, tmp_path):
-    """The recipe that trained it serves to validate it: same activation, same epsilon, nothing fetched."""
-    weights.write(tmp_path / "a.ckpt", theirs)
+def test_create_model_pretrained_with_checkpoint_downloads_nothing(published, tmp_path):
+    """The recipe that trained a checkpoint also validates it: same activation and epsilon, nothing downloaded."""
+    weights.write(tmp_path / "a.ckpt", published)
 
-    def logits(**made):
-        model = mindcv.create_model("convit_tiny", 3, checkpoint_path=str(tmp_path / "a.ckpt"), **TINY, **made)
+    def logits(**arguments):
+        model = mindcv.create_model("convit_tiny", 3, checkpoint_path=str(tmp_path / "a.ckpt"), **TINY, **arguments)
         return model(Tensor(np.random.default_rng(0).random((2, 3, 32, 16)).astype("f4"))).asnumpy()
 
     own = logits()
@@ -265,17 +271,17 @@ def test_a_checkpoint_of_what_began_with_published_weights(theirs, tmp_path):
     np.testing.assert_array_equal(logits(pretrained=True, act="gelu", norm_eps=1e-6), own)
 
 
-def test_the_table():
-    six = convit.default_cfgs
-    assert {name for name, cfg in six.items() if "fb" in cfg["sources"]} == {
+def test_default_cfgs_list_every_published_file():
+    cfgs = convit.default_cfgs
+    assert {name for name, cfg in cfgs.items() if "fb" in cfg["sources"]} == {
         "convit_tiny",
         "convit_small",
         "convit_base",
     }
-    assert "mindcv-910v2" in six["convit_tiny"]["sources"]
-    files = [source["file"] for cfg in six.values() for source in cfg["sources"].values()]
+    assert "mindcv-910v2" in cfgs["convit_tiny"]["sources"]
+    files = [source["file"] for cfg in cfgs.values() for source in cfg["sources"].values()]
     assert len(set(files)) == len(files) == 13
-    for name, cfg in six.items():
+    for name, cfg in cfgs.items():
         assert cfg["url"] == cfg["sources"]["mindcv"]["url"]
         for kind, source in cfg["sources"].items():
             assert source["licence"]

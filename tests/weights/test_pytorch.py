@@ -1,4 +1,4 @@
-"""PyTorch's own files, where PyTorch is installed."""
+"""PyTorch's own files, if PyTorch is installed."""
 
 import argparse
 
@@ -28,14 +28,14 @@ WRAPPED = {
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 @pytest.mark.parametrize("wrapped", list(WRAPPED))
-def test_every_wrapper(wrapped, legacy, state, tiny, values, assert_same, tmp_path):
+def test_load_pth_with_every_wrapper(wrapped, legacy, state, tiny, values, assert_same, tmp_path):
     path = tmp_path / "a.pth"
     torch.save(WRAPPED[wrapped](state), path, _use_new_zipfile_serialization=not legacy)
     model = tiny(checkpoint_path=str(path))
     assert_same(values(model), weights.to_mindcv({name: tensor.numpy() for name, tensor in state.items()}))
 
 
-def test_averages(state, tiny, values, assert_same, tmp_path):
+def test_load_pth_ema_takes_averages(state, tiny, values, assert_same, tmp_path):
     averages = {name: tensor + 1 for name, tensor in state.items()}
     for wrapper in ("model", "state_dict"):
         suffix = "model_ema" if wrapper == "model" else "state_dict_ema"
@@ -44,15 +44,15 @@ def test_averages(state, tiny, values, assert_same, tmp_path):
         assert_same(values(model), weights.to_mindcv({name: tensor.numpy() for name, tensor in averages.items()}))
 
 
-def test_bfloat16(tmp_path):
+def test_read_pth_bfloat16_becomes_float32(tmp_path):
     torch.save({"w": torch.tensor([1.0, -2.5], dtype=torch.bfloat16)}, tmp_path / "a.pth")
     found = weights.read(tmp_path / "a.pth")["w"]
     assert found.tolist() == [1.0, -2.5]
     assert found.flags.aligned
 
 
-def test_safetensors_read_by_pytorch(state, tmp_path):
-    """What is converted for PyTorch has the names, shapes and values that PyTorch's users expect."""
+def test_write_safetensors_is_read_by_pytorch(state, tmp_path):
+    """The names, shapes and values are those of the PyTorch model."""
     import safetensors.torch
 
     weights.write(tmp_path / "a.safetensors", {name: tensor.numpy() for name, tensor in state.items()})
@@ -62,21 +62,21 @@ def test_safetensors_read_by_pytorch(state, tmp_path):
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
-def test_damage(legacy, tmp_path):
+def test_read_damaged_pth_raises(legacy, tmp_path):
     torch.save({"w": torch.arange(1000.0)}, tmp_path / "a.pth", _use_new_zipfile_serialization=not legacy)
-    whole = (tmp_path / "a.pth").read_bytes()
-    for size in (10, len(whole) // 2, len(whole) - 30):
-        (tmp_path / "cut.pth").write_bytes(whole[:size])
+    intact = (tmp_path / "a.pth").read_bytes()
+    for size in (10, len(intact) // 2, len(intact) - 30):
+        (tmp_path / "cut.pth").write_bytes(intact[:size])
         with pytest.raises(ValueError, match=r"cut.pth"):
             weights.read(tmp_path / "cut.pth")
     if not legacy:
-        at = whole.index(np.arange(1000, dtype=np.float32).tobytes()) + 400
-        (tmp_path / "flipped.pth").write_bytes(bytes([*whole[:at], whole[at] ^ 1, *whole[at + 1 :]]))
+        at = intact.index(np.arange(1000, dtype=np.float32).tobytes()) + 400
+        (tmp_path / "flipped.pth").write_bytes(bytes([*intact[:at], intact[at] ^ 1, *intact[at + 1 :]]))
         with pytest.raises(ValueError, match=r"flipped.pth.*CRC"):
             weights.read(tmp_path / "flipped.pth")
 
 
-def test_a_whole_module_is_refused(tmp_path):
+def test_load_pth_of_a_module_is_refused(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "a.pth")
     with pytest.raises(ValueError, match=r"more than tensors.*state_dict\(\)"):
         mindcv.create_model("convit_tiny", checkpoint_path=str(tmp_path / "a.pth"))

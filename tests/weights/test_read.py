@@ -1,4 +1,4 @@
-"""Formats told by contents, and files that are none or are not whole."""
+"""Formats recognised by contents, and files that are damaged or not checkpoints."""
 
 import errno
 import io
@@ -20,7 +20,7 @@ from mindcv.weights.digest import digest
 
 
 class Bomb:
-    """Unpickled, it makes a folder."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -29,7 +29,7 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
-def test_names_of_files_do_not_matter(some_arrays, assert_same, tmp_path):
+def test_read_ignores_the_suffix(some_arrays, assert_same, tmp_path):
     weights.write(tmp_path / "a.ckpt", some_arrays)
     weights.write(tmp_path / "b.safetensors", some_arrays)
     (tmp_path / "a.ckpt").rename(tmp_path / "a.safetensors")
@@ -38,15 +38,15 @@ def test_names_of_files_do_not_matter(some_arrays, assert_same, tmp_path):
     assert_same(weights.read(str(tmp_path / "b.pth")), some_arrays)
 
 
-def test_a_ckpt_is_not_taken_for_safetensors(assert_same, tmp_path):
-    """Its digest may put a brace where those have one."""
+def test_read_ckpt_with_a_brace_in_its_digest(assert_same, tmp_path):
+    """Byte 8, a brace in .safetensors, is part of the digest in .ckpt."""
     arrays = next(a for a in ({"w": np.array([i])} for i in range(10_000)) if bytes.fromhex(digest(a))[5:6] == b"{")
     weights.write(tmp_path / "a.ckpt", arrays)
     assert (tmp_path / "a.ckpt").read_bytes()[8:9] == b"{"
     assert_same(weights.read(tmp_path / "a.ckpt"), arrays)
 
 
-def test_safetensors_of_others(some_arrays, assert_same, tmp_path):
+def test_read_safetensors_of_other_programs(some_arrays, assert_same, tmp_path):
     safetensors.numpy.save_file(some_arrays, tmp_path / "plain.safetensors", metadata={"format": "pt"})
     assert_same(weights.read(tmp_path / "plain.safetensors"), some_arrays)
     entries = [{"name": name, "data": Parameter(Tensor(array), name=name)} for name, array in some_arrays.items()]
@@ -54,7 +54,7 @@ def test_safetensors_of_others(some_arrays, assert_same, tmp_path):
     assert_same(weights.read(tmp_path / "ms.safetensors"), some_arrays)
 
 
-def test_bfloat16_in_safetensors(tmp_path):
+def test_read_safetensors_bfloat16_becomes_float32(tmp_path):
     header = json.dumps({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
     halves = np.array([0x3F80, 0xC020], np.uint16)  # 1.0 and -2.5
     (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + halves.tobytes())
@@ -78,29 +78,29 @@ def npz():
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"no checkpoint at all", "damaged, or no MindSpore"),
         (b"<!DOCTYPE html><html><body>Not found</body></html>", "damaged, or no MindSpore"),
         (b"\xff" * 100, "damaged, or no MindSpore"),
         (b"PK\x03\x04 and no more", "damaged zip"),
-        (npz(), "no PyTorch file"),
+        (npz(), "not a PyTorch file"),
         (safetensors.numpy.save({}), "holds no tensors"),
         (safetensors.numpy.save({"w": np.ones(9)})[:-1], "cannot read"),
         (b"\x08\x00\x00\x00\x00\x00\x00\x00{[not js", "cannot read"),
     ],
     ids=["empty", "text", "html", "ones", "zip", "npz", "hollow", "cut", "header"],
 )
-def test_files_that_are_no_checkpoint(content, said, tmp_path):
+def test_read_file_that_is_not_a_checkpoint_raises(content, message, tmp_path):
     (tmp_path / "bad.ckpt").write_bytes(content)
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=message) as error:
         weights.read(tmp_path / "bad.ckpt")
     assert "bad.ckpt" in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_the_disk_cannot_read_is_damaged(tmp_path, monkeypatch):
+def test_read_file_that_the_disk_cannot_read_raises(tmp_path, monkeypatch):
     weights.write(tmp_path / "a.ckpt", {"w": np.ones(2)})
 
     def bad_sector(_):
@@ -111,7 +111,7 @@ def test_a_file_that_the_disk_cannot_read_is_damaged(tmp_path, monkeypatch):
         weights.read(tmp_path / "a.ckpt")
 
 
-def test_no_file(tmp_path):
+def test_read_missing_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         weights.read(tmp_path / "nowhere.ckpt")
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
@@ -119,7 +119,7 @@ def test_no_file(tmp_path):
 
 
 def pickled(tree):
-    """As torch.save lays it out."""
+    """Return a pickle in the zip archive that torch.save writes."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(tree, protocol=2))
@@ -129,7 +129,7 @@ def pickled(tree):
 
 @pytest.mark.parametrize("wrap", [pickle.dumps, pickled], ids=["plain", "archive"])
 @pytest.mark.parametrize("installed", [False, True], ids=["without torch", "with torch"])
-def test_nothing_is_run(wrap, installed, monkeypatch, tmp_path):
+def test_read_pickle_runs_no_code(wrap, installed, monkeypatch, tmp_path):
     if installed:
         pytest.importorskip("torch")
     else:

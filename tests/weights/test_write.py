@@ -11,26 +11,26 @@ FORMATS = ["ckpt", "safetensors"]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_round_trip(suffix, some_arrays, assert_same, tmp_path):
+def test_write_round_trip(suffix, some_arrays, assert_same, tmp_path):
     weights.write(tmp_path / f"a.{suffix}", some_arrays)
     assert_same(weights.read(tmp_path / f"a.{suffix}"), some_arrays)
     assert [path.name for path in tmp_path.iterdir()] == [f"a.{suffix}"]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_columns_first(suffix, assert_same, tmp_path):
+def test_write_fortran_order(suffix, assert_same, tmp_path):
     array = np.arange(12, dtype=np.float32).reshape(3, 4).T
     weights.write(tmp_path / f"a.{suffix}", {"w": array})
     assert_same(weights.read(tmp_path / f"a.{suffix}"), {"w": array})
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_every_damage_is_found(suffix, some_arrays, assert_same, tmp_path):
-    """A flip of any bit, and a cut at any byte, is an error, or leaves the contents as they were."""
+def test_read_finds_every_damage(suffix, some_arrays, assert_same, tmp_path):
+    """A flipped bit anywhere, or a cut at any byte, is an error or leaves the contents unchanged."""
     weights.write(tmp_path / f"a.{suffix}", some_arrays)
-    whole = (tmp_path / f"a.{suffix}").read_bytes()
-    cuts = [whole[:size] for size in range(len(whole))]
-    flips = [bytes([*whole[:at], whole[at] ^ 1 << at % 8, *whole[at + 1 :]]) for at in range(len(whole))]
+    intact = (tmp_path / f"a.{suffix}").read_bytes()
+    cuts = [intact[:size] for size in range(len(intact))]
+    flips = [bytes([*intact[:at], intact[at] ^ 1 << at % 8, *intact[at + 1 :]]) for at in range(len(intact))]
     refused = 0
     for damaged in cuts + flips:
         (tmp_path / "b").write_bytes(damaged)
@@ -40,13 +40,13 @@ def test_every_damage_is_found(suffix, some_arrays, assert_same, tmp_path):
             assert str(tmp_path / "b") in str(error)
             assert "\n" not in str(error)
             refused += 1
-    # The few that are read touch no content: a space in a header, the digest's own name.
+    # The few that are read do not affect the contents: a space in a header, the name of the digest.
     assert refused >= len(cuts) + 0.95 * len(flips)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file(suffix, failing, some_arrays, monkeypatch, assert_same, tmp_path):
+def test_write_that_fails_leaves_the_old_file(suffix, failing, some_arrays, monkeypatch, assert_same, tmp_path):
     path = tmp_path / f"a.{suffix}"
     weights.write(path, some_arrays)
 
@@ -61,16 +61,16 @@ def test_a_write_that_fails_leaves_the_old_file(suffix, failing, some_arrays, mo
     assert [path.name for path in tmp_path.iterdir()] == [f"a.{suffix}"]
 
 
-def test_the_bytes_are_on_disk_before_the_name(some_arrays, monkeypatch, tmp_path):
-    happened = []
+def test_write_flushes_before_renaming(some_arrays, monkeypatch, tmp_path):
+    calls = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, real=real, name=name: (happened.append(name), real(*a)))
+        monkeypatch.setattr(os, name, lambda *a, real=real, name=name: (calls.append(name), real(*a)))
     weights.write(tmp_path / "a.ckpt", some_arrays)
-    assert happened == ["fsync", "replace", "fsync"]
+    assert calls == ["fsync", "replace", "fsync"]
 
 
-def test_where_it_cannot_be_written(some_arrays, tmp_path):
+def test_write_wrong_arguments_are_refused(some_arrays, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         weights.write(tmp_path / "nowhere" / "a.ckpt", some_arrays)
     with pytest.raises(ValueError, match=r"'.pth'; weights are written to .ckpt or .safetensors"):
@@ -79,7 +79,7 @@ def test_where_it_cannot_be_written(some_arrays, tmp_path):
         weights.write(tmp_path / "a.safetensors", {"names": np.array("a")})
 
 
-def test_digest_is_of_names_types_shapes_and_values():
+def test_digest_depends_on_names_dtypes_shapes_and_values():
     array = np.arange(6, dtype=np.float32)
     same = digest({"a": array, "b": array})
     assert same == digest({"b": array.copy(), "a": array})
