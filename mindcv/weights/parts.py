@@ -148,7 +148,7 @@ def _prefix(names: Collection[str], known: Collection[str]) -> str:
     if len(roots) > 1:
         roots = [root for root in roots if not _SLOT.search(root)]
     if len(roots) > 1:
-        raise ValueError(f"the weights may be those under {' or '.join(map(repr, roots))}: save the ones to load alone")
+        raise ValueError(f"the weights may be under {' or '.join(map(repr, roots))}: save only the ones to load")
     return roots[0] if roots else ""
 
 

@@ -79,7 +79,7 @@ def read_contents(path: str | Path) -> Contents:
     try:
         contents = _parse(data)
         if contents.digest and contents.digest != digest(contents.arrays):
-            raise ValueError("its contents do not have the digest that it carries")
+            raise ValueError("its contents do not match its digest")
     except (ValueError, OverflowError, safetensors.SafetensorError) as error:
         raise DamagedCheckpoint(f"cannot read the checkpoint {path}: {error}") from error
     if not contents.arrays:
@@ -97,7 +97,7 @@ def _parse(data: bytes) -> Contents:
     try:
         return Contents("MindSpore", *ckpt.parse(data))
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"it is damaged, or no MindSpore, PyTorch or safetensors file ({error})") from error
+        raise ValueError(f"it is damaged, or not a MindSpore, PyTorch or safetensors file ({error})") from error
 
 
 def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:

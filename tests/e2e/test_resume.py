@@ -126,7 +126,7 @@ def train(tmp_path, monkeypatch, capsys):
             "--batch_size", "4", "--dataset", "folder", "--num_classes", "2", "--val_while_train", "False",
             "--ckpt_save_dir", str(tmp_path / "out"), *map(str, more),
         ]  # fmt: skip
-        code = scripts.scripts("train", "", words)
+        code = scripts.run_script("train", "", words)
         return code, capsys.readouterr().err.strip().splitlines()[-1:]
 
     return train

@@ -356,7 +356,7 @@ def _(bench):
     return validate("--ckpt_path", bench.checkpoint(lambda data: data[: len(data) // 2]))
 
 
-@row("a checkpoint cut where its checksum was")
+@row("a checkpoint cut in its last bytes")
 def _(bench):
     return validate("--ckpt_path", bench.checkpoint(lambda data: data[:-14]))
 
@@ -370,7 +370,7 @@ def _(bench):
     return validate("--ckpt_path", bench.checkpoint(flip))
 
 
-@row("a file that is no checkpoint")
+@row("a file that is not a checkpoint")
 def _(bench):
     return validate("--ckpt_path", bench.file("letter.ckpt", "Dear reader"))
 
@@ -433,7 +433,7 @@ def _(bench):
     return validate("--ckpt_path", bench.folder / "twice.ckpt")
 
 
-@row("a checkpoint of training state alone")
+@row("a checkpoint with training state only")
 def _(bench):
     arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
     state = {name: array for name, array in arrays.items() if name.startswith(("optimizer.", "run."))}
@@ -451,7 +451,7 @@ def _(bench):
     return train("--keep_classifier")
 
 
-@row("averages that a checkpoint does not have")
+@row("moving averages that a checkpoint does not have")
 def _(bench):
     return validate("--ckpt_path", bench.checkpoint(), "--use_ema")
 

@@ -30,7 +30,7 @@ def run(monkeypatch, tmp_path, capfd):
         handlers, logging.root.handlers = logging.root.handlers, []
         capfd.readouterr()
         try:
-            code = scripts.scripts(name, "", words)
+            code = scripts.run_script(name, "", words)
         except SystemExit as end:
             code = end.code
         finally:
@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scripts, "install_signal_handlers", lambda **_: None)
-        assert scripts.scripts("train", "", train("--num_samples", "96", "--ckpt_save_dir", folder)[1]) == 0
+        assert scripts.run_script("train", "", train("--num_samples", "96", "--ckpt_save_dir", folder)[1]) == 0
     return folder
 
 

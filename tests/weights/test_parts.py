@@ -298,7 +298,7 @@ def test_load_weights_under_two_prefixes_is_refused(tiny, values, tmp_path):
     arrays = values(tiny())
     twice = {f"{prefix}{name}": array for prefix in ("student.", "teacher.") for name, array in arrays.items()}
     weights.write(tmp_path / "a.ckpt", twice)
-    with pytest.raises(ValueError, match=r"a.ckpt: the weights may be those under 'student\.' or 'teacher\.': save"):
+    with pytest.raises(ValueError, match=r"a.ckpt: the weights may be under 'student\.' or 'teacher\.': save"):
         tiny(checkpoint_path=str(tmp_path / "a.ckpt"))
 
 

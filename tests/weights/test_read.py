@@ -81,9 +81,9 @@ def npz():
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"no checkpoint at all", "damaged, or no MindSpore"),
-        (b"<!DOCTYPE html><html><body>Not found</body></html>", "damaged, or no MindSpore"),
-        (b"\xff" * 100, "damaged, or no MindSpore"),
+        (b"no checkpoint at all", "damaged, or not a MindSpore"),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>", "damaged, or not a MindSpore"),
+        (b"\xff" * 100, "damaged, or not a MindSpore"),
         (b"PK\x03\x04 and no more", "damaged zip"),
         (npz(), "not a PyTorch file"),
         (safetensors.numpy.save({}), "holds no tensors"),
