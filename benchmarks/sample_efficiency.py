@@ -142,7 +142,7 @@ def figure_of(rows: list[dict], steps: int, batch_size: int) -> Figure:
     axis.minorticks_off()
     axis.axhline(10, color="#888888", linestyle=":", linewidth=1)
     axis.annotate("chance", (counts[0][0], 11.5), color="#666666", fontsize=9, ha="center")
-    axis.grid_size(color="#e8e8e8")
+    axis.grid(color="#e8e8e8")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, ncols=2, loc="upper center")

@@ -1,36 +1,43 @@
-"""The device that a run uses: choosing it, its memory, and which arithmetic a layer uses on it."""
+"""The device of a run: select it, measure its memory, and say which implementations of the layers suit it."""
 
 import re
 import resource
 
 import mindspore as ms
 from mindspore import ops
-from mindspore._c_expression import MSContext
+
+from mindcv.mindspore_hooks import ascend_soc_version
 
 
 def set_up(device_target: str, mode: int) -> None:
-    """Choose the device ("Ascend", "GPU" or "CPU") and graph (0) or PyNative (1) mode for this process.
+    """Select the device and the execution mode of this process; call it before anything is computed.
+
+    On a CPU, PyNative operations are made synchronous too (see `make_pynative_synchronous`).
+
+    Args:
+        device_target: "Ascend", "GPU" or "CPU".
+        mode: 0 for graph mode, 1 for PyNative mode.
 
     Raises:
-        ValueError: no such device here; the message says what there is.
+        ValueError: This machine's MindSpore does not run on `device_target`; the message lists the devices it runs on.
     """
     try:
         if ms.get_context("device_target") != device_target:  # MindSpore refuses to set it again once it has run
             ms.set_device(device_target)
     except RuntimeError as error:
-        there = re.search(r"\[([^\]]*)\]", str(error))
-        there = there.group(1).replace("'", "") if there else "another device"
+        available = re.search(r"\[([^\]]*)\]", str(error))
+        available = available.group(1).replace("'", "") if available else "another device"
         raise ValueError(
-            f"device_target: {device_target} is not here; this machine's MindSpore runs on {there}: "
-            f"pass --device_target {there.split(',')[0]}"
+            f"device_target: {device_target} is not available; this machine's MindSpore runs on {available}: "
+            f"pass --device_target {available.split(',')[0]}"
         ) from error
     ms.set_context(mode=mode)
     if device_target == "CPU":
-        run_pynative_in_turn()
+        make_pynative_synchronous()
 
 
-def run_pynative_in_turn() -> None:
-    """Let PyNative mode run each operation before it prepares the next.
+def make_pynative_synchronous() -> None:
+    """Make PyNative mode finish each operation before it prepares the next.
 
     Its stages otherwise spin in threads of their own. On a CPU they take the cores from the operations: a training step
     of convit_tiny at 64 pixels took 6 s instead of 0.5 s on 2 cores.
@@ -39,42 +46,45 @@ def run_pynative_in_turn() -> None:
 
 
 def peak_memory() -> int:
-    """The most memory in use so far, in bytes: the device's, or on a CPU the process's resident set."""
+    """Return the peak memory use so far, in bytes: the device's, or on a CPU the process's resident set."""
     if ms.get_context("device_target") == "CPU":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return ms.runtime.max_memory_allocated()
 
 
 def has_fused_kernels() -> bool:
-    """Whether the device's own fused GELU, LayerNorm, softmax and bias kernels are the fast ones.
+    """Return whether MindSpore's fused GELU, LayerNorm, softmax and bias kernels are fast on this device.
 
-    True on Ascend and GPU. On a CPU MindSpore's are one-threaded or slow to differentiate, and the layers
-    here compose the same function from threaded products.
+    True on Ascend and GPU. On a CPU they are single-threaded or slow to differentiate, and the layers of
+    `mindcv.models` compose the same functions from threaded matrix products.
     """
     return ms.get_context("device_target") != "CPU"
 
 
-def rounds_bfloat16() -> bool:
-    """Whether bfloat16 stands for float32 numbers rounded to it: a CPU has few operations in bfloat16."""
+def emulates_bfloat16() -> bool:
+    """Return whether bfloat16 is emulated on this device, by float32 values rounded to bfloat16.
+
+    True on a CPU, which implements few operations in bfloat16.
+    """
     return ms.get_context("device_target") == "CPU"
 
 
 @ops.constexpr
-def moves_data_well() -> bool:
-    """Whether the device's broadcasting and transposition are the fast ones, as known while a graph is compiled.
+def has_fast_broadcast() -> bool:
+    """Return whether broadcasting and transposition are fast on this device, as a constant of a graph.
 
-    A CPU's keep a table of 16 bytes for every element as long as the graph lives.
+    False on a CPU, whose kernels keep a table of 16 bytes per element as long as the graph lives.
     """
     return has_fused_kernels()
 
 
-def without_flash_attention() -> str:
-    """The name of this device, where it has no fused attention; empty on an Atlas A2, which has.
+def device_without_flash_attention() -> str:
+    """Return a name for this device, such as "a CPU", if it has no fused attention kernel, and "" if it has.
 
     MindSpore documents `ops.flash_attention_score` for Atlas A2 training devices only, not for the first Ascend 910.
     """
     target = ms.get_context("device_target")
     if target != "Ascend":
         return f"a {target}"
-    generation = MSContext.get_instance().get_ascend_soc_version()
-    return "" if generation == "ascend910b" else f"an {generation or 'Ascend of unknown kind'}"
+    soc_version = ascend_soc_version()
+    return "" if soc_version == "ascend910b" else f"an {soc_version or 'Ascend of unknown generation'}"

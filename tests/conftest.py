@@ -12,7 +12,7 @@ from mindspore import Tensor
 from PIL import Image
 
 import mindcv
-from mindcv.device import run_pynative_in_turn
+from mindcv.device import make_pynative_synchronous
 from tests.golden import rule
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -54,7 +54,7 @@ def golden():
 
 @pytest.fixture(scope="session", autouse=True)
 def pynative_in_turn():
-    run_pynative_in_turn()
+    make_pynative_synchronous()
 
 
 @pytest.fixture

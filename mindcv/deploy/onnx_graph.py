@@ -123,7 +123,7 @@ class GraphBuilder:
 
     def attention(self, queries: str, x: str, layer) -> str:
         """Attend from tokens `queries` (B, M, C) to tokens `x` (B, N, C): (B, M, C)."""
-        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_maps.scale))
+        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_map.scale))
         k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
         v = self.heads(self.dense(x, layer.v), layer.num_heads)
         content = self("Softmax", self("MatMul", q, k), axis=-1)

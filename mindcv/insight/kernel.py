@@ -45,7 +45,7 @@ class _KernelProbe(AttentionProbe):
         self.attn = model.blocks[layer].attn
 
     def construct(self, dy: Tensor, dx: Tensor) -> Tensor:
-        along_y, along_x = self.attn.attention_at(dy, dx)
+        along_y, along_x = self.attn.axis_softmax(dy, dx)
         return (along_y.swapaxes(1, 2) * along_x).astype(ms.float32)
 
 

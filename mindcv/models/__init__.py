@@ -1,4 +1,4 @@
-"""Models, and how to find and make them."""
+"""Models: list, create, describe, freeze, and set the precision of them."""
 
 from mindcv.models.convit import (
     GPSA,

@@ -1,14 +1,13 @@
-"""ConViT: a vision transformer whose heads start as convolutions and choose how far to leave.
+"""ConViT: a vision transformer whose attention heads start as convolutions and learn how far to depart from them.
 
 S. d'Ascoli, H. Touvron, M. Leavitt, A. Morcos, G. Biroli, L. Sagun: "ConViT: Improving Vision Transformers with
-Soft Convolutional Inductive Biases", ICML 2021, arXiv 2103.10697. Equations and figures cited below are its.
+Soft Convolutional Inductive Biases", ICML 2021, arXiv 2103.10697. Equations, sections and figures cited are theirs.
 
-Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of width d, C = h·d channels.
+Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of d channels each, C = h·d channels.
 """
 
 import math
 import warnings
-from difflib import get_close_matches
 from inspect import signature
 
 import mindspore as ms
@@ -16,21 +15,23 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import TruncatedNormal, initializer
 
+from mindcv.errors import did_you_mean, require_in_range
+from mindcv.mindspore_hooks import clear_compile_cache
 from mindcv.models.factory import build_pretrained
 from mindcv.models.layers import (
     Dropout,
     FlashAttention,
     Linear,
     MatMul,
-    Mixed,
     Mlp,
     PatchEmbed,
+    PolicyCell,
     Softmax,
     StochasticDepth,
     TokenNorm,
+    expand_as,
     join_heads,
     split_heads,
-    spread,
 )
 from mindcv.models.registry import register_model
 
@@ -50,55 +51,55 @@ __all__ = [
 ATTENTION = ("separable", "plain", "flash")
 
 
-class ContentMaps(Mixed):
-    """softmax(q·kᵀ/√d) of queries (B, h, M, d) and keys (B, h, N, d): maps (B, h, M, N) (equation 2)."""
+class ContentMap(PolicyCell):
+    """Compute the attention map softmax(q·kᵀ/√d), (B, h, M, N), of queries (B, h, M, d) and keys (B, h, N, d)."""
 
-    def __init__(self, width: int):
+    def __init__(self, head_dim: int):
         super().__init__()
-        self.scale = width**-0.5
-        self.multiply = MatMul(transpose_b=True)
+        self.scale = head_dim**-0.5
+        self.matmul = MatMul(transpose_b=True)
         self.softmax = Softmax()
 
     def construct(self, q: Tensor, k: Tensor) -> Tensor:
-        scores = self.multiply(q * self.scale, k)
-        return self.softmax(self.cast(scores, self.exact))
+        scores = self.matmul(q * self.scale, k)
+        return self.softmax(self.cast(scores, self.policy.norm))
 
 
-class ContentAttention(Mixed):
-    """softmax(q·kᵀ/√d) v of queries (B, h, M, d), keys and values (B, h, N, d): (B, h, M, d).
+class ContentAttention(PolicyCell):
+    """Compute softmax(q·kᵀ/√d) v, (B, h, M, d), of queries (B, h, M, d), keys and values (B, h, N, d).
 
     Args:
-        maps: Computes the softmax.
-        drop: Dropout of the maps; where it is active, `flash` is not used.
-        width: d of a head.
-        flash: Whether Ascend's fused kernel computes it, without maps.
+        content_map: Computes the softmax.
+        drop: Dropout of the map. While it is active, the fused kernel is not used.
+        head_dim: d, channels of a head.
+        flash: Whether to use Ascend's fused kernel, which stores no map.
     """
 
-    def __init__(self, maps: ContentMaps, drop: Dropout, width: int, flash: bool):
+    def __init__(self, content_map: ContentMap, drop: Dropout, head_dim: int, flash: bool):
         super().__init__()
-        self.maps = maps
+        self.content_map = content_map
         self.drop = drop
-        self.flash = FlashAttention(width) if flash else None
-        self.multiply = MatMul()
+        self.flash = FlashAttention(head_dim) if flash else None
+        self.matmul = MatMul()
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor, rng_state: Tensor) -> Tensor:
         if self.flash is not None and not self.drop.is_active():
             return self.flash(q, k, v)
-        maps = self.drop(self.maps(q, k), rng_state)
-        return self.multiply(maps, v)
+        content = self.content_map(q, k)
+        return self.matmul(self.drop(content, rng_state), v)
 
 
-class SelfAttention(Mixed):
-    """What both kinds of attention have: queries, keys and values of h heads, and the projection of their output.
+class SelfAttention(PolicyCell):
+    """Base class of MHSA and GPSA: projections to queries, keys and values of h heads, and of the heads' output.
 
     Args:
         dim: C, channels of the tokens.
         num_heads: h, a divisor of C.
         qkv_bias: Whether queries, keys and values have a bias.
-        attn_drop_rate: Dropout of the attention maps, in training.
-        drop_rate: Dropout of the output, in training.
-        attn_impl: "separable", "plain" or "flash".
-        streams: Names of the two dropouts' random streams.
+        attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
+        drop_rate: Dropout of the output, in training: a probability in [0, 1).
+        attn_impl: "separable", "plain" or "flash"; see `GPSA`.
+        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
     """
 
     def __init__(self, dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams):
@@ -109,71 +110,97 @@ class SelfAttention(Mixed):
         self.q = Linear(dim, dim, has_bias=qkv_bias)
         self.k = Linear(dim, dim, has_bias=qkv_bias)
         self.v = Linear(dim, dim, has_bias=qkv_bias)
-        self.content_maps = ContentMaps(dim // num_heads)
+        head_dim = dim // num_heads
+        self.content_map = ContentMap(head_dim)
         self.attn_drop = Dropout(attn_drop_rate, streams[0])
-        self.attend = ContentAttention(self.content_maps, self.attn_drop, dim // num_heads, attn_impl == "flash")
+        self.attend = ContentAttention(self.content_map, self.attn_drop, head_dim, attn_impl == "flash")
         self.proj = Linear(dim, dim)
         self.proj_drop = Dropout(drop_rate, streams[1])
 
     def content_attention(self, queries: Tensor, x: Tensor) -> Tensor:
-        """softmax(q·kᵀ/√d) from `queries` (B, M, C) to all tokens `x` (B, N, C): (B, h, M, N)."""
-        return self.content_maps(split_heads(self.q(queries), self.num_heads), split_heads(self.k(x), self.num_heads))
+        """Return the map softmax(q·kᵀ/√d), (B, h, M, N), from tokens `queries` (B, M, C) to tokens `x` (B, N, C)."""
+        return self.content_map(split_heads(self.q(queries), self.num_heads), split_heads(self.k(x), self.num_heads))
 
 
 class MHSA(SelfAttention):
-    """Multi-head self-attention (equations 1 and 2)."""
+    """Multi-head self-attention (equations 1 and 2).
+
+    Args:
+        dim: C, channels of the tokens.
+        num_heads: h, a divisor of C.
+        qkv_bias: Whether queries, keys and values have a bias.
+        attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
+        drop_rate: Dropout of the output, in training: a probability in [0, 1).
+        attn_impl: "flash" for Ascend's fused attention in half precision; "separable" and "plain" are the same here.
+        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
+    """
 
     def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Tokens (B, N, C) to (B, N, C), or with `cls_token_only` to the first token's output, (B, 1, C)."""
+        """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C)."""
         queries = x[:, :1] if cls_token_only else x
         q = split_heads(self.q(queries), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
-        attended = self.attend(q, k, v, rng_state)
-        return self.proj_drop(self.proj(join_heads(attended)), rng_state)
+
+        attended = self.attend(q, k, v, rng_state)  # softmax(q·kᵀ/√d) v
+        out = self.proj(join_heads(attended))
+        return self.proj_drop(out, rng_state)
 
 
 class GPSA(SelfAttention):
-    """Gated positional self-attention (equation 7): each head mixes looking at content with looking at an offset.
+    """Gated positional self-attention (equation 7): each head mixes attention to content with attention to an offset.
 
     The map of a head is (1 − σ(λ))·softmax(q·kᵀ/√d) + σ(λ)·softmax(w·r), with r = (Δx, Δy, Δx² + Δy²) from query
     to key, in patches. Two exact identities make it cheap:
 
-    - the positional score is a sum of a part in Δx and a part in Δy, so its softmax over the grid is the Kronecker
+    - the positional score is the sum of a part in Δx and a part in Δy, so its softmax over the grid is the Kronecker
       product of two small softmaxes, A_y ⊗ A_x, which act on the grid's rows and columns in turn;
-    - both maps' rows sum to 1, so the mixture needs no renormalising and the gate can move behind the values.
+    - the rows of both maps sum to 1, so the mixture needs no renormalisation and the gate can move behind the values:
 
-    So `attn_impl="separable"` never stores a positional or a mixed N × N map, and `attn_impl="flash"`, which
-    leaves the content half to Ascend's fused kernel, stores none at all. `attn_impl="plain"` builds the maps as the
-    paper writes them; attention dropout, which acts on the mixed map, always takes that path in training.
+          out = (1 − σ(λ)) · softmax(q·kᵀ/√d) v  +  σ(λ) · (A_y ⊗ A_x) v
 
-    `pos_proj.bias` is there for the checkpoints' sake: softmax is blind to it, so it enters no path.
+    `attn_impl="separable"` computes this formula and never stores a positional or a mixed N × N map. "flash" does too,
+    and leaves the content term to Ascend's fused kernel, which stores no map at all. "plain" builds the maps as the
+    paper writes them. Attention dropout acts on the mixed map, so while it is active the plain path is taken.
+
+    `pos_proj.bias` exists only to match published checkpoints: it adds a constant to all scores of a row, so the
+    softmax does not depend on it, and it is not used.
 
     Args:
-        grid: Rows and columns of patches.
-        locality_strength: α of equation 8, how narrowly heads start to look.
+        dim: C, channels of the tokens.
+        num_heads: h, a divisor of C.
+        grid_size: Rows and columns of patches.
+        qkv_bias: Whether queries, keys and values have a bias.
+        attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
+        drop_rate: Dropout of the output, in training: a probability in [0, 1).
+        locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
+        attn_impl: "separable", "plain" or "flash".
+        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
     """
 
     def __init__(
-        self, dim, num_heads, grid, qkv_bias, attn_drop_rate, drop_rate, locality_strength, attn_impl, streams
+        self, dim, num_heads, grid_size, qkv_bias, attn_drop_rate, drop_rate, locality_strength, attn_impl, streams
     ):
         super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams)
-        self.grid_size = grid
+        self.grid_size = grid_size
         self.separable = attn_impl != "plain"
         self.softmax = Softmax()
-        self.multiply = MatMul()
+        self.matmul = MatMul()
         self.gating_param = Parameter(initializer("ones", (num_heads,)), name="gating_param")
         self.pos_proj = Linear(3, num_heads)
         self.row_offsets, self.col_offsets = (
-            Tensor(np.subtract.outer(np.arange(side), np.arange(side)).T, ms.float32) for side in grid
+            Tensor(np.subtract.outer(np.arange(side), np.arange(side)).T, ms.float32) for side in grid_size
         )
         self.init_locality(locality_strength)
 
-    def init_locality(self, locality_strength: float):
-        """Set the paper's start (section 3): values passed on unchanged, head i looking at offset i of a k × k kernel.
+    def init_locality(self, locality_strength: float) -> None:
+        """Initialise as a convolution (section 3): values are passed on unchanged, head i attends to one offset.
 
-        k = ⌊√h⌋. When h is no square, the heads past k² keep their small random scores and look nearly everywhere
-        alike.
+        The offsets are those of a k × k kernel, k = ⌊√h⌋. Heads beyond the first k² keep their small random positional
+        weights, so they attend almost uniformly.
+
+        Args:
+            locality_strength: α of equation 8.
         """
         dim = self.v.weight.shape[0]
         self.v.weight.set_data(Tensor(np.eye(dim), ms.float32))
@@ -186,66 +213,90 @@ class GPSA(SelfAttention):
         self.pos_proj.weight.set_data(Tensor(weight))
 
     def gate(self) -> Tensor:
-        """σ(λ), (h, 1, 1): the share of position in each head's attention."""
+        """Return σ(λ), (h, 1, 1): the weight of position in each head's attention, between 0 and 1."""
         return ops.sigmoid(self.gating_param).reshape(-1, 1, 1)
 
     def mix(self, content: Tensor, position: Tensor) -> Tensor:
-        """(1 − σ(λ)) · content + σ(λ) · position, of maps (…, h, N, N)."""
-        gate = spread(self.gate().astype(content.dtype), content)
+        """Return (1 − σ(λ)) · content + σ(λ) · position for maps (…, h, N, N)."""
+        gate = expand_as(self.gate().astype(content.dtype), content)
         return (1 - gate) * content + gate * position
 
     def axis_attention(self) -> tuple[Tensor, Tensor]:
-        """A_y (h, rows, rows) and A_x (h, cols, cols): where each head looks along either side of the grid."""
-        return self.attention_at(self.row_offsets, self.col_offsets)
+        """Return A_y (h, rows, rows) and A_x (h, cols, cols): each head's attention along both axes of the grid."""
+        return self.axis_softmax(self.row_offsets, self.col_offsets)
 
-    def attention_at(self, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor]:
-        """Each head's attention among the offsets in a row of `dy` (m, n), and of `dx`: (h, m, n) both."""
-        to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1), 1)
-        along_y, along_x = to_y * dy + to_far * dy**2, to_x * dx + to_far * dx**2
-        return self.softmax(self.cast(along_y, self.exact)), self.softmax(self.cast(along_x, self.exact))
+    def axis_softmax(self, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the softmaxes of each head's positional scores along y and along x.
+
+        Args:
+            dy: Offsets (m, n) along y in patches; the softmax is over the last axis.
+            dx: The same along x, of any (m, n).
+
+        Returns:
+            (h, m, n) for `dy`, and (h, m, n) for `dx`.
+        """
+        w_dx, w_dy, w_dist2 = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1), 1)
+        scores_y = w_dy * dy + w_dist2 * dy**2
+        scores_x = w_dx * dx + w_dist2 * dx**2
+        return self.softmax(self.cast(scores_y, self.policy.norm)), self.softmax(self.cast(scores_x, self.policy.norm))
 
     def positional_attention(self) -> Tensor:
-        """softmax(w·r), (h, N, N), as the paper writes it: over all keys at once."""
-        to_x, to_y, to_far = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1, 1, 1), 1)
+        """Return the positional map softmax(w·r), (h, N, N), computed over all keys at once as the paper writes it."""
+        w_dx, w_dy, w_dist2 = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1, 1, 1), 1)
         rows, cols = self.grid_size
         dy = self.row_offsets.reshape(rows, 1, rows, 1)
         dx = self.col_offsets.reshape(1, cols, 1, cols)
-        scores = to_x * dx + to_y * dy + to_far * (dx**2 + dy**2)
+        scores = w_dx * dx + w_dy * dy + w_dist2 * (dx**2 + dy**2)
         scores = scores.reshape(self.num_heads, rows * cols, rows * cols)
-        return self.softmax(self.cast(scores, self.exact))
+        return self.softmax(self.cast(scores, self.policy.norm))
 
     def mixed_attention(self, x: Tensor) -> Tensor:
-        """The maps of equation 7, (B, h, N, N)."""
+        """Return the maps of equation 7, (B, h, N, N), for tokens `x` (B, N, C)."""
         return self.mix(self.content_attention(x, x), self.positional_attention())
 
-    def apply_position(self, v: Tensor, share: Tensor) -> Tensor:
-        """share · (A_y ⊗ A_x) v for values (B, h, N, d), in N·(rows + cols)·d products a head instead of N²·d."""
-        along_y, along_x = self.axis_attention()
-        along_y = along_y * share.astype(along_y.dtype)
+    def positional_attend(self, v: Tensor, gate: Tensor) -> Tensor:
+        """Return gate · (A_y ⊗ A_x) v, (B, h, N, d), in N·(rows + cols)·d products per head instead of N²·d.
+
+        Args:
+            v: Values (B, h, N, d).
+            gate: (h, 1, 1).
+        """
+        a_y, a_x = self.axis_attention()
+        a_y = a_y * gate.astype(a_y.dtype)
         rows, cols = self.grid_size
-        along_y = ops.broadcast_to(along_y, v.shape[:2] + (rows, rows))
-        along_x = ops.broadcast_to(along_x.expand_dims(1), v.shape[:2] + (rows, cols, cols))
-        over_rows = self.multiply(along_y, v.reshape(v.shape[:2] + (rows, -1)))
-        over_cols = self.multiply(along_x, over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
+        a_y = ops.broadcast_to(a_y, v.shape[:2] + (rows, rows))
+        a_x = ops.broadcast_to(a_x.expand_dims(1), v.shape[:2] + (rows, cols, cols))
+        over_rows = self.matmul(a_y, v.reshape(v.shape[:2] + (rows, -1)))
+        over_cols = self.matmul(a_x, over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
         return over_cols.reshape(v.shape)
 
     def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Patches' tokens (B, N, C) to (B, N, C); `cls_token_only` is MHSA's, and False here."""
+        """Return (B, N, C) for the patches' tokens `x` (B, N, C); `cls_token_only` must be False."""
         q = split_heads(self.q(x), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
+
         if self.separable and not self.attn_drop.is_active():
-            gate = self.gate()
-            content = self.attend(q, k, v, rng_state)
-            mixed = spread((1 - gate).astype(content.dtype), content) * content + self.apply_position(v, gate)
+            gate = self.gate()  # σ(λ)
+            content = self.attend(q, k, v, rng_state)  # softmax(q·kᵀ/√d) v
+            position = self.positional_attend(v, gate)  # σ(λ)·(A_y ⊗ A_x) v
+            attended = expand_as((1 - gate).astype(content.dtype), content) * content + position
         else:
-            maps = self.mix(self.content_maps(q, k), self.positional_attention())
-            mixed = self.multiply(self.attn_drop(maps, rng_state), v)
-        return self.proj_drop(self.proj(join_heads(mixed)), rng_state)
+            attention = self.mix(self.content_map(q, k), self.positional_attention())  # equation 7
+            attended = self.matmul(self.attn_drop(attention, rng_state), v)
+        out = self.proj(join_heads(attended))
+        return self.proj_drop(out, rng_state)
 
 
-class Block(Mixed):
-    """Attention and perceptron, each behind a LayerNorm and beside a residual connection (figure 1)."""
+class Block(PolicyCell):
+    """Transformer block (figure 1): x + attn(norm1(x)), then x + mlp(norm2(x)).
+
+    Args:
+        dim: C, channels of the tokens.
+        attn: MHSA or GPSA.
+        mlp: The perceptron.
+        norm_eps: Epsilon of the LayerNorms.
+    """
 
     def __init__(self, dim: int, attn: SelfAttention, mlp: Mlp, norm_eps: float):
         super().__init__()
@@ -254,21 +305,29 @@ class Block(Mixed):
         self.norm2 = TokenNorm(dim, norm_eps)
         self.mlp = mlp
 
-    def construct(self, x: Tensor, scales: tuple, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Tokens (B, N, C) to (B, N, C); of an MHSA block, with `cls_token_only`, to the class token's (B, 1, C).
+    def construct(self, x: Tensor, drop_path: tuple, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
+        """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C).
 
-        `scales` are the two branches' stochastic-depth factors (B, 1, 1), or empty.
+        Args:
+            x: Tokens.
+            drop_path: Stochastic-depth factors (B, 1, 1) of the two residual branches, or ().
+            rng_state: The model's random state, int32 (2,).
+            cls_token_only: Whether to compute only the class token's output; for MHSA blocks.
         """
-        branch = self.attn(self.norm1(x), rng_state, cls_token_only)
+        attended = self.attn(self.norm1(x), rng_state, cls_token_only)
         if cls_token_only:
             x = x[:, :1]
-        x = x + (branch * spread(self.cast(scales[0], self.other), branch) if scales else branch)
-        branch = self.mlp(self.norm2(x), rng_state)
-        return x + (branch * spread(self.cast(scales[1], self.other), branch) if scales else branch)
+        x = x + self.scale_branch(attended, drop_path[:1])
+        hidden = self.mlp(self.norm2(x), rng_state)
+        return x + self.scale_branch(hidden, drop_path[1:])
+
+    def scale_branch(self, branch: Tensor, drop_path: tuple) -> Tensor:
+        """Return `branch` (B, N, C) times the factor (B, 1, 1) in `drop_path`, or unchanged for ()."""
+        return branch * expand_as(self.cast(drop_path[0], self.policy.residual), branch) if drop_path else branch
 
 
-class ConViT(Mixed):
-    """GPSA blocks on the patches, then MHSA blocks on patches and class token, then a linear classifier.
+class ConViT(PolicyCell):
+    """ConViT: GPSA blocks on the patches, then MHSA blocks on class token and patches, then a linear classifier.
 
     Args:
         in_channels: Channels of the images.
@@ -276,23 +335,28 @@ class ConViT(Mixed):
         image_size: Side of the images in pixels, or (height, width).
         patch_size: Side of a patch in pixels, or (height, width); must divide the image's.
         embed_dim: C, channels of the tokens, as in MindCV; in timm the argument is the width of one head, C / h.
-        num_heads: h, heads of every block; must divide `embed_dim`. The largest k² of them start on a k × k kernel.
-        drop_rate: Dropout after the position embedding, projections and perceptron layers, in training.
-        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
+        num_heads: h, heads of every block; must divide `embed_dim`. The first ⌊√h⌋² start as a convolution kernel.
+        drop_rate: Dropout after the position embedding, projections and perceptron layers, in training, in [0, 1).
+        drop_path_rate: Stochastic depth of the last block, in [0, 1); it grows linearly from 0 in the first block.
         depth: Blocks.
         mlp_ratio: Hidden width of the perceptrons over C.
         qkv_bias: Whether queries, keys and values have a bias.
-        attn_drop_rate: Dropout of the attention maps, in training.
-        local_up_to_layer: GPSA blocks, 0 to depth − 1; the class token joins after them.
+        attn_drop_rate: Dropout of the attention maps, in training, in [0, 1).
+        local_up_to_layer: Number of GPSA blocks, 0 to depth − 1; the class token joins after them.
         use_pos_embed: Whether a learned embedding (1, N, C) is added to the patches.
-        locality_strength: α of equation 8, how narrowly heads start to look.
+        locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
         norm_eps: Epsilon of the LayerNorms; 1e-7 for MindCV's released weights.
-        act: "gelu", or "gelu_tanh" for weights trained with the approximation (MindCV's).
-        attn_impl: "separable", "plain" for the paper's own order of operations, or "flash" for the separable one in
-            half precision with Ascend's fused attention.
+        act: "gelu", or "gelu_tanh" for weights trained with that approximation (MindCV's).
+        attn_impl: "separable"; "plain" for GPSA as the paper writes it; or "flash" for the separable form in half
+            precision with Ascend's fused attention.
+
+    Attributes:
+        num_features: C, channels of the features that the classifier reads.
+        grid_size: Rows and columns of patches.
+        rng_state: Random state of dropout and stochastic depth, see below.
 
     Raises:
-        ValueError: an argument is out of range, images do not divide into patches, or the device has no such attention.
+        ValueError: An argument is out of range, images do not divide into patches, or the device lacks this attention.
     """
 
     def __init__(
@@ -318,12 +382,11 @@ class ConViT(Mixed):
     ):
         super().__init__()
         for name, count in [("in_channels", in_channels), ("embed_dim", embed_dim), ("num_heads", num_heads)]:
-            if count < 1:
-                raise ValueError(f"{name} is {count}; it must be at least 1")
+            require_in_range(name, count, at_least=1)
         if not 0 <= local_up_to_layer < depth:
             raise ValueError(
                 f"local_up_to_layer is {local_up_to_layer} of {depth} blocks; it can be 0 to {depth - 1}, "
-                "for the class token needs an MHSA block to gather the patches in"
+                "because the class token needs at least one MHSA block"
             )
         if embed_dim % num_heads:
             raise ValueError(
@@ -349,18 +412,18 @@ class ConViT(Mixed):
             self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), shape), name="pos_embed")
         self.pos_drop = Dropout(drop_rate, stream=0)
 
-        attention = {
+        common = {
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
             "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate, "attn_impl": attn_impl,
         }  # fmt: skip
-        local = {"grid": self.grid_size, "locality_strength": locality_strength}
+        positional = {"grid_size": self.grid_size, "locality_strength": locality_strength}
         blocks = []
         for i in range(depth):
             streams = range(4 * i + 1, 4 * i + 5)
             if i < local_up_to_layer:
-                attn = GPSA(**attention, **local, streams=streams[:2])
+                attn = GPSA(**common, **positional, streams=streams[:2])
             else:
-                attn = MHSA(**attention, streams=streams[:2])
+                attn = MHSA(**common, streams=streams[:2])
             mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate, streams=streams[2:])
             blocks.append(Block(dim, attn, mlp, norm_eps))
         self.blocks = nn.CellList(blocks)
@@ -369,33 +432,54 @@ class ConViT(Mixed):
         rates = [drop_path_rate * i / max(depth - 1, 1) for i in range(depth) for _branch in range(2)]
         self.stochastic_depth = StochasticDepth(rates, stream=4 * depth + 1) if drop_path_rate else None
         self.is_random = max(drop_rate, attn_drop_rate, drop_path_rate) > 0
-        # Held in a tuple, out of the parameters' sight: their names are those of the published checkpoints.
+        # In a tuple it is hidden from MindSpore, so that the model's parameters are those of published checkpoints.
         seed_and_step = Tensor([np.random.randint(2**31), 0], ms.int32)
         self._rng_state = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
         self.one_step = Tensor([0, 1], ms.int32)
         self.reset_classifier(num_classes)
-        self.set_train(False)  # MindSpore starts a cell in the phase "train" and would cache this mode's graph under it
+        self.set_train(False)  # a new cell has the phase "train", under which this mode's graph would be cached
 
-    def reset_classifier(self, num_classes: int):
-        """Put a fresh classifier of `num_classes` in place, or none for 0: the model then gives its features."""
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier by a newly initialised one.
+
+        Args:
+            num_classes: Classes; 0 removes the classifier, and the model then returns features (B, C).
+
+        Raises:
+            ValueError: `num_classes` is negative.
+        """
         if num_classes < 0:
             raise ValueError(f"num_classes is {num_classes}; it must be at least 1, or 0 for no classifier")
         self.num_classes = num_classes
         self.classifier = Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         self.classifier.update_parameters_name("classifier.")
-        self.compile_cache.clear()
+        clear_compile_cache(self)
 
     @property
     def rng_state(self) -> Parameter:
-        """What dropout and stochastic depth are drawn from: int32 (seed, step), for a checkpoint to keep."""
+        """Random state of dropout and stochastic depth: int32 (seed, step). A checkpoint of a run must include it."""
         return self._rng_state[0]
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Deprecated name of `grid_size`."""
+        warnings.warn("ConViT.grid is deprecated: use grid_size", DeprecationWarning, stacklevel=2)
+        return self.grid_size
+
     def no_weight_decay(self) -> set[str]:
-        """Parameters that no recipe decays, besides the one-dimensional ones."""
+        """Return the names of parameters without weight decay, in addition to the one-dimensional ones."""
         return {"pos_embed", "cls_token"}
 
     def group_matcher(self, coarse: bool = False) -> dict:
-        """Patterns that sort parameter names into stem, blocks and the rest; `coarse` changes nothing here."""
+        """Return regular expressions that sort parameter names into groups, as timm's models do.
+
+        Args:
+            coarse: Ignored; the stem and each block are one group either way.
+
+        Returns:
+            "stem": a pattern for the embeddings and the class token. "blocks": pairs of a pattern, and None where its
+            first group is the block's number, or a number after all blocks'. The classifier matches no pattern.
+        """
         del coarse
         return {
             "stem": r"^cls_token|pos_embed|patch_embed",
@@ -403,26 +487,32 @@ class ConViT(Mixed):
         }
 
     def embed(self, images: Tensor) -> Tensor:
-        """Images (B, in_channels, H, W) to the patches' tokens (B, N, C) as the first block gets them."""
+        """Return the tokens (B, N, C) that the first block receives, for images (B, in_channels, H, W)."""
         x = self.patch_embed(images)
-        return x + spread(self.cast(self.pos_embed, self.other), x) if self.use_pos_embed else x
+        return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x) if self.use_pos_embed else x
 
     def join_class_token(self, x: Tensor) -> Tensor:
-        """(B, N, C) to (B, 1 + N, C), the class token first."""
+        """Return tokens (B, 1 + N, C): the class token, then the patches' tokens `x` (B, N, C)."""
         class_token = ops.broadcast_to(self.cls_token.astype(x.dtype), (x.shape[0], 1, -1))
         return ops.cat((class_token, x), 1)
 
     def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
-        """Tokens after each block: (B, N, C) after GPSA blocks, (B, 1 + N, C), class token first, after MHSA blocks.
+        """Return the tokens after each block; in training, advance `rng_state` by one step.
 
-        With `cls_token_only` the last block computes its class token alone, (B, 1, C), all that a classifier reads.
+        Args:
+            images: (B, in_channels, H, W), normalised.
+            cls_token_only: Whether the last block computes only its class token, which is all the classifier reads.
+
+        Returns:
+            One tensor per block: (B, N, C) for GPSA blocks; (B, 1 + N, C), class token first, for MHSA blocks; and
+            (B, 1, C) for the last block with `cls_token_only`.
         """
-        rng_state = self.one_step  # nothing is drawn from it; a graph to export holds no parameter that is no weight
+        rng_state = self.one_step  # unused in evaluation, so that exported graphs contain weights only
         if self.training and self.is_random:
             rng_state = ops.assign(self._rng_state[0], self._rng_state[0] + self.one_step)
-        scales = ()
+        drop_path = ()
         if self.training and self.stochastic_depth is not None:
-            scales = self.stochastic_depth(rng_state, images.shape[0])
+            drop_path = self.stochastic_depth(rng_state, images.shape[0])
 
         x = self.pos_drop(self.embed(images), rng_state)
         states = ()
@@ -431,24 +521,25 @@ class ConViT(Mixed):
             if i == self.local_up_to_layer:
                 x = self.join_class_token(x)
             is_last = i == len(self.blocks) - 1
-            x = block(x, scales[2 * i : 2 * i + 2], rng_state, cls_token_only and is_last)
+            x = block(x, drop_path[2 * i : 2 * i + 2], rng_state, cls_token_only and is_last)
             states += (x,)
         return states
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (B, in_channels, H, W) to the class token's features (B, C) that the classifier reads."""
+        """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W)."""
         states = self.hidden_states(images, cls_token_only=True)
         return self.norm(states[-1][:, 0])
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """Features (B, C) to logits (B, num_classes), or the features themselves when there is no classifier."""
+        """Return logits (B, num_classes) for features (B, C), or the features if the model has no classifier."""
         return self.classifier(features)
 
     def construct(self, images: Tensor) -> Tensor:
+        """Return logits (B, num_classes) for normalised images (B, in_channels, H, W)."""
         return self.forward_head(self.forward_features(images))
 
     def __repr__(self) -> str:
-        """What sets this model apart, in one line; `mindcv.models.summary` goes layer by layer."""
+        """Return the model's shape in one line; `mindcv.models.summary` lists its layers."""
         gpsa, heads = self.local_up_to_layer, self.blocks[0].attn.num_heads
         size = sum(parameter.size for parameter in self.get_parameters())
         (height, width), (rows, cols) = self.image_size, self.grid_size
@@ -460,7 +551,11 @@ class ConViT(Mixed):
 
 
 def _pair(size) -> tuple[int, int]:
-    """An int as (int, int); two ints as they are."""
+    """Return a side as (side, side), or (height, width) as a tuple.
+
+    Raises:
+        ValueError: `size` is neither a positive int nor two of them.
+    """
     sides = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ValueError(f"got the size {size!r}; give a positive int, or (height, width)")
@@ -468,7 +563,20 @@ def _pair(size) -> tuple[int, int]:
 
 
 def _published(publisher: str, licence: str, file: str, act: str, norm_eps: float, **more) -> dict:
-    """What is known of one file of ImageNet-1K weights: where it is, how it was trained, how it wants its images."""
+    """Return the configuration of one published file of ImageNet-1K weights.
+
+    Args:
+        publisher: Name of the publisher, for messages.
+        licence: Licence of the weights.
+        file: File name.
+        act: Activation that the weights were trained with.
+        norm_eps: Epsilon of LayerNorm that the weights were trained with.
+        **more: Further entries, or other values than the defaults below.
+
+    Returns:
+        The arguments, the model's shape ("grid" is rows and columns of patches), and how images are preprocessed:
+        "crop_pct" is the cropped fraction of the resized side, "mean" and "std" are for pixels from 0 to 255.
+    """
     return {
         "publisher": publisher,
         "licence": licence,
@@ -489,7 +597,16 @@ def _published(publisher: str, licence: str, file: str, act: str, norm_eps: floa
 
 
 def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
-    """MindCV's weights and their figures, from its model card; `sha256` begins the file's digest and is in its name."""
+    """Return the configuration of one of MindCV's weight files, as its model card states it.
+
+    Args:
+        name: Name of the model.
+        sha256: First 8 digits of the file's SHA-256 digest, which are part of the file's name.
+        crop_pct: Cropped fraction of the resized side in validation.
+        top_1: ImageNet-1K accuracy, in per cent.
+        top_5: The same of the five most likely classes.
+        device: Suffix of the file's name for the device it was trained on, such as "-910v2".
+    """
     file = f"{name}-{sha256}{device}.ckpt"
     host = "download-mindspore.osinfra.cn" if device else "download.mindspore.cn"
     return _published(
@@ -499,7 +616,12 @@ def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float,
 
 
 def _authors(name: str, top_1: float) -> dict[str, dict]:
-    """The paper's own weights (its table 1), from the authors and as timm keeps them on the Hugging Face hub."""
+    """Return the configurations "fb" and "timm" of the paper's own weights: the authors' file, and timm's copy.
+
+    Args:
+        name: Name of the model.
+        top_1: ImageNet-1K accuracy in per cent, from the paper's table 1.
+    """
     own = "Apache-2.0 (since May 2021; CC BY-NC 4.0, non-commercial, before)"
     file, repository = f"{name}.pth", f"{name}.fb_in1k"
     url, hub = f"https://dl.fbaipublicfiles.com/convit/{file}", f"timm/{repository}/model.safetensors"
@@ -509,7 +631,7 @@ def _authors(name: str, top_1: float) -> dict[str, dict]:
     }
 
 
-# Every variant's published weights; the first are what `pretrained=True` means.
+# Published weights of each variant, by source; `pretrained=True` selects "mindcv".
 _sources = {
     "convit_tiny": {
         "mindcv": _mindcv("convit_tiny", "e31023f2", 0.875, 73.66, 91.72),
@@ -531,56 +653,84 @@ _sources = {
 default_cfgs = {name: {**sources["mindcv"], "sources": sources} for name, sources in _sources.items()}
 
 
-def _convit(name: str, pretrained: bool | str, **arguments) -> ConViT:
-    """The variant `name`, with an error for an argument that ConViT does not take."""
-    known = list(signature(ConViT).parameters)
-    for argument in arguments:
+def _convit(
+    name: str, num_heads: int, embed_dim: int, pretrained: bool | str, num_classes: int, in_channels: int, kwargs: dict
+) -> ConViT:
+    """Build the variant `name`, with the published weights that `pretrained` selects.
+
+    Args:
+        name: Key of `default_cfgs`.
+        num_heads: Heads of every block.
+        embed_dim: Channels of the tokens.
+        pretrained: False for random weights, True for MindCV's, or the name of a source, such as "fb".
+        num_classes: Classes; 0 for no classifier.
+        in_channels: Channels of the images.
+        kwargs: Further arguments of ConViT; they may override `num_heads` and `embed_dim`.
+
+    Raises:
+        TypeError: ConViT has no such argument.
+        ValueError: An argument is out of range, or there are no such published weights.
+        OSError: The weights cannot be downloaded.
+    """
+    arguments = {"num_heads": num_heads, "embed_dim": embed_dim, "num_classes": num_classes, "in_channels": in_channels}
+    known = signature(ConViT).parameters
+    for argument in kwargs:
         if argument not in known:
-            nearest = get_close_matches(argument, known, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; it takes {', '.join(known)}"
-            raise TypeError(f"{name} takes no argument {argument!r}{hint}")
-    return build_pretrained(ConViT, default_cfgs[name], pretrained, **arguments)
+            raise TypeError(f"{name} takes no argument {argument!r}{did_you_mean(argument, known)}")
+    return build_pretrained(ConViT, default_cfgs[name], pretrained, **{**arguments, **kwargs})
 
 
 @register_model
 def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
-    """ConViT-Ti: 4 heads of width 48, 5.7 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 4, "embed_dim": 192, "num_classes": num_classes, "in_channels": in_channels}
-    return _convit("convit_tiny", pretrained, **{**shape, **kwargs})
+    """Build ConViT-Ti: 4 heads of width 48, 5.7 million parameters.
+
+    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    """
+    return _convit("convit_tiny", 4, 192, pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
 def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
-    """ConViT-Ti+: 4 heads of width 64, 10.0 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 4, "embed_dim": 256, "num_classes": num_classes, "in_channels": in_channels}
-    return _convit("convit_tiny_plus", pretrained, **{**shape, **kwargs})
+    """Build ConViT-Ti+: 4 heads of width 64, 10.0 million parameters.
+
+    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    """
+    return _convit("convit_tiny_plus", 4, 256, pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
 def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
-    """ConViT-S: 9 heads of width 48, 27.8 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 9, "embed_dim": 432, "num_classes": num_classes, "in_channels": in_channels}
-    return _convit("convit_small", pretrained, **{**shape, **kwargs})
+    """Build ConViT-S: 9 heads of width 48, 27.8 million parameters.
+
+    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    """
+    return _convit("convit_small", 9, 432, pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
 def convit_small_plus(
     pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs
 ) -> ConViT:
-    """ConViT-S+: 9 heads of width 64, 49.0 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 9, "embed_dim": 576, "num_classes": num_classes, "in_channels": in_channels}
-    return _convit("convit_small_plus", pretrained, **{**shape, **kwargs})
+    """Build ConViT-S+: 9 heads of width 64, 49.0 million parameters.
+
+    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    """
+    return _convit("convit_small_plus", 9, 576, pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
 def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
-    """ConViT-B: 16 heads of width 48, 86.5 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 16, "embed_dim": 768, "num_classes": num_classes, "in_channels": in_channels}
-    return _convit("convit_base", pretrained, **{**shape, **kwargs})
+    """Build ConViT-B: 16 heads of width 48, 86.5 million parameters.
+
+    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    """
+    return _convit("convit_base", 16, 768, pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
 def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
-    """ConViT-B+: 16 heads of width 64, 153.1 million parameters; `kwargs` as ConViT takes them."""
-    shape = {"num_heads": 16, "embed_dim": 1024, "num_classes": num_classes, "in_channels": in_channels}
-    return _convit("convit_base_plus", pretrained, **{**shape, **kwargs})
+    """Build ConViT-B+: 16 heads of width 64, 153.1 million parameters.
+
+    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    """
+    return _convit("convit_base_plus", 16, 1024, pretrained, num_classes, in_channels, kwargs)

@@ -1,22 +1,22 @@
-"""From a name to a model, with weights."""
+"""Create a model by name, with weights from a checkpoint or published ones."""
 
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 
 from mindspore import nn
 
 from mindcv import weights
+from mindcv.errors import did_you_mean
 from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
 
-_CLASSES, _CHANNELS = 1000, 3
+_NUM_CLASSES, _IN_CHANNELS = 1000, 3
 
 
 def create_model(
     model_name: str,
-    num_classes: int = _CLASSES,
+    num_classes: int = _NUM_CLASSES,
     pretrained: bool | str = False,
-    in_channels: int = _CHANNELS,
+    in_channels: int = _IN_CHANNELS,
     checkpoint_path: str = "",
     ema: bool = False,
     auto_mapping: bool = False,
@@ -26,34 +26,40 @@ def create_model(
     class_names: Sequence[str] | None = None,
     **kwargs,
 ) -> nn.Cell:
-    """The model called `model_name`.
+    """Create a model, in evaluation mode.
 
     Args:
         model_name: One of `list_models()`.
-        num_classes: Classes of the classifier; 0 for none.
-        pretrained: Start from published weights: MindCV's for True, or those of one of the `sources` in the model's
-            `get_pretrained_cfg`, such as "fb". `act` and `norm_eps` are then those the weights were trained with,
-            unless given. With `checkpoint_path`, which then holds what became of such weights, nothing is fetched.
+        num_classes: Classes of the classifier; 0 for no classifier, so that the model returns features (B, C).
+        pretrained: Start from published weights: MindCV's for True, or those of a source by name, such as "fb" (a key
+            of "sources" in the model's `get_pretrained_cfg`). They are downloaded once and cached. `act` and `norm_eps`
+            default to the values they were trained with. With `checkpoint_path` it says what the checkpoint was
+            fine-tuned from: only those defaults are taken, and nothing is downloaded.
         in_channels: Channels of the images.
-        checkpoint_path: A checkpoint to start from: MindSpore's .ckpt, .safetensors, or PyTorch's .pth, under this
-            project's, MindCV's, the ConViT authors' or timm's names.
-        ema: Take the moving averages from the checkpoint in place of the weights.
-        auto_mapping: Load what fits of the checkpoint and warn about the rest, in place of refusing it.
-        adapt: In which arguments the checkpoint's model may differ from this one, and its weights be adapted: any of
-            "num_classes", "in_channels", "image_size", "local_up_to_layer" (see `mindcv.weights.load`). By default
-            those that are given here: what is left at its default must be as in the checkpoint. Published weights
-            are adapted in all.
-        features_only: Give feature maps in place of logits: a `Features` of the model, whatever its classes.
-        out_indices: The blocks whose maps `features_only` gives; see `Features`.
-        class_names: The classes in the order of the outputs. Where the checkpoint names its classes too, its
-            classifier's rows go by name, and other classes get a fresh classifier. By default rows go by their number.
-        **kwargs: As the model takes them, such as `image_size` or `drop_path_rate`; None stands for its default.
+        checkpoint_path: Checkpoint to start from: MindSpore's .ckpt, .safetensors, or PyTorch's .pth, with parameter
+            names of this project, MindCV, the ConViT authors or timm.
+        ema: Load the moving averages of the checkpoint instead of its weights.
+        auto_mapping: Load the weights that fit the model, and warn about the others instead of raising an error.
+        adapt: Arguments in which the checkpoint's model may differ from this one; its weights are then adapted. Any of
+            "num_classes", "in_channels", "image_size" and "local_up_to_layer". None for those that this call sets;
+            in the others the checkpoint must agree with the defaults. Published weights may differ in all of them.
+        features_only: Return a backbone, a `Features` of the model, which gives feature maps instead of logits.
+        out_indices: With `features_only`, the blocks whose maps are returned: their numbers in rising order, from 0 or
+            negative from the end, or an int n for the last n blocks.
+        class_names: Classes in the order of the model's outputs. If the checkpoint names the same classes in another
+            order, the rows of its classifier are reordered; if it names other classes, the classifier is newly
+            initialised. None to keep the rows as they are.
+        **kwargs: Further arguments of the model, such as `image_size` or `drop_path_rate`; None stands for the default.
+
+    Returns:
+        The model, with the configuration of its published weights as `pretrained_cfg` if `pretrained` is given; or a
+        `Features` with `features_only`.
 
     Raises:
-        ValueError: no such model, a value out of range, or a checkpoint that does not fit.
-        TypeError: a keyword that the model does not take.
-        FileNotFoundError: no such checkpoint.
-        OSError: published weights cannot be fetched.
+        ValueError: The model does not exist, a value is out of range, or the checkpoint does not fit the model.
+        TypeError: The model has no such argument.
+        FileNotFoundError: The checkpoint does not exist.
+        OSError: Published weights cannot be downloaded.
     """
     if ema and not checkpoint_path:
         raise ValueError("ema=True takes moving averages from a checkpoint: give checkpoint_path=… too")
@@ -68,19 +74,31 @@ def create_model(
     model = entrypoint(False, num_classes, in_channels, **{**_trained_with(source), **given})
     model.pretrained_cfg = source
     if adapt is None:
-        asked = {"num_classes": num_classes != _CLASSES or bool(class_names), "in_channels": in_channels != _CHANNELS}
-        adapt = [name for name in weights.ARGUMENTS if asked.get(name, name in given)]
+        differs = {
+            "num_classes": num_classes != _NUM_CLASSES or bool(class_names),
+            "in_channels": in_channels != _IN_CHANNELS,
+        }
+        adapt = [name for name in weights.ARGUMENTS if differs.get(name, name in given)]
     adapt = [*adapt, *["num_classes"] * features_only]
     weights.load(model, checkpoint_path, ema=ema, strict=not auto_mapping, adapt=adapt, class_names=class_names)
     return Features(model, out_indices) if features_only else model
 
 
 def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool | str, **arguments) -> nn.Cell:
-    """`build(**arguments)`, with the published weights of `cfg` that `pretrained` names, adapted to the arguments.
+    """Build a model and load published weights into it, adapted to the arguments.
+
+    Args:
+        build: Returns the model for `arguments`.
+        cfg: The model's pretrained configuration, see `get_pretrained_cfg`.
+        pretrained: True for the first of `cfg["sources"]`, or the name of one; False for random weights.
+        **arguments: Arguments of `build`; `act` and `norm_eps` default to those the weights were trained with.
+
+    Returns:
+        The model; its attribute `pretrained_cfg` is the configuration of the weights, if any were loaded.
 
     Raises:
-        ValueError: there are no such weights, or they do not fit.
-        OSError: they cannot be fetched.
+        ValueError: There are no such weights, or they do not fit the model.
+        OSError: The weights cannot be downloaded.
     """
     if not pretrained:
         return build(**arguments)
@@ -92,26 +110,39 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
 
 
 def _source(cfg: dict, pretrained: bool | str) -> dict:
-    """The published weights that `pretrained` names; True stands for the first, and False for none."""
+    """Return the configuration of the published weights that `pretrained` selects from `cfg["sources"]`.
+
+    Args:
+        cfg: The model's pretrained configuration.
+        pretrained: The name of a source, True for the first, or False for {}.
+
+    Raises:
+        ValueError: There is no such source.
+    """
     if not pretrained:
         return {}
     sources = cfg.get("sources", {})
     if pretrained is True and sources:
         return next(iter(sources.values()))
     if pretrained not in sources:
-        nearest = get_close_matches(str(pretrained), sources, n=1) or sources
-        raise ValueError(
-            f"no published weights of this model are called {pretrained!r}; "
-            + (f"there is {', '.join(map(repr, nearest))}" if sources else "there are none")
-        )
+        hint = did_you_mean(pretrained, sources) if sources else "; this model has none"
+        raise ValueError(f"no published weights of this model are called {pretrained!r}{hint}")
     return sources[pretrained]
 
 
 def trained_with(model_name: str, pretrained: bool | str) -> dict:
-    """Arguments of the model that come with the published weights that `pretrained` names; see `create_model`."""
+    """Return the model arguments that published weights of `model_name` were trained with: "act" and "norm_eps".
+
+    Args:
+        model_name: One of `list_models()`.
+        pretrained: True for MindCV's weights, the name of a source, such as "fb", or False for {}.
+
+    Raises:
+        ValueError: There is no such model or source.
+    """
     return _trained_with(_source(get_pretrained_cfg(model_name), pretrained))
 
 
 def _trained_with(source: dict) -> dict:
-    """Arguments without which the weights compute something else than they were trained for."""
+    """Return those entries of a source's configuration that are arguments of the model: "act" and "norm_eps"."""
     return {name: source[name] for name in ("act", "norm_eps") if name in source}

@@ -1,59 +1,65 @@
-"""A model as a backbone: feature maps after chosen blocks, in place of logits."""
+"""A model as a backbone: feature maps after chosen blocks instead of logits."""
 
+import warnings
 from collections.abc import Sequence
 
 from mindspore import Tensor, nn
 
 
 class FeatureInfo:
-    """Facts about feature maps, in their order, under timm's names.
+    """Description of the feature maps of a backbone, in their order, under timm's names.
 
     Args:
-        facts: One dict a map: "num_chs", its channels; "reduction", pixels of the image to one of the map, along the
-            height and width (one number where they are equal); "module", the block that it comes from.
+        maps: One dict per map. "num_chs": its channels; "reduction": image pixels per pixel of the map, an int, or
+            (vertical, horizontal) where they differ; "module": name of the block it comes from, such as "blocks.3".
     """
 
-    def __init__(self, facts: list[dict]):
-        self.facts = facts
+    def __init__(self, maps: list[dict]):
+        self.maps = maps
 
     def __len__(self) -> int:
-        return len(self.facts)
+        return len(self.maps)
 
     def __getitem__(self, i: int) -> dict:
-        return self.facts[i]
+        return self.maps[i]
 
     def channels(self) -> list[int]:
-        """Channels of each map."""
-        return [fact["num_chs"] for fact in self.facts]
+        """Return the number of channels of each map."""
+        return [feature_map["num_chs"] for feature_map in self.maps]
 
     def reduction(self) -> list[int | tuple[int, int]]:
-        """Pixels of the image to one of each map."""
-        return [fact["reduction"] for fact in self.facts]
+        """Return the image pixels per pixel of each map: an int, or (vertical, horizontal) where they differ."""
+        return [feature_map["reduction"] for feature_map in self.maps]
 
 
 class Features(nn.Cell):
-    """Images (B, in_channels, H, W) to the patches' tokens after each chosen block, as maps (B, C, rows, cols).
+    """A backbone: images to the patches' tokens after each chosen block, as feature maps (B, C, rows, cols).
 
-    The class token is left out, and no LayerNorm follows. Parameters keep the model's names; what comes after the last
-    chosen block is dropped.
+    The class token is left out, and no LayerNorm is applied to the maps. Parameters keep the model's names.
 
     Args:
-        model: One with `hidden_states`, `blocks` and `grid`; it is changed.
-        out_indices: Blocks, from 0 or, negative, from the end, in rising order; or how many of the last.
+        model: A model with `hidden_states`, `blocks` and `grid_size`, such as ConViT. It is changed: its classifier,
+            its last LayerNorm and the blocks after the last chosen one are removed.
+        out_indices: Numbers of the chosen blocks in rising order, from 0, or from -1 backwards; or an int n for the
+            last n blocks.
+
+    Attributes:
+        feature_info: A `FeatureInfo` of the maps.
+        grid_size: Rows and columns of the maps.
 
     Raises:
-        ValueError: there is no such block, or none is named, or they do not rise.
+        ValueError: `out_indices` is empty, not rising, or names a block that the model does not have.
     """
 
     def __init__(self, model: nn.Cell, out_indices: int | Sequence[int] = (-1,)):
         super().__init__(auto_prefix=False)
         depth = len(model.blocks)
-        asked = range(-out_indices, 0) if isinstance(out_indices, int) else out_indices
-        chosen = [index + depth if index < 0 else index for index in asked]
+        indices = range(-out_indices, 0) if isinstance(out_indices, int) else out_indices
+        chosen = [index + depth if index < 0 else index for index in indices]
         if not chosen or min(chosen) < 0 or max(chosen) >= depth or chosen != sorted(set(chosen)):
             raise ValueError(
-                f"out_indices is {out_indices}; it can be numbers of blocks, 0 to {depth - 1} or -{depth} to -1, each "
-                f"higher than the one before, or how many of the last, 1 to {depth}"
+                f"out_indices is {out_indices}; it can be numbers of blocks, 0 to {depth - 1} or -{depth} to -1, in "
+                f"rising order, or an int for that many of the last blocks, 1 to {depth}"
             )
         model.reset_classifier(0)
         model.norm = nn.Identity()
@@ -61,14 +67,21 @@ class Features(nn.Cell):
         self.model = model
         self.chosen = chosen
         self.grid_size = model.grid_size
-        rows, cols = (side // patches for side, patches in zip(model.image_size, model.grid_size, strict=True))
-        reduction = rows if rows == cols else (rows, cols)
+        vertical, horizontal = (side // count for side, count in zip(model.image_size, model.grid_size, strict=True))
+        reduction = vertical if vertical == horizontal else (vertical, horizontal)
         self.feature_info = FeatureInfo(
             [{"num_chs": model.num_features, "reduction": reduction, "module": f"blocks.{i}"} for i in chosen]
         )
         self.set_train(False)
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Deprecated name of `grid_size`."""
+        warnings.warn("Features.grid is deprecated: use grid_size", DeprecationWarning, stacklevel=2)
+        return self.grid_size
+
     def construct(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return one map (B, C, rows, cols) per chosen block, for normalised images (B, in_channels, H, W)."""
         states = self.model.hidden_states(images)
         patches = self.grid_size[0] * self.grid_size[1]
         maps = ()

@@ -1,4 +1,4 @@
-"""What a model computes is finite, or the error says why it is not."""
+"""Check that what a model computed is finite."""
 
 import mindspore as ms
 import numpy as np
@@ -6,12 +6,17 @@ from mindspore import nn
 
 
 def require_finite(values, model: nn.Cell, what: str, remedy: str = "use another checkpoint") -> None:
-    """Raise FloatingPointError, naming the cause, if a value that `model` computed is NaN or infinite.
+    """Raise an error if `values` contains NaN or infinity.
 
     Args:
-        values: numbers or arrays of one shape.
-        what: names the values at the beginning of the message, as in "the validation loss is".
-        remedy: what the user can do where a weight of the model is not finite, the end of the message.
+        values: A number or an array, or a list of numbers or of arrays of one shape.
+        model: The model that computed them; its weights are checked to find the cause.
+        what: Begins the message, as in "the validation loss is".
+        remedy: Ends the message if a weight is not finite: what the user can do.
+
+    Raises:
+        FloatingPointError: A value is not finite; the message names the first weight that is not finite either, or
+            says that the computation overflowed.
     """
     if np.isfinite(values).all():
         return

@@ -1,4 +1,4 @@
-"""How much arithmetic a ConViT is."""
+"""Count a ConViT's floating-point operations."""
 
 import math
 
@@ -8,18 +8,18 @@ from mindcv.models.convit import GPSA, Block, ConViT
 
 
 def count_flops(model: ConViT) -> int:
-    """Floating-point operations of one image's way through `model`, outside of training.
+    """Return the floating-point operations of `model`'s forward pass for one image, in evaluation.
 
-    Products of matrices are counted, a multiplication with its addition as 2: half of it is what papers and timm call
-    MACs, and often FLOPs. What works number by number (norms, softmax, GELU, mixing) is not; it is a few per cent. The
-    count is of what is computed here: GPSA in the form that the model has, and the class token's row alone of the last
-    block. With its gradients, a training step's is about three times as much for every image.
+    Only matrix products are counted, with 2 operations per multiplication and addition: half the count is what papers
+    and timm call MACs, and often FLOPs. Elementwise operations (norms, softmax, GELU, mixing) add a few per cent. GPSA
+    is counted in the form of the model's `attn_impl`, and in the last block only the class token's output is, since the
+    others are not computed. A training step takes about three times as many operations per image.
     """
     return sum(flops_by_layer(model).values())
 
 
 def flops_by_layer(model: ConViT) -> dict[str, int]:
-    """The parts of `count_flops`, by the layer's name: "patch_embed", "blocks.0", …, and "classifier"."""
+    """Return the parts of `count_flops` by layer: "patch_embed", "blocks.0", …, and "classifier" if there is one."""
     patches = math.prod(model.grid_size)
     products = {"patch_embed": patches * model.patch_embed.proj.weight.size}
     for i, block in enumerate(model.blocks):
@@ -31,12 +31,12 @@ def flops_by_layer(model: ConViT) -> dict[str, int]:
 
 
 def _products(block: Block, keys: int, queries: int) -> int:
-    """Multiplications in a block's products, for `queries` of its `keys` tokens."""
+    """Return the multiplications of a block's matrix products, for `queries` output tokens of `keys` input tokens."""
     attn, mlp = block.attn, block.mlp
     dim = attn.proj.weight.shape[0]
     by_query = attn.q.weight.size + attn.proj.weight.size + mlp.fc1.weight.size + mlp.fc2.weight.size
     by_key = attn.k.weight.size + attn.v.weight.size
-    attention = 2 * queries * keys * dim  # scores, and the values that they gather
+    attention = 2 * queries * keys * dim  # the scores, and the product of the map with the values
     if isinstance(attn, GPSA) and attn.separable:
-        attention += keys * sum(attn.grid_size) * dim  # the same of position, over rows and over columns
+        attention += keys * sum(attn.grid_size) * dim  # A_y over rows and A_x over columns
     return queries * by_query + keys * by_key + attention

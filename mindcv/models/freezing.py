@@ -1,4 +1,4 @@
-"""Keeping parts of a model as they are while the rest trains."""
+"""Freeze parts of a model."""
 
 import re
 from collections.abc import Iterable
@@ -9,20 +9,20 @@ _CLASSIFIER = "classifier."
 
 
 def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
-    """Take the parameters of `parts` out of training: no gradient is computed for them, no optimizer holds them.
+    """Set `requires_grad` to False for the parameters of `parts`; call it before the optimizer is created.
 
     Args:
-        model: One with a `group_matcher`.
-        parts: Any of "stem" (patch embedding, position embedding and class token), "blocks:3" or "blocks:0-5" (numbered
-            from 0, both ends included) and "backbone" (all but the classifier), with commas between them in one text;
-            None for nothing.
+        model: A model with a `group_matcher`, such as ConViT.
+        parts: Names of parts, or one string of names with commas between them; None or () for nothing. A part is
+            "stem" (patch embedding, position embedding and class token), "blocks:3", "blocks:0-5" (blocks from 0, both
+            ends included) or "backbone" (everything but the classifier).
 
     Raises:
-        ValueError: no such part, or nothing is left to train. The model is then left as it was.
+        ValueError: A part does not exist, or nothing would be left to train. The model is then unchanged.
     """
     parts = parts.split(",") if isinstance(parts, str) else parts
     names = [parameter.name for parameter in model.get_parameters()]
-    frozen = {name for part in parts or () for name in _named_by(part, names, model.group_matcher())}
+    frozen = {name for part in parts or () for name in _names_in(part, names, model.group_matcher())}
     if frozen and all(p.name in frozen for p in model.trainable_params()):
         raise ValueError(f"freeze {' '.join(parts)} leaves nothing to train: freeze less")
     for parameter in model.get_parameters():
@@ -30,8 +30,8 @@ def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
             parameter.requires_grad = False
 
 
-def _named_by(part: str, names: list[str], matcher: dict) -> list[str]:
-    """Which of `names` belong to `part`."""
+def _names_in(part: str, names: list[str], matcher: dict) -> list[str]:
+    """Return those of `names` that belong to `part`; `matcher` is the result of the model's `group_matcher`."""
     if part == "backbone":
         return [name for name in names if not name.startswith(_CLASSIFIER)]
     if part == "stem":

@@ -1,82 +1,87 @@
-"""Mixed precision: which cells compute in half precision, and what in them does."""
+"""Mixed precision: set the dtype policy of a model's cells."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindcv.device import rounds_bfloat16
-from mindcv.models.layers.precision import Mixed
+from mindcv.device import emulates_bfloat16
+from mindcv.errors import closest
+from mindcv.mindspore_hooks import clear_compile_cache
+from mindcv.models.layers.precision import DtypePolicy, PolicyCell
 
-# What `half` is in: operands of products, their results, LayerNorm and softmax, all else. None: what it comes in.
-_HALF = "half"
+_DTYPES = {"float16": ms.float16, "bfloat16": ms.bfloat16}
+# Fields of `DtypePolicy` at each level; "half" stands for the half-precision dtype.
 _LEVELS = {
-    "O0": (None, None, None, None),
-    "O1": (_HALF, ms.float32, ms.float32, ms.float32),
-    "O2": (_HALF, None, ms.float32, _HALF),
-    "O3": (_HALF, None, _HALF, _HALF),
-    "auto": (_HALF, None, ms.float32, None),
+    "O0": {},
+    "O1": {"compute": "half", "output": ms.float32, "norm": ms.float32, "residual": ms.float32},
+    "O2": {"compute": "half", "norm": ms.float32, "residual": "half"},
+    "O3": {"compute": "half", "norm": "half", "residual": "half"},
+    "auto": {"compute": "half", "norm": ms.float32},
 }
-_TYPES = {"float16": ms.float16, "bfloat16": ms.bfloat16}
 
 
 def set_precision(
     model: nn.Cell, level: str = "O0", dtype: str = "float16", cast_list: Sequence[str] | None = None
 ) -> None:
-    """Let `model` compute in half precision; its parameters stay float32. Call it before the graph is compiled.
+    """Set the precision that `model` computes in; its parameters stay float32. Call it before a graph is compiled.
 
-    Levels, as in MindSpore: under "O1" matrix products take half-precision operands and all else is float32; "auto" is
-    the same, but what comes between the products keeps the widest type of what it is made from; "O2" is half
-    precision but for LayerNorm and softmax; "O3" has these in half precision too. "O0" is float32. GELU computes in
-    float32 inside, and the losses do.
+    Levels, as in MindSpore:
 
-    On a CPU, which has few operations in bfloat16, its numbers are rounded to bfloat16 and computed with in float32.
+    - "O0": float32;
+    - "O1": operands of matrix products in half precision, everything else in float32;
+    - "auto": operands of matrix products in half precision; between products, the widest dtype of the inputs;
+    - "O2": half precision, except for LayerNorm and softmax in float32;
+    - "O3": half precision, LayerNorm and softmax too.
+
+    GELU and the losses compute in float32 at every level. On a CPU, which implements few operations in bfloat16,
+    bfloat16 is emulated by float32 values rounded to it.
 
     Args:
-        model: Made of the layers of this package.
+        model: A model made of the layers of this package.
         level: One of the five.
-        dtype: "float16" or "bfloat16".
-        cast_list: Only these cells, and what is in them, in half precision: classes ("Mlp", "GPSA"), also
-            by a class that they derive from ("Dense"), or names ("blocks.3.attn", "classifier"). None for all.
+        dtype: The half precision: "float16" or "bfloat16".
+        cast_list: Cells to compute in half precision, with everything inside them; other cells stay in float32. Class
+            names ("Mlp", "GPSA"), names of their base classes ("Dense"), or names of cells ("blocks.3.attn",
+            "classifier"). None for all cells.
 
     Raises:
-        ValueError: no such level, type or cell, or the device has no products of that type.
+        ValueError: The level, the dtype or a cell does not exist, or the device has no matrix product in that dtype.
     """
     if level not in _LEVELS:
         raise ValueError(f"amp_level is {level!r}; it can be {', '.join(_LEVELS)}")
-    if dtype not in _TYPES:
-        raise ValueError(f"amp_dtype is {dtype!r}; it can be {' or '.join(_TYPES)}")
-    rounds = rounds_bfloat16()
-    if level != "O0" and not rounds:
-        _check_products(dtype)
-    chosen = [""] if cast_list is None else _named(model, cast_list)
-    full = _LEVELS["O0"] if level == "O0" else (ms.float32,) * 4
-    half = [_TYPES[dtype] if kind == _HALF else kind for kind in _LEVELS[level]]
+    if dtype not in _DTYPES:
+        raise ValueError(f"amp_dtype is {dtype!r}; it can be {' or '.join(_DTYPES)}")
+    emulate_bf16 = emulates_bfloat16()
+    if level != "O0" and not emulate_bf16:
+        _require_matmul(dtype)
+    listed = [""] if cast_list is None else _cell_names(model, cast_list)
+    fields = {field: _DTYPES[dtype] if kind == "half" else kind for field, kind in _LEVELS[level].items()}
+    policy = DtypePolicy(**fields, emulate_bf16=emulate_bf16)
+    full = policy if level == "O0" else DtypePolicy(ms.float32, ms.float32, ms.float32, ms.float32)
     for name, cell in model.cells_and_names():
-        if isinstance(cell, Mixed):
-            listed = any(not prefix or f"{name}.".startswith(f"{prefix}.") for prefix in chosen)
-            cell.operands, cell.outcome, cell.exact, cell.other = half if listed else full
-            cell.rounds = rounds
-    model.compile_cache.clear()
+        if isinstance(cell, PolicyCell):
+            is_listed = any(not prefix or f"{name}.".startswith(f"{prefix}.") for prefix in listed)
+            cell.policy = policy if is_listed else full
+    clear_compile_cache(model)
 
 
-def _named(model: nn.Cell, cast_list: Sequence[str]) -> list[str]:
-    """The names of the cells that `cast_list` means."""
-    cells = {name: {kind.__name__ for kind in type(cell).mro()} for name, cell in model.cells_and_names()}
+def _cell_names(model: nn.Cell, cast_list: Sequence[str]) -> list[str]:
+    """Return the names of the cells that `cast_list` selects, see `set_precision`."""
+    cells = {name: {base.__name__ for base in type(cell).mro()} for name, cell in model.cells_and_names()}
     known = set(cells).union(*cells.values())
     for wanted in cast_list:
         if wanted not in known:
-            near = get_close_matches(wanted, known, n=3, cutoff=0.3)
-            raise ValueError(f"amp_cast_list: the model has no cell {wanted!r}; there is {', '.join(near) or 'Mlp'}")
-    return [name for name, kinds in cells.items() if name in cast_list or not kinds.isdisjoint(cast_list)]
+            near = closest(wanted, known, n=3, cutoff=0.3) or ["Mlp"]
+            raise ValueError(f"amp_cast_list: the model has no cell {wanted!r}; did you mean {' or '.join(near)}?")
+    return [name for name, bases in cells.items() if name in cast_list or not bases.isdisjoint(cast_list)]
 
 
-def _check_products(dtype: str) -> None:
-    one = Tensor([[1.0]], _TYPES[dtype])
+def _require_matmul(dtype: str) -> None:
+    """Raise ValueError if the device has no matrix product in `dtype`."""
+    one = Tensor([[1.0]], _DTYPES[dtype])
     try:
         ops.matmul(one, one).astype(ms.float32).asnumpy()
     except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"amp_dtype: this device has no products of {dtype}: pass --amp_dtype {(_TYPES.keys() - {dtype}).pop()}"
-        ) from error
+        other = (_DTYPES.keys() - {dtype}).pop()
+        raise ValueError(f"amp_dtype: this device has no products of {dtype}: pass --amp_dtype {other}") from error

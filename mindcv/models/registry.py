@@ -1,20 +1,26 @@
-"""Which models there are, found by name."""
+"""The registry of models by name."""
 
 import sys
 from collections.abc import Callable
 from copy import deepcopy
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
+
+from mindcv.errors import did_you_mean
 
 _entrypoints: dict[str, Callable] = {}
 _cfgs: dict[str, dict] = {}
 
 
 def register_model(fn: Callable) -> Callable:
-    """Make the function `fn(pretrained, num_classes, in_channels, **kwargs) -> model` known by its own name.
+    """Register a function that builds a model, under its own name; use it as a decorator.
 
-    What its module's `default_cfgs` says of that name becomes its pretrained configuration.
+    Args:
+        fn: Called as `fn(pretrained, num_classes, in_channels, **kwargs)`, returns the model. If its module has a dict
+            `default_cfgs`, the entry under the function's name becomes the model's pretrained configuration.
+
+    Returns:
+        `fn`, unchanged.
     """
     _entrypoints[fn.__name__] = fn
     _cfgs[fn.__name__] = getattr(sys.modules[fn.__module__], "default_cfgs", {}).get(fn.__name__, {})
@@ -27,13 +33,13 @@ def list_models(
     pretrained: bool = False,
     exclude_filters: str | list[str] = "",
 ) -> list[str]:
-    """Names of models, sorted.
+    """Return the names of registered models, sorted.
 
     Args:
-        filter: A pattern or several ("*tiny*"); a model stays if any matches.
-        module: The module a model comes from, such as "convit".
-        pretrained: Only models that published weights exist for.
-        exclude_filters: A pattern or several; a model goes if any matches.
+        filter: Shell pattern, such as "*tiny*", or a list of them; names that match any are returned. "" for all.
+        module: Return only models that are defined in the module of this name, such as "convit". "" for all.
+        pretrained: Return only models that have published weights.
+        exclude_filters: Shell pattern or a list of them; names that match any are left out.
     """
     return sorted(
         name
@@ -46,56 +52,69 @@ def list_models(
 
 
 def _matches(name: str, patterns: str | list[str]) -> bool:
+    """Return whether `name` matches any of the shell patterns, case-sensitively."""
     return any(fnmatchcase(name, p) for p in ([patterns] if isinstance(patterns, str) else patterns))
 
 
 def _module_of(name: str) -> str:
+    """Return the last part of the name of the module that defines the model `name`, such as "convit"."""
     return _entrypoints[name].__module__.rpartition(".")[2]
 
 
 def is_model(model_name: str) -> bool:
-    """Whether a model of this name is registered."""
+    """Return whether a model of this name is registered."""
     return model_name in _entrypoints
 
 
 def model_entrypoint(model_name: str) -> Callable:
-    """The function that builds `model_name`.
+    """Return the registered function that builds the model `model_name`, see `register_model`.
 
     Raises:
-        ValueError: no such model; the message offers the nearest names.
+        ValueError: No such model is registered; the message suggests a similar name.
     """
     if model_name not in _entrypoints:
-        nearest = get_close_matches(str(model_name), _entrypoints, n=3) or sorted(_entrypoints)
-        raise ValueError(f"no model is called {model_name!r}; there is {', '.join(nearest)}")
+        raise ValueError(f"no model is called {model_name!r}{did_you_mean(model_name, sorted(_entrypoints))}")
     return _entrypoints[model_name]
 
 
 def list_modules() -> list[str]:
-    """Names of the modules that models come from, sorted."""
+    """Return the names of the modules that define models, such as "convit", sorted."""
     return sorted({_module_of(name) for name in _entrypoints})
 
 
 def is_model_in_modules(model_name: str, module_names: tuple[str, ...] | list[str] | set[str]) -> bool:
-    """Whether `model_name` comes from one of these modules."""
+    """Return whether `model_name` is registered and defined in one of these modules, such as "convit"."""
     return is_model(model_name) and _module_of(model_name) in module_names
 
 
 def is_model_pretrained(model_name: str) -> bool:
-    """Whether published weights exist for `model_name`."""
+    """Return whether `model_name` has published weights; False if no such model is registered."""
     return bool(_cfgs.get(model_name, {}).get("url"))
 
 
 def get_pretrained_cfg(model_name: str) -> dict[str, Any]:
-    """What is known of the published weights of `model_name`: a copy, empty where there are none."""
+    """Return a copy of the configuration of a model's published weights, {} if it has none.
+
+    For ConViT the keys are "publisher", "licence", "file", "url", "sha256", "act", "norm_eps", "num_classes",
+    "input_size", "grid", "crop_pct", "interpolation", "mean", "std", "first_conv", "classifier", "top_1", "top_5", and
+    "sources": a dict of the configurations of all published weights by source, such as "mindcv" and "fb".
+
+    Raises:
+        ValueError: No such model is registered.
+    """
     model_entrypoint(model_name)
     return deepcopy(_cfgs[model_name])
 
 
 def has_pretrained_cfg_key(model_name: str, cfg_key: str) -> bool:
-    """Whether the pretrained configuration of `model_name` has `cfg_key`."""
+    """Return whether the pretrained configuration of `model_name` has the key `cfg_key`."""
     return cfg_key in _cfgs.get(model_name, {})
 
 
 def get_pretrained_cfg_value(model_name: str, cfg_key: str) -> Any:
-    """The value of `cfg_key` in the pretrained configuration of `model_name`, None where there is none."""
+    """Return the value of `cfg_key` in the pretrained configuration of `model_name`, None if it has no such key.
+
+    Raises:
+        ValueError: No such model is registered.
+    """
     return get_pretrained_cfg(model_name).get(cfg_key)

@@ -1,4 +1,4 @@
-"""A ConViT layer by layer, as a table."""
+"""Summarise a ConViT layer by layer."""
 
 import math
 import re
@@ -10,16 +10,15 @@ from mindcv.models.flops import flops_by_layer
 
 
 def summary(model: nn.Cell) -> str:
-    """A table to print: each layer's output shape, parameters and FLOPs for one image, and the sums.
+    """Return a table of text: each layer's output shape, parameters and FLOPs for one image, and their sums.
 
-    B stands for the images of a batch. FLOPs are those of `count_flops`: of products of matrices, two for a
-    multiplication with its addition.
+    B stands for the batch size. FLOPs are those of matrix products, two for a multiplication and its addition.
 
     Raises:
-        TypeError: the model is no ConViT.
+        TypeError: `model` is not a ConViT.
     """
     if not isinstance(model, ConViT):
-        raise TypeError(f"got a {type(model).__name__}; summary tells of a ConViT")
+        raise TypeError(f"got a {type(model).__name__}, wanted a ConViT")
     sizes = {}
     for parameter in model.get_parameters():
         layer = re.match(r"blocks\.\d+|\w+", parameter.name)[0]
@@ -35,7 +34,7 @@ def summary(model: nn.Cell) -> str:
 
 
 def _layers(model: ConViT) -> list[tuple[str, str, str]]:
-    """Name, kind and output's shape of each layer, on the way from images to logits."""
+    """Return name, kind and output shape of each layer, in the order of the forward pass."""
     patches, dim = math.prod(model.grid_size), model.num_features
     rows, cols = model.grid_size
     shape = f"(B, {patches}, {dim})"
@@ -45,14 +44,17 @@ def _layers(model: ConViT) -> list[tuple[str, str, str]]:
             shape = f"(B, {patches + 1}, {dim})"
             layers.append(("cls_token", "joins", shape))
         if i == len(model.blocks) - 1:
-            shape = f"(B, 1, {dim})"  # the class token alone, all that the classifier reads
+            shape = f"(B, 1, {dim})"  # only the class token, which the classifier reads
         kind = "GPSA" if isinstance(block.attn, GPSA) else "MHSA"
         layers.append((f"blocks.{i}", f"{kind}, {block.attn.num_heads} heads", shape))
     return [*layers, ("norm", "", f"(B, {dim})"), ("classifier", "", f"(B, {model.num_classes})")]
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    """Columns as wide as they need, text to the left and counts to the right, a line above the last row."""
+    """Format rows of five columns: three of text, left-aligned, and two of counts, right-aligned.
+
+    The first row is the header and the last the total; rules separate them from the rows between.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(

@@ -131,8 +131,8 @@ def test_weights_are_loaded_to_train_on(trained, folder, tmp_path):
 BAD = {
     "no full batch": (["--batch_size", "10"], r"9 images.*batch_size of 10"),
     "no folder": (["--data_dir", "/nowhere"], r"/nowhere"),
-    "no such device": (["--device_target", "Ascend"], r"Ascend is not here.*CPU"),
-    "no such model": (["--model", "convit_tinny"], r"'convit_tinny'; there is convit_tiny"),
+    "no such device": (["--device_target", "Ascend"], r"Ascend is not available.*CPU"),
+    "no such model": (["--model", "convit_tinny"], r"'convit_tinny'; did you mean 'convit_tiny'"),
     "too few classes": (["--num_classes", "2"], r"num_classes is 2, but the data has 3"),
     "no such split": (["--train_split", "training"], r"training"),
     "image and patch": (["--image_resize", "30"], r"30.*multiple"),

@@ -1,4 +1,4 @@
-"""What a ConViT is made of and takes, beside its golden figures."""
+"""ConViT's parameters, initialisation, arguments and random state; its numbers are checked in test_golden.py."""
 
 import json
 import re
@@ -11,10 +11,10 @@ import pytest
 from mindspore import Tensor
 
 import mindcv
-from mindcv.models import GPSA, MHSA, ConViT
+from mindcv.models import GPSA, MHSA, ConViT, Features
 from tests.conftest import GOLDEN
 
-# The two largest are counted where they are built anyway, in test_golden.py.
+# The two largest models are counted in test_golden.py, which builds them anyway.
 PARAMETERS = {
     "convit_tiny": 5_710_512,
     "convit_tiny_plus": 9_972_912,
@@ -29,7 +29,7 @@ def images(*shape):
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameters_bear_the_released_names(name, golden):
+def test_convit_parameters_have_the_released_names_and_count(name):
     model = mindcv.create_model(name)
     shapes = {p.name: list(p.shape) for p in model.get_parameters()}
     assert sum(np.prod(shape) for shape in shapes.values()) == PARAMETERS[name]
@@ -39,7 +39,7 @@ def test_parameters_bear_the_released_names(name, golden):
         assert shapes == tiny
 
 
-def test_initialisation():
+def test_convit_small_starts_from_the_papers_initialisation():
     model = mindcv.create_model("convit_small")
     for block in model.blocks[:10]:
         attn = block.attn
@@ -61,8 +61,8 @@ def test_initialisation():
             assert not value.any(), parameter.name
 
 
-def test_heads_start_local():
-    """With strength α the start's positional non-locality is that of the discrete Gaussian the paper writes down."""
+def test_gpsa_at_the_start_attends_by_a_discrete_gaussian():
+    """A_y ⊗ A_x is softmax(−α·‖Δ − δ‖²), centred on each head's offset δ (section 3)."""
     for strength in (1.0, 0.3):
         model = mindcv.create_model("convit_tiny", depth=2, local_up_to_layer=1, locality_strength=strength)
         rows, cols = (axis.asnumpy().astype(np.float64) for axis in model.blocks[0].attn.axis_attention())
@@ -74,8 +74,8 @@ def test_heads_start_local():
             np.testing.assert_allclose(np.kron(rows[head], cols[head]), expected, atol=1e-6)
 
 
-def test_initial_non_locality(both_modes):
-    """On equal tokens content looks everywhere alike, so a head's non-locality is known: the gates start at σ(1)."""
+def test_gpsa_mixed_attention_of_equal_tokens_has_the_expected_non_locality(both_modes):
+    """For equal tokens content attention is uniform, and the gates start at σ(1), so each head's distance is known."""
     attn = mindcv.create_model("convit_tiny", depth=2, local_up_to_layer=1).blocks[0].attn
     maps = attn.mixed_attention(Tensor(np.ones((1, 196, 192), np.float32))).asnumpy()[0].astype(np.float64)
     at = np.stack(np.divmod(np.arange(196), 14), -1).astype(np.float64)
@@ -90,18 +90,17 @@ def test_initial_non_locality(both_modes):
 
 
 @pytest.mark.parametrize("heads", [3, 5])
-def test_heads_past_the_kernel_look_everywhere(heads):
+def test_gpsa_heads_beyond_the_kernel_attend_almost_uniformly(heads):
     attn = ConViT(**SMALL, num_heads=heads, embed_dim=8 * heads).blocks[0].attn
     side = int(heads**0.5)
     rows, cols = (axis.asnumpy() for axis in attn.axis_attention())
-    spread = [np.ptp(np.kron(rows[head], cols[head])) for head in range(heads)]
-    assert min(spread[: side * side]) > 0.3
-    assert max(spread[side * side :]) < 0.1
+    ranges = [np.ptp(np.kron(rows[head], cols[head])) for head in range(heads)]
+    assert min(ranges[: side * side]) > 0.3
+    assert max(ranges[side * side :]) < 0.1
 
 
 @pytest.mark.parametrize("attn_impl", ["separable", "plain"])
-def test_any_grid(attn_impl, both_modes):
-    """Oblong images and patches, and both attention paths the same function."""
+def test_convit_with_oblong_images_and_patches_matches_plain_attention(attn_impl, both_modes):
     shape = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "attn_impl": attn_impl}
     model = ConViT(**shape, num_heads=4, embed_dim=32)
     assert model.grid_size == (6, 2)
@@ -109,9 +108,9 @@ def test_any_grid(attn_impl, both_modes):
         draw = np.random.default_rng(len(parameter.name)).standard_normal(parameter.shape)
         parameter.set_data(Tensor((0.5 * draw).astype(np.float32)))
     logits = model(images(2, 3, 48, 32)).asnumpy()
-    twin = ConViT(**{**shape, "attn_impl": "plain"}, num_heads=4, embed_dim=32)
-    ms.load_param_into_net(twin, model.parameters_dict())
-    np.testing.assert_allclose(logits, twin(images(2, 3, 48, 32)).asnumpy(), rtol=1e-6, atol=1e-6)
+    plain = ConViT(**{**shape, "attn_impl": "plain"}, num_heads=4, embed_dim=32)
+    ms.load_param_into_net(plain, model.parameters_dict())
+    np.testing.assert_allclose(logits, plain(images(2, 3, 48, 32)).asnumpy(), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -129,35 +128,35 @@ def test_any_grid(attn_impl, both_modes):
         ({"in_channels": 0}, "in_channels"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_create_model_with_invalid_argument_raises(arguments, message):
     with pytest.raises(ValueError, match=message):
         mindcv.create_model("convit_tiny", **arguments)
 
 
-def test_images_of_another_size(both_modes):
+def test_convit_with_images_of_another_size_raises(both_modes):
     with pytest.raises(ValueError, match=r"\(16, 16\).*\(32, 32\)"):
         ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 3, 16, 16))
 
 
-def test_images_of_other_channels(both_modes):
+def test_convit_with_images_of_other_channels_raises(both_modes):
     with pytest.raises(ValueError, match=r"1 channels.*made for 3"):
         ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 1, 32, 32))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float64, np.int32])
-def test_images_of_another_type_are_refused(kind, both_modes):
+def test_convit_with_images_of_another_dtype_raises(kind, both_modes):
     with pytest.raises(TypeError, match=r"got images of type \w+, wanted a mindspore.Tensor of float32: normalise"):
         ConViT(**SMALL, num_heads=1, embed_dim=16)(Tensor(np.ones((1, 3, 32, 32), kind)))
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 3, 32, 32)])
-def test_images_without_a_batch_axis_are_refused(shape, both_modes):
+def test_convit_with_images_without_a_batch_axis_raises(shape, both_modes):
     with pytest.raises(ValueError, match=r"got images of shape \([\d, ]+\), wanted \(B, 3, height, width\): give"):
         ConViT(**SMALL, num_heads=1, embed_dim=16)(images(*shape))
 
 
 @pytest.mark.parametrize("kind", [ms.float16, ms.bfloat16])
-def test_images_in_half_precision_are_computed_in_float32(kind, both_modes):
+def test_convit_with_half_precision_images_computes_in_float32(kind, both_modes):
     model = ConViT(**SMALL, num_heads=1, embed_dim=16)
     rounded = images(2, 3, 32, 32).astype(kind)
     logits = model(rounded)
@@ -165,7 +164,7 @@ def test_images_in_half_precision_are_computed_in_float32(kind, both_modes):
     np.testing.assert_array_equal(logits.asnumpy(), model(rounded.astype(ms.float32)).asnumpy())
 
 
-def test_embed_dim_is_the_width_of_all_heads():
+def test_convit_embed_dim_is_the_width_of_all_heads():
     model = ConViT(**SMALL, num_heads=4, embed_dim=192)
     assert model.num_features == 192
     assert model.blocks[0].attn.q.weight.shape == (192, 192)
@@ -173,12 +172,12 @@ def test_embed_dim_is_the_width_of_all_heads():
     assert (default["embed_dim"].default, default["num_heads"].default) == (12 * 48, 12)
 
 
-def test_embed_dim_that_the_heads_do_not_divide_is_refused():
+def test_convit_embed_dim_not_divisible_by_heads_raises():
     with pytest.raises(ValueError, match=r"embed_dim 190 does not divide into num_heads 4: .*a multiple of 4"):
         ConViT(**SMALL, num_heads=4, embed_dim=190)
 
 
-def test_timms_embed_dim_is_pointed_out_once():
+def test_convit_with_narrow_heads_warns_once_of_timms_embed_dim():
     with pytest.warns(UserWarning, match=r"heads of width 12: .*timm's width of one head pass embed_dim=192") as found:
         warnings.simplefilter("default")
         for _ in range(2):
@@ -189,28 +188,28 @@ def test_timms_embed_dim_is_pointed_out_once():
         ConViT(**SMALL, num_heads=4, embed_dim=64)
 
 
-def test_options_take_their_part():
-    plain = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8).parameters_and_names()}
+def test_convit_arguments_add_and_remove_their_parameters():
+    default = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8).parameters_and_names()}
     without = {
         name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8, use_pos_embed=False).parameters_and_names()
     }
-    assert plain - without == {"pos_embed"}
+    assert default - without == {"pos_embed"}
     biased = {name for name, _ in ConViT(**SMALL, num_heads=1, embed_dim=8, qkv_bias=True).parameters_and_names()}
-    assert biased - plain == {f"blocks.{i}.attn.{part}.bias" for i in range(2) for part in "qkv"}
+    assert biased - default == {f"blocks.{i}.attn.{part}.bias" for i in range(2) for part in "qkv"}
     grey = ConViT(**SMALL, num_heads=1, embed_dim=8, in_channels=1, mlp_ratio=2)
     assert grey.patch_embed.proj.weight.shape == (8, 1, 8, 8)
     assert grey.blocks[0].mlp.fc1.weight.shape == (16, 8)
     assert grey(images(2, 1, 32, 32)).shape == (2, 5)
 
 
-def test_class_token_alone_is_the_last_block_in_full(both_modes):
+def test_convit_cls_token_only_matches_the_full_last_block(both_modes):
     model = ConViT(**SMALL, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
-    whole = model.norm(model.hidden_states(x)[-1])[:, 0]
-    np.testing.assert_allclose(model.forward_features(x).asnumpy(), whole.asnumpy(), rtol=1e-6, atol=1e-6)
+    expected = model.norm(model.hidden_states(x)[-1])[:, 0]
+    np.testing.assert_allclose(model.forward_features(x).asnumpy(), expected.asnumpy(), rtol=1e-6, atol=1e-6)
 
 
-def test_classifier(both_modes):
+def test_convit_reset_classifier_replaces_and_removes_the_classifier(both_modes):
     model = ConViT(**SMALL, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
     features = model.forward_features(x)
@@ -223,46 +222,54 @@ def test_classifier(both_modes):
     np.testing.assert_allclose(model(x).asnumpy(), features.asnumpy(), rtol=1e-6, atol=1e-6)
 
 
-def test_decay_and_groups():
+def test_convit_group_matcher_matches_all_parameters_but_the_classifier():
     model = mindcv.create_model("convit_tiny")
     names = {p.name for p in model.get_parameters()}
     assert model.no_weight_decay() <= names
     groups = model.group_matcher()
     patterns = [groups["stem"], *(pattern for pattern, _ in groups["blocks"])]
-    left = {name for name in names if not any(re.match(pattern, name) for pattern in patterns)}
-    assert left == {"classifier.weight", "classifier.bias"}
+    unmatched = {name for name in names if not any(re.match(pattern, name) for pattern in patterns)}
+    assert unmatched == {"classifier.weight", "classifier.bias"}
 
 
 @pytest.mark.parametrize("rates", [{"drop_path_rate": 0.5}, {"drop_rate": 0.3}, {"attn_drop_rate": 0.3}])
-def test_randomness_is_the_models_own(rates, both_modes):
-    """Training draws anew at each step, evaluation never; the same state gives the same draw."""
+def test_convit_in_training_draws_from_its_rng_state(rates, both_modes):
+    """Each training step draws anew and evaluation draws nothing; the same state gives the same draws."""
     model = ConViT(**SMALL, num_heads=4, embed_dim=32, **{"drop_path_rate": 0.0, **rates})
     for block in model.blocks:
         block.mlp.fc2.weight.set_data(block.mlp.fc2.weight * 20)
     x = images(4, 3, 32, 32)
-    still = model(x).asnumpy()
+    evaluated = model(x).asnumpy()
     start = model.rng_state.asnumpy().copy()
     model.set_train()
     first, second = model(x).asnumpy(), model(x).asnumpy()
     assert not np.allclose(first, second)
-    assert not np.allclose(first, still)
+    assert not np.allclose(first, evaluated)
     assert model.rng_state.asnumpy().tolist() == [start[0], start[1] + 2]
     model.rng_state.set_data(Tensor(start))
     np.testing.assert_array_equal(model(x).asnumpy(), first)
     model.set_train(False)
-    np.testing.assert_array_equal(model(x).asnumpy(), still)
+    np.testing.assert_array_equal(model(x).asnumpy(), evaluated)
 
 
-def test_stochastic_depth_grows_linearly_over_the_blocks():
+def test_convit_drop_path_rates_grow_linearly_over_the_blocks():
     model = ConViT(**SMALL, num_heads=4, embed_dim=32, drop_path_rate=0.3)
     rates = np.linspace(0, 0.3, len(model.blocks)).repeat(2)
     np.testing.assert_allclose(model.stochastic_depth.rates.asnumpy().ravel(), rates, rtol=1e-6)
 
 
-def test_modes_agree():
+def test_convit_in_graph_mode_matches_pynative_mode():
     model = ConViT(**SMALL, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
     ms.set_context(mode=ms.GRAPH_MODE)
     graph = model(x).asnumpy()
     ms.set_context(mode=ms.PYNATIVE_MODE)
     np.testing.assert_allclose(model(x).asnumpy(), graph, rtol=1e-6, atol=1e-6)
+
+
+def test_convit_and_features_grid_warns_and_returns_grid_size():
+    model = ConViT(**SMALL, num_heads=1, embed_dim=16)
+    with pytest.warns(DeprecationWarning, match="ConViT.grid is deprecated: use grid_size"):
+        assert model.grid == model.grid_size == (4, 4)
+    with pytest.warns(DeprecationWarning, match="Features.grid is deprecated: use grid_size"):
+        assert Features(model).grid == (4, 4)

@@ -1,4 +1,4 @@
-"""The count of operations against the products that a forward pass makes, caught as it makes them."""
+"""`count_flops` against the matrix products of a forward pass, recorded while it runs."""
 
 import math
 
@@ -14,28 +14,28 @@ SMALL = {"num_heads": 4, "embed_dim": 16, "num_classes": 7, "patch_size": 4, "de
 
 
 @pytest.fixture
-def flops_made(monkeypatch):
-    """A function that runs a model on one image and adds up the products: 2·(shape of the result)·(inner side)."""
-    made = []
+def count_products(monkeypatch):
+    """A function that runs a model on one image and sums its products: 2·(size of the result)·(inner dimension)."""
+    counts = []
 
-    def note(result, inner):
-        if result.shape[-1] > 1 and inner > 1:  # means, sums and repetitions that are written as products are no such
-            made.append(2 * math.prod(result.shape) * inner)
+    def record(result, inner):
+        if result.shape[-1] > 1 and inner > 1:  # not means, sums and broadcasts written as products
+            counts.append(2 * math.prod(result.shape) * inner)
         return result
 
-    def catch(owner, name, inner_side):
+    def watch(owner, name, inner_dim):
         original = getattr(owner, name)
-        monkeypatch.setattr(owner, name, lambda *args: note(original(*args), inner_side(*args)))
+        monkeypatch.setattr(owner, name, lambda *args: record(original(*args), inner_dim(*args)))
 
-    catch(ops, "matmul", lambda a, b: a.shape[-1])
+    watch(ops, "matmul", lambda a, b: a.shape[-1])
     for primitive in (ops.MatMul, ops.BatchMatMul):
-        catch(primitive, "__call__", lambda primitive, a, b: a.shape[-1])
+        watch(primitive, "__call__", lambda primitive, a, b: a.shape[-1])
 
     def run(model):
         ms.set_context(mode=ms.PYNATIVE_MODE)
-        made.clear()
+        counts.clear()
         model(Tensor(np.zeros((1, 3, *model.image_size), np.float32)))
-        return sum(made)
+        return sum(counts)
 
     return run
 
@@ -51,18 +51,18 @@ def flops_made(monkeypatch):
     ],
     ids=["separable", "oblong", "plain", "no GPSA", "no classifier"],
 )
-def test_the_count_is_of_the_products_that_are_made(arguments, flops_made):
+def test_count_flops_matches_the_products_of_a_forward_pass(arguments, count_products):
     model = ConViT(**{**SMALL, **arguments})
-    assert count_flops(model) == flops_made(model)
+    assert count_flops(model) == count_products(model)
 
 
-def test_convit_tiny(flops_made):
+def test_count_flops_of_convit_tiny_matches_the_paper(count_products):
     model = mindcv.create_model("convit_tiny")
-    assert count_flops(model) == flops_made(model)
+    assert count_flops(model) == count_products(model)
     assert count_flops(model) / 2e9 == pytest.approx(1.08, abs=0.1), "the paper says 1 G"
 
 
-def test_position_costs_two_thin_products():
-    separable, plain = (count_flops(ConViT(**SMALL, image_size=64, attn_impl=form)) for form in ("separable", "plain"))
+def test_count_flops_separable_saves_the_positional_map():
+    separable, plain = (count_flops(ConViT(**SMALL, image_size=64, attn_impl=impl)) for impl in ("separable", "plain"))
     patches, dim, layers = 16 * 16, 16, 2
     assert separable - plain == 2 * layers * patches * (16 + 16) * dim

@@ -1,3 +1,5 @@
+"""`freeze`: which parameters stop training, and that they stay as they are."""
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ def model():
     return mindcv.create_model("convit_tiny", **SMALL)
 
 
-def trained(model):
-    """The first parts of the names that train."""
+def trainable_parts(model):
+    """The parts of the model that have trainable parameters: "blocks.0", "norm", …"""
     return {".".join(p.name.split(".")[: 2 if p.name.startswith("blocks") else 1]) for p in model.trainable_params()}
 
 
@@ -31,30 +33,30 @@ PARTS = {
 
 
 @pytest.mark.parametrize("parts", PARTS)
-def test_parts(parts, model):
+def test_freeze_part_leaves_the_others_trainable(parts, model):
     freeze(model, parts)
-    assert trained(model) == PARTS[parts]
+    assert trainable_parts(model) == PARTS[parts]
 
 
-def test_nothing(model):
+def test_freeze_none_changes_nothing(model):
     freeze(model, None)
-    assert trained(model) == ALL
+    assert trainable_parts(model) == ALL
 
 
 @pytest.mark.parametrize("part", ["head", "blocks", "blocks:4", "blocks:2-1", "blocks:-1", "stem "])
-def test_parts_that_are_not_there(part, model):
+def test_freeze_unknown_part_raises_and_changes_nothing(part, model):
     with pytest.raises(ValueError, match="freeze: got '"):
         freeze(model, ["stem", part])
-    assert trained(model) == ALL
+    assert trainable_parts(model) == ALL
 
 
-def test_nothing_left_to_train():
+def test_freeze_everything_raises():
     model = mindcv.create_model("convit_tiny", **{**SMALL, "num_classes": 0})
     with pytest.raises(ValueError, match="freeze backbone leaves nothing to train"):
         freeze(model, ["backbone"])
 
 
-def test_frozen_parameters_stay_bit_for_bit_and_have_no_optimizer_state(model):
+def test_freeze_keeps_parameters_bit_identical_and_without_optimizer_state(model):
     freeze(model, ["stem", "blocks:0-1"])
     optimizer = mindcv.create_optimizer(model, "adamw", lr=0.1, weight_decay=0.1)
     frozen = {p.name for p in model.get_parameters()} - {p.name for p in model.trainable_params()}
@@ -70,5 +72,5 @@ def test_frozen_parameters_stay_bit_for_bit_and_have_no_optimizer_state(model):
     for _ in range(2):
         optimizer(gradients_of(images, labels)[1])
     for parameter in model.get_parameters():
-        moved = not np.array_equal(parameter.asnumpy(), before[parameter.name])
-        assert moved == (parameter.name not in frozen), parameter.name
+        changed = not np.array_equal(parameter.asnumpy(), before[parameter.name])
+        assert changed == (parameter.name not in frozen), parameter.name

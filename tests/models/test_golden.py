@@ -1,4 +1,4 @@
-"""Every variant against the authors' own code in float64, to float32's last digits."""
+"""Every variant against the authors' code in float64, forward and backward, within float32 rounding."""
 
 import mindspore as ms
 import numpy as np
@@ -11,7 +11,7 @@ ALL = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "
 
 
 class WithLoss(nn.Cell):
-    """Loss, and on the way to it logits, features and the tokens after every block."""
+    """Return loss, logits, features and the tokens after every block."""
 
     def __init__(self, model):
         super().__init__(auto_prefix=False)
@@ -24,23 +24,23 @@ class WithLoss(nn.Cell):
         return ops.cross_entropy(logits, labels), logits, features, states
 
 
-def relative(out, ref):
+def relative_error(out, ref):
     return np.linalg.norm(out.astype(np.float64) - ref) / np.linalg.norm(ref)
 
 
 def check_forward(outputs, reference):
     loss, logits, features, states = outputs
     assert loss.asnumpy() == pytest.approx(reference["loss"], rel=2e-6)
-    assert relative(logits.asnumpy(), reference["logits"]) < 2e-6
-    assert relative(features.asnumpy(), reference["features"]) < 2e-6
+    assert relative_error(logits.asnumpy(), reference["logits"]) < 2e-6
+    assert relative_error(features.asnumpy(), reference["features"]) < 2e-6
     for i, state in enumerate(states):
-        assert relative(state[:, 0].asnumpy(), reference["block_first_token"][i]) < 2e-6, f"block {i}"
+        assert relative_error(state[:, 0].asnumpy(), reference["block_first_token"][i]) < 2e-6, f"block {i}"
     for i, state in enumerate(states[:-1]):
         rms = np.sqrt((state.asnumpy().astype(np.float64) ** 2).mean())
         assert rms == pytest.approx(reference["block_rms"][i], rel=2e-6), f"block {i}"
 
 
-def check_all(model, case, reference):
+def check_forward_and_gradients(model, case, reference):
     images, labels = rule.inputs(case["salt"])
     weights = model.trainable_params()
     evaluate = ms.value_and_grad(WithLoss(model), None, weights, has_aux=True)
@@ -54,26 +54,26 @@ def check_all(model, case, reference):
         gradient = np.concatenate([part.ravel() for part in parts])
         probes.append(gradient @ rule.gradient_probe(torch_name, gradient.size))
         norms.append(np.linalg.norm(gradient))
-    assert relative(np.array(probes), reference["grad_probe"]) < 2e-5
-    assert relative(np.array(norms), reference["grad_norm"]) < 2e-5
+    assert relative_error(np.array(probes), reference["grad_probe"]) < 2e-5
+    assert relative_error(np.array(norms), reference["grad_norm"]) < 2e-5
     for name, gradient in gradients.items():
         if name.endswith("pos_proj.bias"):
-            assert not gradient.any(), f"{name}: softmax is blind to it"
+            assert not gradient.any(), f"{name}: softmax does not depend on it"
 
 
 @pytest.mark.parametrize("name", [ALL[0], *(pytest.param(name, marks=pytest.mark.slow) for name in ALL[1:])])
-def test_in_a_graph(name, golden, golden_model, graph_mode):
-    check_all(golden_model(name), golden.facts("manifest")[name], golden.array(name))
+def test_convit_in_graph_mode_matches_the_authors_code(name, golden, golden_model, graph_mode):
+    check_forward_and_gradients(golden_model(name), golden.facts("manifest")[name], golden.array(name))
 
 
 @pytest.mark.parametrize("name", ALL[:4])
-def test_in_pynative(name, golden, golden_model):
+def test_convit_in_pynative_mode_matches_the_authors_code(name, golden, golden_model):
     ms.set_context(mode=ms.PYNATIVE_MODE)
-    check_all(golden_model(name), golden.facts("manifest")[name], golden.array(name))
+    check_forward_and_gradients(golden_model(name), golden.facts("manifest")[name], golden.array(name))
 
 
 @pytest.mark.parametrize(("name", "count"), [("convit_base", 86_540_040), ("convit_base_plus", 153_134_856)])
-def test_forward_of_the_large(name, count, golden, golden_model):
+def test_large_convit_forward_matches_the_authors_code(name, count, golden, golden_model):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     images, labels = rule.inputs(golden.facts("manifest")[name]["salt"])
     model = golden_model(name)
@@ -83,19 +83,19 @@ def test_forward_of_the_large(name, count, golden, golden_model):
     assert sum(p.size for p in model.get_parameters()) == count
 
 
-def test_plain_attention_in_pynative(golden, golden_model):
+def test_plain_attention_in_pynative_mode_matches_the_authors_code(golden, golden_model):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = golden_model("convit_tiny", attn_impl="plain")
-    check_all(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
+    check_forward_and_gradients(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
 
 
 @pytest.mark.slow
-def test_plain_attention_in_a_graph(golden, golden_model, graph_mode):
+def test_plain_attention_in_graph_mode_matches_the_authors_code(golden, golden_model, graph_mode):
     model = golden_model("convit_tiny", attn_impl="plain")
-    check_all(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
+    check_forward_and_gradients(model, golden.facts("manifest")["convit_tiny"], golden.array("convit_tiny"))
 
 
-def test_attention_of_block_0(golden, golden_model, both_modes):
+def test_mixed_attention_of_block_0_matches_the_authors_code(golden, golden_model, both_modes):
     model = golden_model("convit_tiny")
     images, _ = rule.inputs(golden.facts("manifest")["convit_tiny"]["salt"])
     reference = golden.array("convit_tiny")
@@ -103,8 +103,8 @@ def test_attention_of_block_0(golden, golden_model, both_modes):
     maps = model.blocks[0].attn.mixed_attention(tokens).asnumpy().astype(np.float64)
     np.testing.assert_allclose(maps.sum(-1), 1, atol=1e-5)
     for query in (0, 97):
-        assert relative(maps[:, :, query], reference[f"block0_attention_row{query}"]) < 2e-6
+        assert relative_error(maps[:, :, query], reference[f"block0_attention_row{query}"]) < 2e-6
 
     patch = np.stack(np.divmod(np.arange(196), 14), -1)
     distance = np.linalg.norm(patch[:, None] - patch[None], axis=-1)
-    assert relative((maps * distance).sum(-1).mean((0, 2)), reference["block0_nonlocality"]) < 2e-6
+    assert relative_error((maps * distance).sum(-1).mean((0, 2)), reference["block0_nonlocality"]) < 2e-6

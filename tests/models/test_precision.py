@@ -1,4 +1,4 @@
-"""Mixed precision against float32: gradients of the whole model, and what is computed in which type."""
+"""Mixed precision against float32: gradients of a whole model, and the dtype of each kind of operation."""
 
 import sys
 
@@ -11,7 +11,7 @@ from mindcv.loss import create_loss
 from mindcv.models import ConViT, precision, set_precision
 from mindcv.models.layers import Linear, TokenNorm
 
-# The relative error of all gradients together, as a vector: float16 keeps 11 bits of a number, bfloat16 8.
+# Bounds of the relative error of all gradients as one vector: float16 has 11 significant bits, bfloat16 8.
 BOUND = {"float16": 5e-3, "bfloat16": 4e-2}
 
 
@@ -42,15 +42,17 @@ def gradients(model, weights=None):
 
 
 @pytest.fixture(scope="module")
-def exact():
+def reference():
+    """Gradients in float32, and the random state that they were computed with."""
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = build()
     state = model.rng_state.asnumpy().copy()
     return gradients(model), state
 
 
-def error(exact, mode=ms.PYNATIVE_MODE, level="O1", dtype="float16", cells=None, **kwargs):
-    wanted, state = exact
+def gradient_error(reference, mode=ms.PYNATIVE_MODE, level="O1", dtype="float16", cells=None, **kwargs):
+    """Relative error of a model's gradients after `set_precision`; `cells` is its cast_list."""
+    wanted, state = reference
     ms.set_context(mode=mode)
     model = build(**kwargs)
     model.rng_state.set_data(Tensor(state))
@@ -60,37 +62,37 @@ def error(exact, mode=ms.PYNATIVE_MODE, level="O1", dtype="float16", cells=None,
 
 @pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize("level", ["O1", "O2", "O3", "auto"])
-def test_gradients_are_near_those_of_float32(level, dtype, exact):
-    assert BOUND[dtype] / 1000 < error(exact, level=level, dtype=dtype) < BOUND[dtype]
+def test_set_precision_gradients_are_close_to_float32(level, dtype, reference):
+    assert BOUND[dtype] / 1000 < gradient_error(reference, level=level, dtype=dtype) < BOUND[dtype]
 
 
 @pytest.mark.parametrize(("level", "dtype"), [("O1", "bfloat16"), ("O2", "float16")])
-def test_in_graph_mode_too(level, dtype, exact):
-    found = error(exact, ms.GRAPH_MODE, level, dtype)
+def test_set_precision_in_graph_mode_gradients_are_close_to_float32(level, dtype, reference):
+    found = gradient_error(reference, ms.GRAPH_MODE, level, dtype)
     assert BOUND[dtype] / 1000 < found < BOUND[dtype]
 
 
-def test_o0_is_float32_to_the_bit(exact):
-    assert error(exact, level="O0") == 0
+def test_set_precision_o0_is_bit_identical_to_float32(reference):
+    assert gradient_error(reference, level="O0") == 0
 
 
-def test_as_the_paper_writes_it(exact):
-    assert error(exact, level="O2", attn_impl="plain") < BOUND["float16"]
+def test_set_precision_with_plain_attention_gradients_are_close_to_float32(reference):
+    assert gradient_error(reference, level="O2", attn_impl="plain") < BOUND["float16"]
 
 
 @pytest.mark.parametrize("level", ["O1", "O2", "auto"])
-def test_listed_cells_alone_are_in_half_precision(level, exact):
-    everything = error(exact, level=level, dtype="bfloat16")
-    perceptron = error(exact, level=level, dtype="bfloat16", cells=["blocks.1.mlp"])
+def test_set_precision_cast_list_leaves_other_cells_in_float32(level, reference):
+    everything = gradient_error(reference, level=level, dtype="bfloat16")
+    perceptron = gradient_error(reference, level=level, dtype="bfloat16", cells=["blocks.1.mlp"])
     assert 1e-5 < perceptron < 0.8 * everything
-    assert error(exact, level=level, dtype="bfloat16", cells=["Mlp", "GPSA"]) > perceptron
+    assert gradient_error(reference, level=level, dtype="bfloat16", cells=["Mlp", "GPSA"]) > perceptron
 
 
 @pytest.fixture
-def types(monkeypatch):
-    """The types that layers were given and gave, by kind, while a model ran."""
+def dtypes(monkeypatch):
+    """Dtypes of the inputs and outputs of layers, by kind of layer, recorded while a model runs."""
     seen = {"softmax": set(), "norm": set(), "norm_out": set(), "product": set()}
-    softmax, norm, construct = ops.softmax, TokenNorm.normalised, TokenNorm.construct
+    softmax, norm, construct = ops.softmax, TokenNorm.normalise, TokenNorm.construct
     product = ops.BatchMatMul.__call__
 
     def watch_norm(self, x):
@@ -112,26 +114,26 @@ def types(monkeypatch):
 
     monkeypatch.setattr(ops, "softmax", watch_softmax)
     monkeypatch.setattr(ops.BatchMatMul, "__call__", watch_product)
-    monkeypatch.setattr(TokenNorm, "normalised", watch_norm)
+    monkeypatch.setattr(TokenNorm, "normalise", watch_norm)
     monkeypatch.setattr(TokenNorm, "construct", watch_construct)
     return seen
 
 
-@pytest.mark.parametrize(("level", "exact_type", "norm_out"), [
+@pytest.mark.parametrize(("level", "norm_dtype", "norm_out"), [
     ("O1", ms.float32, ms.float32), ("auto", ms.float32, ms.float32), ("O2", ms.float32, ms.float16),
     ("O3", ms.float16, ms.float16),
 ])  # fmt: skip
-def test_what_is_computed_in_which_type(level, exact_type, norm_out, types):
+def test_set_precision_level_sets_the_dtype_of_each_operation(level, norm_dtype, norm_out, dtypes):
     model = build()
     set_precision(model, level)
     logits = model.set_train(False)(Tensor(np.zeros((2, 3, 16, 16)), ms.float32))
-    assert types["product"] == {ms.float16}
-    assert types["softmax"] == types["norm"] == {exact_type}
-    assert types["norm_out"] == {norm_out}
+    assert dtypes["product"] == {ms.float16}
+    assert dtypes["softmax"] == dtypes["norm"] == {norm_dtype}
+    assert dtypes["norm_out"] == {norm_out}
     assert logits.dtype == (ms.float32 if level == "O1" else ms.float16)
 
 
-def test_bfloat16_rounds_on_a_cpu():
+def test_set_precision_bfloat16_on_a_cpu_rounds_float32():
     layer = Linear(1, 1, has_bias=False)
     layer.weight.set_data(Tensor([[1.0]], ms.float32))
     x = Tensor([[1 + 2.0**-9]], ms.float32)
@@ -143,14 +145,14 @@ def test_bfloat16_rounds_on_a_cpu():
 @pytest.mark.parametrize(("arguments", "message"), [
     (("O4",), "amp_level is 'O4'; it can be O0"),
     (("O1", "float8"), "amp_dtype is 'float8'"),
-    (("O1", "float16", ["blocks.1.mpl"]), "no cell 'blocks.1.mpl'; there is blocks.1.mlp"),
+    (("O1", "float16", ["blocks.1.mpl"]), "no cell 'blocks.1.mpl'; did you mean blocks.1.mlp"),
 ])  # fmt: skip
-def test_what_there_is_not(arguments, message):
+def test_set_precision_with_unknown_level_dtype_or_cell_raises(arguments, message):
     with pytest.raises(ValueError, match=message):
         set_precision(build(), *arguments)
 
 
-def test_a_device_without_products_of_a_type_says_so(monkeypatch):
+def test_set_precision_on_a_device_without_bfloat16_raises(monkeypatch):
     def no_kernel(*_):
         raise RuntimeError("no kernel")
 
@@ -161,15 +163,15 @@ def test_a_device_without_products_of_a_type_says_so(monkeypatch):
 
 
 @pytest.fixture
-def rewriting(tmp_path, monkeypatch):
-    """MindSpore's "O1" writes the code that it makes into the working folder, and adds to sys.path."""
+def rewriting_allowed(tmp_path, monkeypatch):
+    """Run in a temporary folder: MindSpore's "O1" writes generated code there and adds to sys.path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
-def mindspore_error(exact, level, dtype=ms.float16):
-    """As `error`, of a model that MindSpore's own function converted."""
-    wanted, state = exact
+def mindspore_gradient_error(reference, level, dtype=ms.float16):
+    """Relative error of the gradients of a model that `mindspore.amp` converted."""
+    wanted, state = reference
     model = build()
     model.rng_state.set_data(Tensor(state))
     weights = model.trainable_params()
@@ -178,19 +180,19 @@ def mindspore_error(exact, level, dtype=ms.float16):
 
 
 @pytest.mark.parametrize("level", ["O1", "O2", "O3", "auto"])
-def test_mindspores_levels_give_gradients_as_near_to_float32(level, exact, rewriting):
-    assert BOUND["float16"] / 1000 < mindspore_error(exact, level) < BOUND["float16"]
+def test_mindspore_amp_gradients_are_close_to_float32(level, reference, rewriting_allowed):
+    assert BOUND["float16"] / 1000 < mindspore_gradient_error(reference, level) < BOUND["float16"]
 
 
-def test_mindspores_o0_is_float32_to_the_bit(exact):
-    assert mindspore_error(exact, "O0") == 0
+def test_mindspore_amp_o0_is_bit_identical_to_float32(reference):
+    assert mindspore_gradient_error(reference, "O0") == 0
 
 
-def test_mindspores_o3_in_bfloat16_is_rounded_on_a_cpu(exact):
-    assert BOUND["bfloat16"] / 1000 < mindspore_error(exact, "O3", ms.bfloat16) < BOUND["bfloat16"]
+def test_mindspore_amp_o3_in_bfloat16_on_a_cpu_rounds_float32(reference):
+    assert BOUND["bfloat16"] / 1000 < mindspore_gradient_error(reference, "O3", ms.bfloat16) < BOUND["bfloat16"]
 
 
-def test_mindspores_o1_takes_every_product_in_half_precision(rewriting, monkeypatch):
+def test_mindspore_amp_o1_computes_every_product_but_norms_in_half_precision(rewriting_allowed, monkeypatch):
     seen = []
 
     def watch(kind):
@@ -214,8 +216,8 @@ def test_mindspores_o1_takes_every_product_in_half_precision(rewriting, monkeypa
     assert seen.count(ms.float16) == count - of_norms
 
 
-def test_mindspores_o1_keeps_the_norms_of_large_tokens(rewriting):
-    """Their squares are past float16's range."""
+def test_mindspore_amp_o1_normalises_large_tokens_in_float32(rewriting_allowed):
+    """Their squares overflow float16."""
     model = build().set_train(False)
     model.pos_embed.set_data(model.pos_embed * 5e4)
     images = Tensor(np.random.default_rng(0).standard_normal((2, 3, 16, 16)), ms.float32)
@@ -227,7 +229,7 @@ def test_mindspores_o1_keeps_the_norms_of_large_tokens(rewriting):
 @pytest.mark.parametrize("level", [
     "O1", "O2", pytest.param("O3", marks=pytest.mark.slow), pytest.param("auto", marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_mindspores_model_trains_as_ours_at_each_level(level, rewriting):
+def test_mindspore_model_with_amp_level_trains_like_set_precision(level, rewriting_allowed):
     ms.set_context(mode=ms.GRAPH_MODE)
     rng = np.random.default_rng(0)
     images, labels = Tensor(rng.standard_normal((4, 3, 16, 16)), ms.float32), Tensor(rng.integers(0, 7, 4), ms.int32)
@@ -245,8 +247,8 @@ def test_mindspores_model_trains_as_ours_at_each_level(level, rewriting):
     np.testing.assert_allclose(losses(build(**kwargs), level), wanted, rtol=1e-3)
 
 
-def test_a_base_class_in_the_cast_list_stands_for_its_cells():
+def test_set_precision_cast_list_accepts_a_base_class():
     model = build()
     set_precision(model, "O1", cast_list=["Dense"])
-    assert model.blocks[0].attn.q.operands == model.classifier.operands == ms.float16
-    assert model.blocks[0].attn.multiply.operands == ms.float32
+    assert model.blocks[0].attn.q.policy.compute == model.classifier.policy.compute == ms.float16
+    assert model.blocks[0].attn.matmul.policy.compute == ms.float32

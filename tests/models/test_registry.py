@@ -1,22 +1,24 @@
+"""The registry: list, look up and register models."""
+
 import pytest
 
 import mindcv
 from mindcv.models.registry import register_model
 
-SIX = ["convit_base", "convit_base_plus", "convit_small", "convit_small_plus", "convit_tiny", "convit_tiny_plus"]
+ALL = ["convit_base", "convit_base_plus", "convit_small", "convit_small_plus", "convit_tiny", "convit_tiny_plus"]
 
 
-def test_list_models():
-    assert mindcv.list_models() == SIX
+def test_list_models_filters_by_pattern_module_and_weights():
+    assert mindcv.list_models() == ALL
     assert mindcv.list_models("*tiny*") == ["convit_tiny", "convit_tiny_plus"]
     assert mindcv.list_models(["*tiny", "*base"]) == ["convit_base", "convit_tiny"]
     assert mindcv.list_models("*tiny*", exclude_filters="*plus") == ["convit_tiny"]
     assert mindcv.list_models(exclude_filters=["*plus", "*small"]) == ["convit_base", "convit_tiny"]
-    assert mindcv.list_models(module="convit", pretrained=True) == SIX
+    assert mindcv.list_models(module="convit", pretrained=True) == ALL
     assert mindcv.list_models(module="resnet") == []
 
 
-def test_questions():
+def test_registry_queries_answer_for_known_and_unknown_models():
     assert mindcv.is_model("convit_tiny")
     assert not mindcv.is_model("resnet50")
     assert mindcv.list_modules() == ["convit"]
@@ -26,36 +28,36 @@ def test_questions():
     assert mindcv.model_entrypoint("convit_small").__name__ == "convit_small"
 
 
-def test_pretrained_cfg():
+def test_get_pretrained_cfg_returns_a_copy():
     cfg = mindcv.get_pretrained_cfg("convit_small")
     assert cfg["crop_pct"] == 0.915
     assert cfg["top_1"] == 81.63
     cfg["crop_pct"] = 0
     assert mindcv.get_pretrained_cfg_value("convit_small", "crop_pct") == 0.915
     assert mindcv.has_pretrained_cfg_key("convit_small", "mean")
-    assert not mindcv.has_pretrained_cfg_key("convit_small", "licence of the moon")
-    assert mindcv.get_pretrained_cfg_value("convit_small", "licence of the moon") is None
+    assert not mindcv.has_pretrained_cfg_key("convit_small", "no such key")
+    assert mindcv.get_pretrained_cfg_value("convit_small", "no such key") is None
 
 
-def test_unknown_names_offer_the_nearest():
-    with pytest.raises(ValueError, match="'convit_smal'; there is convit_small"):
+def test_create_model_with_unknown_name_or_argument_suggests_a_similar_one():
+    with pytest.raises(ValueError, match="'convit_smal'; did you mean 'convit_small'"):
         mindcv.create_model("convit_smal")
-    with pytest.raises(ValueError, match="convit_tiny"):
+    with pytest.raises(ValueError, match=r"'resnet50'; choose from convit_base, .*convit_tiny_plus"):
         mindcv.get_pretrained_cfg("resnet50")
     with pytest.raises(TypeError, match="'drop_pathrate'; did you mean 'drop_path_rate'"):
         mindcv.create_model("convit_tiny", drop_pathrate=0.1)
 
 
-def test_register_model(monkeypatch):
+def test_register_model_makes_a_model_creatable_by_name(monkeypatch):
     from mindcv.models import registry
 
     monkeypatch.setattr(registry, "_entrypoints", dict(registry._entrypoints))
     monkeypatch.setattr(registry, "_cfgs", dict(registry._cfgs))
 
     @register_model
-    def convit_of_mine(pretrained=False, num_classes=1000, in_channels=3, **kwargs):
+    def convit_shallow(pretrained=False, num_classes=1000, in_channels=3, **kwargs):
         return mindcv.create_model("convit_tiny", num_classes, pretrained, in_channels, depth=2, local_up_to_layer=1)
 
-    assert "convit_of_mine" in mindcv.list_models()
-    assert not mindcv.is_model_pretrained("convit_of_mine")
-    assert len(mindcv.create_model("convit_of_mine", num_classes=3).blocks) == 2
+    assert "convit_shallow" in mindcv.list_models()
+    assert not mindcv.is_model_pretrained("convit_shallow")
+    assert len(mindcv.create_model("convit_shallow", num_classes=3).blocks) == 2

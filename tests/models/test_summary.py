@@ -1,3 +1,5 @@
+"""`summary` and `repr` of a ConViT against the model itself."""
+
 import re
 
 import mindspore as ms
@@ -13,7 +15,7 @@ SMALL = {"num_heads": 4, "embed_dim": 16, "num_classes": 7, "patch_size": 4, "im
 
 
 def rows(model):
-    """The table's rows by the layer's name: (shape, parameters, FLOPs)."""
+    """Parse the table: (shape, parameters, FLOPs) by layer."""
     found = {}
     for line in mindcv.summary(model).splitlines()[2:]:
         if match := re.match(r"(\S+).*?(\(.*\))?\s+([\d,]+)\s+([\d,]+)$", line):
@@ -22,7 +24,7 @@ def rows(model):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"local_up_to_layer": 0}, {"use_pos_embed": False, "num_classes": 0}])
-def test_the_table_is_the_model(arguments):
+def test_summary_rows_match_the_model(arguments):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = ConViT(**{**SMALL, "depth": 3, "local_up_to_layer": 2, **arguments})
     table = rows(model)
@@ -45,20 +47,20 @@ def test_the_table_is_the_model(arguments):
     assert table["blocks.1"][1] == sum(block)
 
 
-def test_columns_line_up():
+def test_summary_lines_have_equal_width_and_fit_80_columns():
     lines = mindcv.summary(ConViT(**SMALL, depth=12, local_up_to_layer=10)).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert len(lines) == 1 + 1 + (1 + 1 + 12 + 1 + 1 + 1) + 1 + 1
     assert max(map(len, lines)) <= 80
 
 
-def test_only_a_convit_has_one():
-    with pytest.raises(TypeError, match="got a Dense"):
+def test_summary_of_another_model_raises():
+    with pytest.raises(TypeError, match="got a Dense, wanted a ConViT"):
         mindcv.summary(nn.Dense(2, 2))
 
 
-def test_repr_is_one_line():
+def test_convit_repr_is_one_line():
     model = ConViT(**SMALL, depth=3, local_up_to_layer=2)
     size = sum(p.size for p in model.get_parameters())
-    said = "2 GPSA and 1 MHSA blocks, 4 heads of width 4, 8x12 images in 2x3 patches, 7 classes"
-    assert repr(model) == str(model) == f"ConViT({said}, {size:,} parameters)"
+    shape = "2 GPSA and 1 MHSA blocks, 4 heads of width 4, 8x12 images in 2x3 patches, 7 classes"
+    assert repr(model) == str(model) == f"ConViT({shape}, {size:,} parameters)"

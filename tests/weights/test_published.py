@@ -230,11 +230,11 @@ def test_pretrained_without_the_hubs_client_says_what_to_install(on_hub, monkeyp
 
 
 def test_pretrained_unknown_source_is_refused(cfg):
-    with pytest.raises(ValueError, match="called 'mindvc'; there is 'mindcv'"):
+    with pytest.raises(ValueError, match="called 'mindvc'; did you mean 'mindcv'"):
         build(cfg, "mindvc")
-    with pytest.raises(ValueError, match="called 'fb'; there is 'mindcv'"):
+    with pytest.raises(ValueError, match="called 'fb'; choose from mindcv"):
         mindcv.create_model("convit_tiny_plus", pretrained="fb")
-    with pytest.raises(ValueError, match="called True; there are none"):
+    with pytest.raises(ValueError, match="called True; this model has none"):
         build({}, True)
 
 

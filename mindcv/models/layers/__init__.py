@@ -1,6 +1,6 @@
-"""The layers that ConViT is built from, one small file each."""
+"""The layers that ConViT is built from, one per file."""
 
-from mindcv.models.layers.broadcasting import spread
+from mindcv.models.layers.broadcasting import expand_as
 from mindcv.models.layers.dense import Linear
 from mindcv.models.layers.flash_attention import FlashAttention
 from mindcv.models.layers.heads import join_heads, split_heads
@@ -8,22 +8,23 @@ from mindcv.models.layers.layer_norm import TokenNorm
 from mindcv.models.layers.matmul import MatMul
 from mindcv.models.layers.mlp import Mlp
 from mindcv.models.layers.patch_embed import PatchEmbed
-from mindcv.models.layers.precision import Mixed
+from mindcv.models.layers.precision import DtypePolicy, PolicyCell
 from mindcv.models.layers.random import Dropout, StochasticDepth
 from mindcv.models.layers.softmax import Softmax
 
 __all__ = [
     "Dropout",
+    "DtypePolicy",
     "FlashAttention",
     "Linear",
     "MatMul",
-    "Mixed",
     "Mlp",
     "PatchEmbed",
+    "PolicyCell",
     "Softmax",
     "StochasticDepth",
     "TokenNorm",
+    "expand_as",
     "join_heads",
     "split_heads",
-    "spread",
 ]

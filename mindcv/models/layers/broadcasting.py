@@ -2,13 +2,14 @@
 
 from mindspore import Tensor, ops
 
-from mindcv.device import moves_data_well
+from mindcv.device import has_fast_broadcast
 
 
-def spread(x: Tensor, like: Tensor) -> Tensor:
-    """`x` repeated to the shape of `like` on a CPU, to be added to it or multiplied with it; elsewhere `x` itself.
+def expand_as(x: Tensor, like: Tensor) -> Tensor:
+    """Return `x` expanded to the shape of `like` on a CPU, and `x` unchanged on other devices.
 
-    MindSpore's CPU kernels would broadcast by a table of 16 bytes for every element, which they keep as long as the
-    graph lives: four times the memory of the result, and three to ten times the time of this.
+    Use it before adding `x` to `like` or multiplying them. A CPU's elementwise kernels broadcast through a table of
+    16 bytes per element that lives as long as the graph: four times the memory of the expanded tensor, and three to
+    ten times the time.
     """
-    return x if moves_data_well() else ops.broadcast_to(x, like.shape)
+    return x if has_fast_broadcast() else ops.broadcast_to(x, like.shape)

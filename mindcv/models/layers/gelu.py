@@ -6,10 +6,10 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from mindcv.device import has_fused_kernels
-from mindcv.models.layers.precision import Mixed
+from mindcv.models.layers.precision import PolicyCell
 
-# logit(Φ(x)) / x as a polynomial in x², highest power first: fitted on 0 < x < 6.5 by its effect on x·Φ(x), which it
-# leaves within 7.6e-8. Beyond, it only grows, and float32 knows Φ as 0 or 1.
+# logit(Φ(x)) / x as a polynomial in x², highest power first, fitted on 0 < x < 6.5 so that the error of x·Φ(x) is at
+# most 7.6e-8. For larger x it only grows, and Φ(±x) is 1 and 0 in float32.
 _LOGIT_OF_PHI = (
     3.7389485945686955e-09,
     -2.727082029496205e-07,
@@ -21,19 +21,19 @@ _LOGIT_OF_PHI = (
 )
 
 
-class ExactGELU(Mixed):
-    """x·Φ(x) and Φ(x) elementwise, with Φ the normal distribution function, computed as σ(x·P(x²)).
+class ExactGELU(PolicyCell):
+    """Compute (x·Φ(x), Φ(x)) elementwise for float32 x, with Φ(x) = σ(x·P(x²)) the normal distribution function.
 
-    Only the first of the two carries a gradient, dout·(Φ(x) + x·Φ'(x)) with Φ' the normal density: cheaper than
-    differentiating the polynomial.
+    Only the first result carries a gradient, dout·(Φ(x) + x·Φ'(x)) with the normal density Φ': cheaper than
+    differentiating the polynomial P.
     """
 
     def construct(self, x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
-        t = x * x
-        p = _LOGIT_OF_PHI[0]
+        square = x * x
+        polynomial = _LOGIT_OF_PHI[0]
         for coefficient in _LOGIT_OF_PHI[1:]:
-            p = p * t + coefficient
-        cdf = ops.sigmoid(x * p)
+            polynomial = polynomial * square + coefficient
+        cdf = ops.sigmoid(x * polynomial)
         return x * cdf, cdf
 
     def bprop(self, x, out, dout):
@@ -41,8 +41,8 @@ class ExactGELU(Mixed):
         return (dout[0] * (out[1] + x * density),)
 
 
-class GELU(Mixed):
-    """x·Φ(x) elementwise; with `approximate`, 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
+class GELU(PolicyCell):
+    """Compute x·Φ(x) elementwise, or with `approximate` 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
 
     def __init__(self, approximate: bool = False):
         super().__init__()
@@ -58,6 +58,7 @@ class GELU(Mixed):
         return self.composed(x)
 
     def composed(self, x: ms.Tensor) -> ms.Tensor:
+        """Return GELU of float32 `x`, composed from elementwise operations."""
         if self.approximate:
             return x * ops.sigmoid(x * (x * x * (0.044715 * math.sqrt(8 / math.pi)) + math.sqrt(8 / math.pi)))
         return self.exact_gelu(x)[0]
@@ -67,7 +68,14 @@ _ACTIVATIONS = {"gelu": False, "gelu_tanh": True}
 
 
 def create_activation(name: str) -> nn.Cell:
-    """The activation called `name`: "gelu" or "gelu_tanh". Raises ValueError for any other."""
+    """Return a new activation layer.
+
+    Args:
+        name: "gelu", or "gelu_tanh" for its approximation with tanh.
+
+    Raises:
+        ValueError: `name` is neither.
+    """
     if name not in _ACTIVATIONS:
         raise ValueError(f"act is {name!r}; it can be {' or '.join(map(repr, _ACTIVATIONS))}")
     return GELU(approximate=_ACTIVATIONS[name])

@@ -4,21 +4,30 @@ from mindspore import Tensor
 
 from mindcv.models.layers.dense import Linear
 from mindcv.models.layers.gelu import create_activation
-from mindcv.models.layers.precision import Mixed
+from mindcv.models.layers.precision import PolicyCell
 from mindcv.models.layers.random import Dropout
 
 
-class Mlp(Mixed):
-    """dim -> hidden -> dim on the last axis, `act` between them, dropout of rate `drop_rate` after each layer."""
+class Mlp(PolicyCell):
+    """Compute dropout(fc2(dropout(act(fc1(x))))) on tokens (B, N, dim).
 
-    def __init__(self, dim: int, hidden: int, act: str, drop_rate: float, streams: tuple[int, int]):
+    Args:
+        dim: Channels of input and output.
+        hidden_dim: Channels between the two layers.
+        act: Name of the activation, see `create_activation`.
+        drop_rate: Dropout after each layer, in training: a probability in [0, 1).
+        streams: Random streams of the two dropouts, see `uniform`.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int, act: str, drop_rate: float, streams: tuple[int, int]):
         super().__init__()
-        self.fc1 = Linear(dim, hidden)
+        self.fc1 = Linear(dim, hidden_dim)
         self.act = create_activation(act)
         self.drop1 = Dropout(drop_rate, streams[0])
-        self.fc2 = Linear(hidden, dim)
+        self.fc2 = Linear(hidden_dim, dim)
         self.drop2 = Dropout(drop_rate, streams[1])
 
     def construct(self, x: Tensor, rng_state: Tensor) -> Tensor:
-        x = self.drop1(self.act(self.fc1(x)), rng_state)
-        return self.drop2(self.fc2(x), rng_state)
+        """Return tokens (B, N, dim); `rng_state` is the model's random state, int32 (2,)."""
+        hidden = self.drop1(self.act(self.fc1(x)), rng_state)
+        return self.drop2(self.fc2(hidden), rng_state)

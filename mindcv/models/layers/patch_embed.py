@@ -7,20 +7,28 @@ from mindspore import Parameter, Tensor
 from mindspore.common.initializer import Uniform, initializer
 
 from mindcv.models.layers.dense import Linear
-from mindcv.models.layers.precision import Mixed
+from mindcv.models.layers.precision import PolicyCell
 
 
-class PatchEmbed(Mixed):
-    """Images (B, in_channels, H, W) to tokens (B, rows·cols, dim), row by row, one linear map for every patch.
+class PatchEmbed(PolicyCell):
+    """Embed images (B, in_channels, H, W) as patch tokens (B, rows·cols, dim), row by row, by one linear map per patch.
 
-    It is a product of matrices: MindSpore's convolution of this stride took 600 ms where the product takes 5, on a CPU
-    whose oneDNN has no fast kernel for it, and not every device has a convolution of bfloat16.
+    The map is a matrix product: on a CPU, MindSpore's convolution of this stride took 600 ms where the product takes
+    5 ms, and not every device has a convolution in bfloat16. Weight and bias start uniform within ±1/√fan_in.
 
-    Weight and bias start uniform within ±1/√fan_in.
+    Args:
+        image_size: Height and width of the images, in pixels.
+        patch_size: Height and width of a patch, in pixels.
+        in_channels: Channels of the images.
+        dim: C, channels of the tokens.
+
+    Attributes:
+        grid_size: Rows and columns of patches.
 
     Raises:
-        ValueError: the image's sides are no multiples of the patch's, or an image of another size or depth comes in.
-        TypeError: the images are not in float32, float16 or bfloat16.
+        ValueError: The image's sides are not multiples of the patch's; when called: the images have no batch axis,
+            another size or another number of channels.
+        TypeError: When called: the images are not float32, float16 or bfloat16.
     """
 
     def __init__(self, image_size: tuple[int, int], patch_size: tuple[int, int], in_channels: int, dim: int):
@@ -33,13 +41,13 @@ class PatchEmbed(Mixed):
         self.image_size = image_size
         self.grid_size = (image_size[0] // patch_size[0], image_size[1] // patch_size[1])
         fan_in = in_channels * math.prod(patch_size)
-        start = Uniform(1 / math.sqrt(fan_in))
+        init = Uniform(1 / math.sqrt(fan_in))
         self.proj = Linear(fan_in, dim)
-        self.proj.weight = Parameter(initializer(start, (dim, in_channels, *patch_size)), name="weight")
-        self.proj.bias = Parameter(initializer(start, (dim,)), name="bias")
+        self.proj.weight = Parameter(initializer(init, (dim, in_channels, *patch_size)), name="weight")
+        self.proj.bias = Parameter(initializer(init, (dim,)), name="bias")
 
     def construct(self, images: Tensor) -> Tensor:
-        channels, height, width = self.proj.weight.shape[1:]
+        channels, patch_height, patch_width = self.proj.weight.shape[1:]
         if images.dtype not in (ms.float32, ms.float16, ms.bfloat16):
             raise TypeError(
                 f"got images of type {images.dtype}, wanted a mindspore.Tensor of float32: "
@@ -48,7 +56,7 @@ class PatchEmbed(Mixed):
         if images.ndim != 4:
             raise ValueError(
                 f"got images of shape {images.shape}, wanted (B, {channels}, height, width): "
-                "give a batch, as images[None] is one of a single image"
+                "give a batch; images[None] is a batch of one image"
             )
         if images.shape[2:] != self.image_size:
             raise ValueError(
@@ -61,5 +69,6 @@ class PatchEmbed(Mixed):
                 f"create it with in_channels={images.shape[1]}"
             )
         rows, cols = self.grid_size
-        patches = images.astype(ms.float32).reshape(-1, channels, rows, height, cols, width).transpose(0, 2, 4, 1, 3, 5)
-        return self.proj(patches.reshape(-1, rows * cols, channels * height * width))
+        pixels = images.astype(ms.float32).reshape(-1, channels, rows, patch_height, cols, patch_width)
+        patches = pixels.transpose(0, 2, 4, 1, 3, 5).reshape(-1, rows * cols, channels * patch_height * patch_width)
+        return self.proj(patches)

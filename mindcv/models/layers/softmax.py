@@ -1,16 +1,16 @@
-"""Softmax over the last axis, with a cheap gradient."""
+"""Softmax over the last axis, with a gradient that is fast on a CPU."""
 
 from mindspore import Tensor, ops
 
 from mindcv.device import has_fused_kernels
-from mindcv.models.layers.precision import Mixed
+from mindcv.models.layers.precision import PolicyCell
 
 
-class ProductSoftmax(Mixed):
-    """Softmax over the last axis, with a gradient that is cheap on a CPU.
+class ProductSoftmax(PolicyCell):
+    """Softmax over the last axis, whose gradient is composed from matrix products.
 
-    It is out·(dout − Σ dout·out); the sum is taken, and spread over its row, as a product with ones: the
-    CPU's reduction is not threaded, and its broadcasting keeps a table of 16 bytes for every element.
+    The gradient is out·(dout − Σ dout·out). The sum, and its expansion along the row, are products with ones: a CPU's
+    reduction is single-threaded, and its broadcasting keeps a table of 16 bytes per element.
     """
 
     def construct(self, x: Tensor) -> Tensor:
@@ -18,13 +18,13 @@ class ProductSoftmax(Mixed):
 
     def bprop(self, x, out, dout):
         length = out.shape[-1]
-        total = ops.matmul((dout * out).reshape(-1, length), ops.ones((length, 1), out.dtype))
-        total = ops.matmul(total, ops.ones((1, length), out.dtype))
-        return (out * (dout - total.reshape(out.shape)),)
+        row_sum = ops.matmul((dout * out).reshape(-1, length), ops.ones((length, 1), out.dtype))
+        row_sum = ops.matmul(row_sum, ops.ones((1, length), out.dtype))
+        return (out * (dout - row_sum.reshape(out.shape)),)
 
 
-class Softmax(Mixed):
-    """exp(x) / Σ exp(x) over the last axis."""
+class Softmax(PolicyCell):
+    """Compute exp(x) / Σ exp(x) over the last axis, by the device's fused kernel or by `ProductSoftmax`."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which devices compute by the forms that are made for a CPU."""
+"""Which devices use the compositions that are made for a CPU."""
 
 import sys
 from functools import wraps
@@ -12,8 +12,8 @@ from mindspore import Tensor
 from mindcv.models import ConViT
 
 MODULES = [module for name, module in sys.modules.items() if name.startswith("mindcv.models.")]
-# A CPU's forms have gradients of their own, or are methods of this name.
-FORMS = {
+# The compositions for a CPU: cells with a gradient of their own, and methods named `composed`.
+CPU_METHODS = {
     (kind, "composed" if "composed" in vars(kind) else "construct")
     for module in MODULES
     for kind in vars(module).values()
@@ -22,21 +22,21 @@ FORMS = {
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_layers_with_fused_kernels_use_no_cpu_form(fused, monkeypatch):
+def test_layers_use_cpu_compositions_only_without_fused_kernels(fused, monkeypatch):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     used = set()
 
     def watch(kind, name):
-        form = getattr(kind, name)
+        method = getattr(kind, name)
 
-        @wraps(form)
+        @wraps(method)
         def watched(self, *args):
             used.add((kind, name))
-            return form(self, *args)
+            return method(self, *args)
 
         monkeypatch.setattr(kind, name, watched)
 
-    for kind, name in FORMS:
+    for kind, name in CPU_METHODS:
         watch(kind, name)
     for module in MODULES:
         if hasattr(module, "has_fused_kernels"):
@@ -48,4 +48,4 @@ def test_layers_with_fused_kernels_use_no_cpu_form(fused, monkeypatch):
 
     gradients = ms.grad(total, None, model.trainable_params())(Tensor(np.ones((1, 3, 16, 16)), ms.float32))
     assert len(gradients) == len(model.trainable_params())
-    assert used == (set() if fused else FORMS)
+    assert used == (set() if fused else CPU_METHODS)

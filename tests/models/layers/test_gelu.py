@@ -1,3 +1,5 @@
+"""GELU against float64, forward and backward."""
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -16,14 +18,14 @@ def derivative(act):
     return ms.grad(total)(Tensor(X, ms.float32)).asnumpy()
 
 
-def test_exact():
+def test_gelu_matches_float64():
     act = create_activation("gelu")
     assert np.abs(act(Tensor(X, ms.float32)).asnumpy() - X * ndtr(X)).max() < 7e-7
     slope = ndtr(X) + X * np.exp(-(X**2) / 2) / np.sqrt(2 * np.pi)
     assert np.abs(derivative(act) - slope).max() < 1e-6
 
 
-def test_tanh():
+def test_gelu_tanh_matches_float64():
     act = create_activation("gelu_tanh")
     inner = np.sqrt(2 / np.pi) * (X + 0.044715 * X**3)
     expected = 0.5 * X * (1 + np.tanh(inner))
@@ -34,12 +36,12 @@ def test_tanh():
 
 
 @pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
-def test_the_fused_kernel_is_the_same_function(name, monkeypatch):
+def test_gelu_fused_kernel_matches_the_composition(name, monkeypatch):
     composed = create_activation(name)(Tensor(X, ms.float32)).asnumpy()
     monkeypatch.setattr("mindcv.models.layers.gelu.has_fused_kernels", lambda: True)
     assert np.abs(create_activation(name)(Tensor(X, ms.float32)).asnumpy() - composed).max() < 3e-6
 
 
-def test_unknown():
+def test_create_activation_with_unknown_name_raises():
     with pytest.raises(ValueError, match=r"'relu'; it can be 'gelu' or 'gelu_tanh'"):
         create_activation("relu")

@@ -1,4 +1,4 @@
-"""Composed layers against float64, forward and backward."""
+"""LayerNorm and softmax, composed and fused, against float64, forward and backward."""
 
 import mindspore as ms
 import numpy as np
@@ -9,8 +9,8 @@ from mindcv.models.layers import Softmax, TokenNorm
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_layer_norm(fused, monkeypatch):
-    """Composed, as on a CPU, and by the fused kernel, as on Ascend."""
+def test_token_norm_matches_float64(fused, monkeypatch):
+    """`fused` as on Ascend, and composed as on a CPU."""
     monkeypatch.setattr("mindcv.models.layers.layer_norm.has_fused_kernels", lambda: fused)
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((2, 5, 7, 24)) * 3 + 1
@@ -35,7 +35,7 @@ def test_layer_norm(fused, monkeypatch):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_softmax(fused, monkeypatch):
+def test_softmax_matches_float64(fused, monkeypatch):
     monkeypatch.setattr("mindcv.models.layers.softmax.has_fused_kernels", lambda: fused)
     rng = np.random.default_rng(0)
     x, dout = rng.standard_normal((2, 3, 4, 9)) * 2
