@@ -2,8 +2,8 @@
 
     python tools/draw_convit.py [FILE]
 
-With FILE the figure is written there instead. Its maps are those of a head that attends one patch to the left and up, on
-a grid of 4 × 4 patches.
+With FILE the figure is written there instead. Its maps are those of a head that attends one patch to the left and up,
+on a grid of 4 × 4 patches.
 """
 
 import sys

@@ -139,7 +139,7 @@ def test_convit_with_images_of_another_size_raises(both_modes):
 
 
 def test_convit_with_images_of_other_channels_raises(both_modes):
-    with pytest.raises(ValueError, match=r"1 channels.*made for 3"):
+    with pytest.raises(ValueError, match=r"1 channels.*created for 3"):
         ConViT(**SMALL, num_heads=1, embed_dim=8)(images(1, 1, 32, 32))
 
 

@@ -60,12 +60,12 @@ class PatchEmbed(PolicyCell):
             )
         if images.shape[2:] != self.image_size:
             raise ValueError(
-                f"got images of size {images.shape[2:]}, but the model was made for {self.image_size}: "
+                f"got images of size {images.shape[2:]}, but the model was created for {self.image_size}: "
                 "resize them, or create the model with image_size=…"
             )
         if images.shape[1] != channels:
             raise ValueError(
-                f"got images of {images.shape[1]} channels, but the model was made for {channels}: "
+                f"got images of {images.shape[1]} channels, but the model was created for {channels}: "
                 f"create it with in_channels={images.shape[1]}"
             )
         rows, cols = self.grid_size
