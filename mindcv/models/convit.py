@@ -48,7 +48,7 @@ __all__ = [
     "convit_tiny_plus",
 ]
 
-ATTENTION = ("separable", "plain", "flash")
+ATTN_IMPLS = ("separable", "plain", "flash")
 
 
 class ContentMap(PolicyCell):
@@ -104,8 +104,8 @@ class SelfAttention(PolicyCell):
 
     def __init__(self, dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams):
         super().__init__()
-        if attn_impl not in ATTENTION:
-            raise ValueError(f"attn_impl is {attn_impl!r}; it can be {', '.join(map(repr, ATTENTION))}")
+        if attn_impl not in ATTN_IMPLS:
+            raise ValueError(f"attn_impl is {attn_impl!r}; it can be {', '.join(map(repr, ATTN_IMPLS))}")
         self.num_heads = num_heads
         self.q = Linear(dim, dim, has_bias=qkv_bias)
         self.k = Linear(dim, dim, has_bias=qkv_bias)

@@ -10,26 +10,26 @@ class FeatureInfo:
     """Description of the feature maps of a backbone, in their order, under timm's names.
 
     Args:
-        maps: One dict per map. "num_chs": its channels; "reduction": image pixels per pixel of the map, an int, or
+        info: One dict per map. "num_chs": its channels; "reduction": image pixels per pixel of the map, an int, or
             (vertical, horizontal) where they differ; "module": name of the block it comes from, such as "blocks.3".
     """
 
-    def __init__(self, maps: list[dict]):
-        self.maps = maps
+    def __init__(self, info: list[dict]):
+        self.info = info
 
     def __len__(self) -> int:
-        return len(self.maps)
+        return len(self.info)
 
     def __getitem__(self, i: int) -> dict:
-        return self.maps[i]
+        return self.info[i]
 
     def channels(self) -> list[int]:
         """Return the number of channels of each map."""
-        return [feature_map["num_chs"] for feature_map in self.maps]
+        return [feature_map["num_chs"] for feature_map in self.info]
 
     def reduction(self) -> list[int | tuple[int, int]]:
         """Return the image pixels per pixel of each map: an int, or (vertical, horizontal) where they differ."""
-        return [feature_map["reduction"] for feature_map in self.maps]
+        return [feature_map["reduction"] for feature_map in self.info]
 
 
 class Features(nn.Cell):
