@@ -8,6 +8,7 @@ Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of 
 
 import math
 import warnings
+from collections.abc import Sequence
 from inspect import signature
 
 import mindspore as ms
@@ -102,7 +103,16 @@ class SelfAttention(PolicyCell):
         streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
     """
 
-    def __init__(self, dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams):
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        qkv_bias: bool,
+        attn_drop_rate: float,
+        drop_rate: float,
+        attn_impl: str,
+        streams: Sequence[int],
+    ):
         super().__init__()
         if attn_impl not in ATTN_IMPLS:
             raise ValueError(f"attn_impl is {attn_impl!r}; it can be {', '.join(map(repr, ATTN_IMPLS))}")
@@ -179,7 +189,16 @@ class GPSA(SelfAttention):
     """
 
     def __init__(
-        self, dim, num_heads, grid_size, qkv_bias, attn_drop_rate, drop_rate, locality_strength, attn_impl, streams
+        self,
+        dim: int,
+        num_heads: int,
+        grid_size: tuple[int, int],
+        qkv_bias: bool,
+        attn_drop_rate: float,
+        drop_rate: float,
+        locality_strength: float,
+        attn_impl: str,
+        streams: Sequence[int],
     ):
         super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams)
         self.grid_size = grid_size
@@ -550,7 +569,7 @@ class ConViT(PolicyCell):
         )
 
 
-def _pair(size) -> tuple[int, int]:
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Return a side as (side, side), or (height, width) as a tuple.
 
     Raises:

@@ -1,5 +1,7 @@
 """The two-layer perceptron of a transformer block."""
 
+from collections.abc import Sequence
+
 from mindspore import Tensor
 
 from mindcv.models.layers.dense import Linear
@@ -19,7 +21,7 @@ class Mlp(PolicyCell):
         streams: Random streams of the two dropouts, see `uniform`.
     """
 
-    def __init__(self, dim: int, hidden_dim: int, act: str, drop_rate: float, streams: tuple[int, int]):
+    def __init__(self, dim: int, hidden_dim: int, act: str, drop_rate: float, streams: Sequence[int]):
         super().__init__()
         self.fc1 = Linear(dim, hidden_dim)
         self.act = create_activation(act)
