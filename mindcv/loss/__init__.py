@@ -1,4 +1,4 @@
-"""Losses: called as `loss(logits, labels)`, computed in float32 whatever the logits' type."""
+"""Losses, called as `loss(logits, labels)` and computed in float32 whatever the dtype of the logits."""
 
 from mindcv.loss.asymmetric import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
 from mindcv.loss.binary_cross_entropy import BinaryCrossEntropySmooth

@@ -1,22 +1,29 @@
 """Binary cross-entropy with label smoothing."""
 
-from mindspore import ops
+from mindspore import Tensor, ops
 
-from mindcv.loss.classification import ClassificationLoss, per_class
+from mindcv.loss.classification import ClassificationLoss, as_class_weights
 
 
 class BinaryCrossEntropySmooth(ClassificationLoss):
-    """Sigmoid cross-entropy of every class on its own, with label smoothing.
+    """Sigmoid cross-entropy of each class separately, with label smoothing.
 
-    Element (b, c) is w_c · (p_c · t · softplus(-x) + (1 - t) · softplus(x)), with the smoothed target t, the
-    logit x and `pos_weight` p. Labels may be class indices (B,), probabilities or multi-hot vectors (B, C).
-    "none" gives the elements, (B, C), "mean" and "sum" are over all of them, as in PyTorch's and MindSpore's
+    With the logit x and the smoothed target t, the loss of element (b, c) is
+    weight_c · (pos_weight_c · t · softplus(-x) + (1 - t) · softplus(x)), as in PyTorch's and MindSpore's
     `binary_cross_entropy_with_logits`.
 
-    Args:
-        pos_weight: C weights of the positive part (Tensor, array or list), or None.
+    Inputs are logits (B, C), or a tuple (main, auxiliary, …) of such, and labels: class indices (B,), or
+    probabilities or multi-hot rows (B, C). A class index outside 0..C-1 makes the loss NaN.
 
-    See `ClassificationLoss` for the other arguments, inputs and errors.
+    Args:
+        smoothing: ε in [0, 1); a target t becomes (1 - ε) · t + ε / C.
+        aux_factor: Weight of each auxiliary loss, at least 0; at 0 the auxiliary logits are ignored.
+        reduction: Over all elements: "mean", "sum", or "none" for a result of shape (B, C).
+        weight: C class weights (Tensor, array or list), or None.
+        pos_weight: C weights of the positive term (Tensor, array or list), or None.
+
+    Raises:
+        ValueError: An argument is out of range; or, when called, the shapes of logits, labels and weights do not fit.
     """
 
     def __init__(
@@ -28,10 +35,10 @@ class BinaryCrossEntropySmooth(ClassificationLoss):
         pos_weight=None,
     ):
         super().__init__(smoothing, aux_factor, reduction, weight)
-        self.pos_weight = per_class(pos_weight, "pos_weight")
+        self.pos_weight = as_class_weights(pos_weight, "pos_weight")
 
-    def compute(self, logits, labels):
-        targets = self.smooth(self.targets(logits, labels))
+    def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
+        targets = self.smooth(self.soft_targets(logits, labels))
         positive = targets * softplus(-logits)
         if self.pos_weight is not None:
             positive = positive * self.pos_weight
@@ -41,6 +48,6 @@ class BinaryCrossEntropySmooth(ClassificationLoss):
         return self.reduce(losses)
 
 
-def softplus(x):
-    """log(1 + eˣ). Not `ops.softplus`, whose logarithm on a CPU may differ in the last bit between calls."""
+def softplus(x: Tensor) -> Tensor:
+    """Return log(1 + eˣ); the logarithm in `ops.softplus` on a CPU may differ in the last bit from call to call."""
     return ops.maximum(x, 0) + ops.log1p(ops.exp(-ops.abs(x)))

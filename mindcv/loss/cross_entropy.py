@@ -1,7 +1,7 @@
 """Cross-entropy with label smoothing."""
 
+from mindspore import Tensor, ops
 from mindspore import dtype as mstype
-from mindspore import ops
 
 from mindcv.loss.classification import ClassificationLoss
 
@@ -9,15 +9,23 @@ from mindcv.loss.classification import ClassificationLoss
 class CrossEntropySmooth(ClassificationLoss):
     """Softmax cross-entropy with label smoothing, class weights, ignored labels and auxiliary logits.
 
-    A sample's loss is -Σ_c w_c · t_c · log softmax(logits)_c with the smoothed target t, and 0 if its class index is
-    `ignore_index`. "none" gives these, (B,); "sum" their sum; "mean" divides the sum by the batch or, for class
-    indices, by the number of samples that are not ignored, with class weights by the sum of these samples' weights:
-    the definitions of PyTorch's and MindSpore's `cross_entropy`. The mean over a batch of ignored samples is NaN.
+    With the smoothed targets t, the loss of a sample is -Σ_c weight_c · t_c · log softmax(logits)_c, and 0 if its class
+    index is `ignore_index`. The reductions are those of PyTorch's and MindSpore's `cross_entropy`: "mean" divides the
+    sum by the batch size for soft labels, and by the total class weight of the samples that are not ignored for class
+    indices (their number, without class weights). The mean of a batch of ignored samples only is NaN.
+
+    Inputs are logits (B, C), or a tuple (main, auxiliary, …) of such, and labels: class indices (B,) or
+    probabilities (B, C). Any other class index outside 0..C-1 makes the loss NaN.
 
     Args:
-        ignore_index: class index of samples to leave out; it may be outside 0..C-1.
+        smoothing: ε in [0, 1); a target t becomes (1 - ε) · t + ε / C (Szegedy et al. 2016, section 7).
+        aux_factor: Weight of each auxiliary loss, at least 0; at 0 the auxiliary logits are ignored.
+        reduction: "mean", "sum", or "none" for one value per sample, (B,).
+        weight: C class weights (Tensor, array or list), or None.
+        ignore_index: Class index of the samples to ignore; it may be outside 0..C-1.
 
-    See `ClassificationLoss` for the other arguments, inputs and errors.
+    Raises:
+        ValueError: An argument is out of range; or, when called, the shapes of logits, labels and weights do not fit.
     """
 
     def __init__(
@@ -31,11 +39,11 @@ class CrossEntropySmooth(ClassificationLoss):
         super().__init__(smoothing, aux_factor, reduction, weight)
         self.ignore_index = ignore_index
 
-    def compute(self, logits, labels):
+    def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
         if labels.ndim != 1:
-            return self.reduce(self.losses(logits, self.targets(logits, labels)))
+            return self.reduce(self.losses(logits, self.soft_targets(logits, labels)))
         kept = labels.astype(mstype.float32) != self.ignore_index
-        targets = self.targets(logits, ops.where(kept, labels, ops.zeros_like(labels)))
+        targets = self.soft_targets(logits, ops.where(kept, labels, ops.zeros_like(labels)))
         losses = ops.where(kept, self.losses(logits, targets), 0.0)
         if self.reduction != "mean":
             return self.reduce(losses)
@@ -44,8 +52,8 @@ class CrossEntropySmooth(ClassificationLoss):
             weights = weights * (targets * self.weight).sum(1)
         return losses.sum() / weights.sum()
 
-    def losses(self, logits, targets):
-        """-Σ_c w_c · t_c · log softmax(logits)_c of each sample, (B,), with the smoothed target t."""
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each sample, (B,), from logits (B, C) and targets (B, C) before smoothing."""
         smoothed = self.smooth(targets)
         if self.weight is not None:
             smoothed = smoothed * self.weight

@@ -1,11 +1,10 @@
 """Losses by name."""
 
 import inspect
-from difflib import get_close_matches
 
 from mindspore import nn
 
-from mindcv.errors import explain_unknown
+from mindcv.errors import did_you_mean, explain_unknown
 from mindcv.loss.asymmetric import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
 from mindcv.loss.binary_cross_entropy import BinaryCrossEntropySmooth
 from mindcv.loss.cross_entropy import CrossEntropySmooth
@@ -31,30 +30,28 @@ def create_loss(
     aux_factor: float = 0.0,
     ignore_index: int = -100,
 ) -> nn.Cell:
-    """Create a loss, called as `loss(logits, labels)`.
+    """Create a loss, called as `loss(logits, labels)` with logits (B, C) and labels (B,) or (B, C).
 
-    An option that the loss does not have is an error unless it is left at its default. (The losses' further
-    arguments are those of their classes.)
+    An option that the loss does not have must keep its default. The losses' further arguments are those of their
+    classes.
 
     Args:
-        name: in upper or lower case, "CE" (softmax cross-entropy), "BCE" (a sigmoid a class),
-            "asl_single_label", "asl_multi_label" (asymmetric) or "jsd" (cross-entropy with consistency, for
-            AugMix).
+        name: In upper or lower case: "CE" (softmax cross-entropy), "BCE" (sigmoid cross-entropy of each class),
+            "asl_single_label", "asl_multi_label" (asymmetric losses) or "jsd" (cross-entropy with Jensen-Shannon
+            consistency, for AugMix).
         weight: C class weights, or None.
-        reduction: "mean", "sum" or "none" (one value a sample; BCE: one an element).
-        label_smoothing: in [0, 1), applied to class indices and to soft labels alike, once, here.
-        aux_factor: weight of the auxiliary logits of models that return a tuple.
-        ignore_index: class index of samples that the cross-entropy leaves out; see `CrossEntropySmooth`.
+        reduction: "mean", "sum" or "none" (one value per sample; for BCE, one per element).
+        label_smoothing: ε in [0, 1); a target t becomes (1 - ε) · t + ε / C, for class indices and soft labels.
+        aux_factor: Weight of the loss of each auxiliary output of a model that returns a tuple, at least 0.
+        ignore_index: Class index of samples that the cross-entropy ignores; it may be outside 0..C-1.
 
     Raises:
-        TypeError: an argument that does not exist, with the one to use.
-        ValueError: an unknown name, an argument out of range, or an option that the loss does not have.
+        TypeError: An argument does not exist; the message names the one to use.
+        ValueError: The name is unknown, an argument is out of range, or the loss does not have an option that was set.
     """
     key = name.lower()
     if key not in LOSSES:
-        near = get_close_matches(key, LOSSES, cutoff=0.3)
-        hint = f"did you mean {near[0]!r}?" if near else "there is no such loss."
-        raise ValueError(f"unknown loss {name!r}: {hint} Known: {', '.join(LOSSES)}")
+        raise ValueError(f"unknown loss {name!r}{did_you_mean(key, LOSSES)}")
     options = {
         "smoothing": label_smoothing,
         "aux_factor": aux_factor,

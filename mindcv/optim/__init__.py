@@ -1,4 +1,4 @@
-"""Optimizers, called as `optimizer(gradients)`: one gradient a parameter, in the order of `parameters`."""
+"""Optimizers, called as `optimizer(gradients)` with one gradient per entry of `parameters`, in their order."""
 
 from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW

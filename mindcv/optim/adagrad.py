@@ -4,26 +4,33 @@ import math
 
 from mindspore import ops
 
-from mindcv.optim.optimizer import Optimizer, check_range, with_l2
+from mindcv.errors import require_in_range
+from mindcv.optim.optimizer import Optimizer, add_l2
 
 
 class Adagrad(Optimizer):
-    """s ← s + g², p ← p - lr·g / (√s + eps) (Duchi et al. 2011), from s = 0, as PyTorch's.
+    """AdaGrad (Duchi et al. 2011), as in PyTorch: s ← s + g², p ← p - lr·g / (√s + eps), from s = 0.
 
-    MindSpore's own has no eps, and so divides 0 by 0 where a gradient is 0. Weight decay is L2, in g.
+    MindSpore's AdaGrad has no eps, and so divides 0 by 0 where a gradient is 0.
 
     Args:
-        params, learning_rate, weight_decay, loss_scale: see `Optimizer`.
-        eps: over 0.
+        params: Parameters, or dicts with "params" and optionally "lr" and "weight_decay".
+        learning_rate: A number, or a sequence with one number per step.
+        eps: Added to the denominator, at least 1e-30.
+        weight_decay: L2 regularisation, added to the gradient, at least 0.
+        loss_scale: Factor by which the loss was multiplied, above 0; gradients are divided by it.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(self, params, learning_rate, eps=1e-10, weight_decay=0.0, loss_scale=1.0):
-        check_range(1e-30, math.inf, eps=eps)
+        require_in_range("eps", eps, at_least=1e-30, below=math.inf)
         super().__init__(params, learning_rate, weight_decay, loss_scale, slots=("squares",))
         self.eps = eps
 
-    def update(self, shared, rate, decay, parameter, squares, gradient):
-        gradient = with_l2(decay, parameter, gradient)
+    def update(self, terms, lr, weight_decay, parameter, squares, gradient):
+        gradient = add_l2(weight_decay, parameter, gradient)
         total = squares + gradient * gradient
         ops.assign(squares, total)
-        return ops.assign_sub(parameter, rate * gradient / (ops.sqrt(total) + self.eps))
+        return ops.assign_sub(parameter, lr * gradient / (ops.sqrt(total) + self.eps))

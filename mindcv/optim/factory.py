@@ -3,14 +3,13 @@
 import inspect
 import math
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindcv.errors import unknown_argument
+from mindcv.errors import did_you_mean, require_in_range, unknown_argument
 from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
 from mindcv.optim.adan import Adan
@@ -18,7 +17,7 @@ from mindcv.optim.groups import parameter_groups
 from mindcv.optim.lamb import Lamb
 from mindcv.optim.lion import Lion
 from mindcv.optim.nadam import NAdam
-from mindcv.optim.optimizer import Optimizer, check_range
+from mindcv.optim.optimizer import Optimizer
 from mindcv.optim.rmsprop import RMSProp
 from mindcv.optim.sgd import SGD
 
@@ -69,46 +68,44 @@ def create_optimizer(
 ) -> Optimizer:
     """Create an optimizer, called as `optimizer(gradients)` with gradients in the order of its `parameters`.
 
-    `momentum`, `nesterov`, `schedule_decay` and `eps` act where the algorithm has such a thing. Elsewhere
-    their defaults pass, since a recipe carries them all, and any other value is an error.
+    `momentum`, `nesterov`, `schedule_decay` and `eps` are passed to the algorithms that have them. With other
+    algorithms they must keep their defaults, which every recipe carries.
 
     Args:
-        model_or_params: a model, whose trainable parameters are taken; Parameters; or dicts (see
-            `parameter_groups`).
-        opt: sgd, momentum (the same), nesterov, adam, adamw, nadam, rmsprop, adagrad, lion, adan or lamb.
-        lr: a number, or one for every step of the run.
-        weight_decay: part of the gradient (L2) in sgd, momentum, nesterov, adam, nadam, rmsprop and adagrad;
-            decoupled from it, and times the learning rate, in adamw, lion, adan and lamb.
-        momentum: of sgd, momentum, nesterov and rmsprop; 0 for none.
-        nesterov: for sgd and momentum: Nesterov's update.
-        weight_decay_filter: which parameters are spared weight decay: "disable" (none), "auto" or
-            "norm_and_bias"; see `parameter_groups`.
-        layer_decay: factor from a layer's learning rate to that of the one before; see `parameter_groups`.
-        loss_scale: what the loss was multiplied by; gradients are divided by it.
-        checkpoint_path: a checkpoint to load the optimizer's state from, by name; the model's weights in it
-            are left alone.
-        schedule_decay: how fast nadam's momentum rises.
-        head_lr_multiple: factor of the head's learning rate; see `parameter_groups`.
-        eps: added to the denominator of every adaptive algorithm (so not of sgd's kin and lion).
-        **kwargs: the algorithm's other arguments: beta1 and beta2 (adam, adamw, nadam, lion, adan, lamb),
-            beta3 and no_prox (adan), decay (rmsprop), max_grad_norm (lamb).
+        model_or_params: A model, of which the trainable parameters are taken; or Parameters; or dicts with "params" and
+            optionally "lr" and "weight_decay".
+        opt: sgd or momentum (the same), nesterov, adam, adamw, nadam, rmsprop, adagrad, lion, adan or lamb.
+        lr: The learning rate, a number or one number per step of the run, at least 0.
+        weight_decay: At least 0. L2 regularisation, part of the gradient, with sgd, momentum, nesterov, adam, nadam,
+            rmsprop and adagrad; decoupled, and multiplied by the learning rate, with adamw, lion, adan and lamb.
+        momentum: Of sgd, momentum, nesterov and rmsprop, in [0, 1); 0 for none.
+        nesterov: Use Nesterov momentum with sgd or momentum.
+        weight_decay_filter: Which parameters to exempt from weight decay: "disable" none; "auto" the 1-D parameters,
+            pos_embed, cls_token and those that `model.no_weight_decay()` names; "norm_and_bias" every gamma, beta and
+            bias.
+        layer_decay: Factor in (0, 1] from a layer's learning rate to that of the layer before it, None for no decay.
+            It needs a model that has a `group_matcher`.
+        loss_scale: Factor by which the loss was multiplied, above 0; gradients are divided by it.
+        schedule_decay: How fast nadam's momentum rises, at least 0.
+        checkpoint_path: A checkpoint to load the optimizer's state from, by name; the weights in it are ignored.
+        eps: Added to the denominator of adam, adamw, nadam, rmsprop, adagrad, adan and lamb, at least 0.
+        head_lr_multiple: Factor, above 0, of the head's learning rate. It needs a model that has a `group_matcher`.
+        **kwargs: The algorithm's other arguments: beta1 and beta2 (adam, adamw, nadam, lion, adan, lamb), beta3 and
+            no_prox (adan), decay (rmsprop), max_grad_norm (lamb).
 
     Raises:
-        ValueError: an unknown name or a value out of range, or a checkpoint that does not fit.
-        TypeError: an argument that does not exist, with the one to use, or that the algorithm does not have.
-        FileNotFoundError: no such checkpoint.
+        ValueError: A name is unknown, a value is out of range, or the checkpoint does not fit the optimizer.
+        TypeError: An argument does not exist (the message names the one to use), or the algorithm does not have it.
+        FileNotFoundError: The checkpoint does not exist.
     """
     name = opt.lower()
     if name not in OPTIMIZERS:
-        near = get_close_matches(name, OPTIMIZERS, cutoff=0.3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "there is no such optimizer."
-        raise ValueError(f"unknown optimizer {opt!r}: {hint} Known: {', '.join(OPTIMIZERS)}")
+        raise ValueError(f"unknown optimizer {opt!r}{did_you_mean(name, OPTIMIZERS)}")
     if not isinstance(lr, nn.Cell):
-        rates = lr.asnumpy() if isinstance(lr, ms.Tensor) else np.asarray(lr, np.float64)
-        check_range(0, math.inf, lr=rates.min() if np.isfinite(rates).all() else math.nan)
-    check_range(0, math.inf, weight_decay=weight_decay)
-    if not loss_scale > 0:
-        raise ValueError(f"loss_scale must be over 0, got {loss_scale}")
+        lrs = lr.asnumpy() if isinstance(lr, ms.Tensor) else np.asarray(lr, np.float64)
+        require_in_range("lr", lrs.min() if np.isfinite(lrs).all() else math.nan, at_least=0)
+    require_in_range("weight_decay", weight_decay, at_least=0, below=math.inf)
+    require_in_range("loss_scale", loss_scale, above=0)
     options = {
         "momentum": momentum,
         "nesterov": nesterov or name == "nesterov",
@@ -147,28 +144,28 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
 
 
 def load_state(optimizer: Optimizer, path: str | Path) -> None:
-    """Load the optimizer's state from a checkpoint that holds every part of it, by name.
+    """Load the optimizer's state from a MindSpore checkpoint that holds all of it, by name.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a part of the state is missing or has another shape; nothing is loaded then.
+        FileNotFoundError: The file does not exist.
+        ValueError: A part of the state is missing or has another shape; nothing is loaded then.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no optimizer checkpoint {path}")
+        raise FileNotFoundError(f"no optimizer checkpoint {path}")
     saved = ms.load_checkpoint(str(path))
     state = optimizer.state_parameters()
     missing = [name for name in state if name not in saved]
     if missing:
         raise ValueError(
-            f"{path} is no state of this optimizer: it lacks {len(missing)} of {len(state)} parts, "
+            f"{path} does not fit this optimizer: {len(missing)} of {len(state)} parts are missing, "
             f"the first is {missing[0]!r}"
         )
     for name, parameter in state.items():
         if saved[name].shape != parameter.shape:
             raise ValueError(
-                f"{path} does not fit this optimizer: {name!r} has shape {saved[name].shape} there, "
-                f"{parameter.shape} here"
+                f"{path} does not fit this optimizer: {name!r} has shape {saved[name].shape} in the file "
+                f"and {parameter.shape} in the optimizer"
             )
     for name, parameter in state.items():
-        # not set_data, which a step that was compiled before does not see in PyNative mode
+        # not set_data, which a step compiled before does not see in PyNative mode
         ops.assign(parameter, saved[name].value().astype(parameter.dtype))

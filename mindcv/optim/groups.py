@@ -1,4 +1,4 @@
-"""Which parameter gets which learning rate and which weight decay."""
+"""Parameter groups: which parameter gets which learning rate and weight decay."""
 
 import re
 from collections.abc import Iterable
@@ -6,10 +6,12 @@ from collections.abc import Iterable
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
-FILTERS = ("disable", "auto", "norm_and_bias")
-SPARED_BY_AUTO = {"pos_embed", "cls_token"}
+from mindcv.errors import require_in_range
+
+WEIGHT_DECAY_FILTERS = ("disable", "auto", "norm_and_bias")
+AUTO_NO_WEIGHT_DECAY = {"pos_embed", "cls_token"}
+MATCH_PREV_GROUP = 99999  # timm's suffix of a pattern whose parameters join the layer before
 _UNMATCHED = ""  # a name that no pattern matches, like the head's
-WITH_PREVIOUS = 99999  # timm's mark for a pattern that joins the layer before it
 
 
 def parameter_groups(
@@ -20,48 +22,56 @@ def parameter_groups(
     layer_decay: float | None = None,
     head_lr_multiple: float = 1.0,
 ) -> list[dict]:
-    """Parameter groups as MindSpore's optimizers take them, in the order in which the parameters came.
+    """Return parameter groups for an optimizer, one per combination of given group, weight decay and learning rate.
 
     Args:
-        model_or_params: a model, whose trainable parameters are taken; Parameters; or dicts with "params"
-            and, where they differ, "lr" (a number, or one for every step) and "weight_decay". One dict may
-            be {"order_params": …}, the order of them all.
-        lr: the learning rate, a number or one for every step.
-        weight_decay: for every parameter whose dict sets none and which the filter does not spare.
-        weight_decay_filter: "disable" decays all; "auto" spares 1-D parameters, pos_embed, cls_token and
-            what `model.no_weight_decay()` names; "norm_and_bias" spares every gamma, beta and bias.
-        layer_decay: None, or the factor in (0, 1] by which each layer's learning rate is smaller than that of
-            the layer after it; the layers are those of `model.group_matcher()`.
-        head_lr_multiple: factor over 0 for the learning rate of what no pattern of `model.group_matcher()` matches,
-            the head.
+        model_or_params: A model, of which the trainable parameters are taken; or Parameters; or dicts with "params"
+            and optionally "lr" (a number, or one number per step) and "weight_decay". One dict may be
+            {"order_params": […]}, the order of all parameters.
+        lr: The learning rate, a number or one number per step.
+        weight_decay: Of every parameter whose dict sets none and that the filter does not exempt.
+        weight_decay_filter: Which parameters to exempt from weight decay: "disable" none; "auto" the 1-D parameters,
+            pos_embed, cls_token and those that `model.no_weight_decay()` names; "norm_and_bias" every gamma, beta and
+            bias.
+        layer_decay: Factor in (0, 1] from a layer's learning rate to that of the layer before it, None for no decay.
+            The layers are those of `model.group_matcher()`.
+        head_lr_multiple: Factor, above 0, of the head's learning rate. The head is what no pattern of
+            `model.group_matcher()` matches.
+
+    Returns:
+        Dicts with "params", "weight_decay" and, where it differs from `lr`, "lr"; then {"order_params": […]} with all
+        parameters in the order in which they were given.
 
     Raises:
-        ValueError, TypeError: nothing to train, an unknown filter or key, or no model where one is needed.
+        ValueError: There is nothing to train; a filter or key is unknown; a factor is out of range; or layer_decay or
+            head_lr_multiple is set without a model that has a `group_matcher`.
+        TypeError: An element of "params" is not a Parameter, or `lr` is a schedule cell that would have to be scaled.
     """
-    if weight_decay_filter not in FILTERS:
-        raise ValueError(f"weight_decay_filter must be one of {', '.join(FILTERS)}, got {weight_decay_filter!r}")
+    if weight_decay_filter not in WEIGHT_DECAY_FILTERS:
+        wanted = ", ".join(WEIGHT_DECAY_FILTERS)
+        raise ValueError(f"weight_decay_filter must be one of {wanted}, got {weight_decay_filter!r}")
     model = model_or_params if isinstance(model_or_params, nn.Cell) else None
     given, order = _given_groups(model.trainable_params() if model else list(model_or_params))
-    spared = SPARED_BY_AUTO | set(getattr(model, "no_weight_decay", set)())
-    scales = _scales(model, layer_decay, head_lr_multiple)
+    no_decay = AUTO_NO_WEIGHT_DECAY | set(getattr(model, "no_weight_decay", set)())
+    lr_scales = _lr_scales(model, layer_decay, head_lr_multiple)
 
     groups = {}
     for number, group in enumerate(given):
         for parameter in group["params"]:
-            spare = _spares(weight_decay_filter, spared, parameter)
-            decay = group.get("weight_decay", 0.0 if spare else weight_decay)
-            scale = scales.get(parameter.name, 1.0)
+            exempt = _is_exempt(weight_decay_filter, no_decay, parameter)
+            decay = group.get("weight_decay", 0.0 if exempt else weight_decay)
+            scale = lr_scales.get(parameter.name, 1.0)
             key = (number, decay, scale)
             if key not in groups:
                 groups[key] = {"params": [], "weight_decay": decay}
                 if "lr" in group or scale != 1:
-                    groups[key]["lr"] = _scaled(group.get("lr", lr), scale)
+                    groups[key]["lr"] = _scale_lr(group.get("lr", lr), scale)
             groups[key]["params"].append(parameter)
     return [*groups.values(), {"order_params": order}]
 
 
 def _given_groups(params: list) -> tuple[list[dict], list[Parameter]]:
-    """The groups and the order of their parameters."""
+    """Return the groups in `params`, Parameters or dicts, and all their parameters in order."""
     given = params if params and isinstance(params[0], dict) else [{"params": params}]
     for group in given:
         unknown = set(group) - {"params", "lr", "weight_decay", "order_params"}
@@ -71,49 +81,48 @@ def _given_groups(params: list) -> tuple[list[dict], list[Parameter]]:
             )
     order = [list(group["order_params"]) for group in given if "order_params" in group]
     given = [{**group, "params": list(group["params"])} for group in given if "params" in group]
-    found = [parameter for group in given for parameter in group["params"]]
-    if not found:
+    parameters = [parameter for group in given for parameter in group["params"]]
+    if not parameters:
         raise ValueError("there is nothing to train: no parameter was given, or all are frozen")
-    for parameter in found:
+    for parameter in parameters:
         if not isinstance(parameter, Parameter):
             raise TypeError(f"expected a mindspore.Parameter to train, got {type(parameter).__name__}")
-    return given, order[0] if order else found
+    return given, order[0] if order else parameters
 
 
-def _spares(weight_decay_filter: str, spared: set[str], parameter: Parameter) -> bool:
+def _is_exempt(weight_decay_filter: str, no_decay: set[str], parameter: Parameter) -> bool:
+    """Return whether the filter exempts `parameter` from weight decay; `no_decay` are the names that "auto" exempts."""
     if weight_decay_filter == "auto":
-        return parameter.ndim == 1 or parameter.name in spared
+        return parameter.ndim == 1 or parameter.name in no_decay
     if weight_decay_filter == "norm_and_bias":
         return parameter.name.rsplit(".", 1)[-1] in ("gamma", "beta", "bias")
     return False
 
 
-def _scaled(lr, scale: float):
+def _scale_lr(lr, scale: float):
+    """Return `lr`, a number or one number per step, multiplied by `scale`."""
     if isinstance(lr, nn.Cell):
         if scale == 1:
             return lr
-        raise TypeError("layer_decay and head_lr_multiple need lr as a number or one a step, got a schedule cell")
+        raise TypeError("layer_decay and head_lr_multiple need lr as a number or one per step, got a schedule cell")
     scaled = np.asarray(lr.asnumpy() if isinstance(lr, Tensor) else lr, np.float64) * scale
     return scaled.tolist()
 
 
-def _scales(model: nn.Cell | None, layer_decay: float | None, head_lr_multiple: float) -> dict[str, float]:
-    """The factor of each parameter's learning rate, by its name.
+def _lr_scales(model: nn.Cell | None, layer_decay: float | None, head_lr_multiple: float) -> dict[str, float]:
+    """Return the factor of each parameter's learning rate, by the parameter's name.
 
-    It is layer_decay to the power of the number of layers behind the parameter's own, frozen ones among them, and for
-    the head that multiple too.
+    It is layer_decay to the power of the number of layers after the parameter's own, frozen layers included; for the
+    head it is head_lr_multiple. Empty if neither is set.
     """
     if layer_decay is None and head_lr_multiple == 1:
         return {}
-    layer_decay = 1.0 if layer_decay is None else layer_decay
-    if not 0 < layer_decay <= 1:
-        raise ValueError(f"layer_decay must be in (0, 1], got {layer_decay}")
-    if not head_lr_multiple > 0:
-        raise ValueError(f"head_lr_multiple must be over 0, got {head_lr_multiple}")
+    layer_decay = 1.0 if layer_decay is None else require_in_range("layer_decay", layer_decay, above=0, at_most=1)
+    require_in_range("head_lr_multiple", head_lr_multiple, above=0)
     if not hasattr(model, "group_matcher"):
         raise ValueError("layer_decay and head_lr_multiple need a model that has a group_matcher()")
     names = [parameter.name for parameter in model.get_parameters()]
-    layers = layers_of([*names, _UNMATCHED], model.group_matcher(coarse=False))
+    layers = layer_ids([*names, _UNMATCHED], model.group_matcher(coarse=False))
     head = layers.pop(_UNMATCHED)
     last = max(layers.values())
     return {
@@ -122,12 +131,15 @@ def _scales(model: nn.Cell | None, layer_decay: float | None, head_lr_multiple: 
     }
 
 
-def layers_of(names: list[str], matcher: dict) -> dict[str, int]:
-    """The number of each parameter's layer, from 0 at the input, by timm's rules.
+def layer_ids(names: list[str], matcher: dict) -> dict[str, int]:
+    """Return the number of each parameter's layer, from 0 at the input, by timm's rules for group matchers.
 
-    `matcher` maps a stage to a pattern or to a list of (pattern, suffix). A name belongs to the first pattern
-    that matches its beginning; layers are sorted by stage, then by the numbers that the pattern captured. The
-    suffix (99999,) joins the layer before; names that nothing matches (the head) come last.
+    Args:
+        names: Names of parameters.
+        matcher: For each stage, in order, a regular expression or a list of pairs (regular expression, suffix). A name
+            belongs to the first expression that matches its beginning; layers are sorted by stage, then by the numbers
+            that the expression captured. The suffix (99999,) joins the layer before, None stands for no suffix.
+            Names that nothing matches (the head's) come last.
     """
     patterns = [
         (stage, re.compile(pattern), suffix or ())
@@ -135,17 +147,17 @@ def layers_of(names: list[str], matcher: dict) -> dict[str, int]:
         for pattern, suffix in ([(spec, None)] if isinstance(spec, str) else spec)
     ]
 
-    def place(name: str) -> tuple:
+    def sort_key(name: str) -> tuple:
         for stage, pattern, suffix in patterns:
             if match := pattern.match(name):
                 captured = tuple(int(number) for number in match.groups() if number is not None)
                 return (stage, *captured, *suffix)
         return (len(matcher),)
 
-    places = {name: place(name) for name in names}
-    number, layer = {}, -1
-    for key in sorted(set(places.values())):
-        if layer < 0 or key[-1] != WITH_PREVIOUS:
+    keys = {name: sort_key(name) for name in names}
+    ids, layer = {}, -1
+    for key in sorted(set(keys.values())):
+        if layer < 0 or key[-1] != MATCH_PREV_GROUP:
             layer += 1
-        number[key] = layer
-    return {name: number[key] for name, key in places.items()}
+        ids[key] = layer
+    return {name: ids[key] for name, key in keys.items()}

@@ -1,24 +1,31 @@
-"""LAMB: Adam with a trust ratio for every parameter."""
+"""LAMB, Adam with a trust ratio for each parameter."""
 
 import math
 
-from mindspore import ops
+from mindspore import Tensor, ops
 
-from mindcv.optim.optimizer import Optimizer, check_range, log_of, moving_average, one_minus_power
+from mindcv.errors import require_in_range
+from mindcv.optim.optimizer import Optimizer, bias_correction, require_decay_rates, safe_log, update_average
 
 
 class Lamb(Optimizer):
-    """LAMB (You et al. 2020, algorithm 2) with bias correction, as timm's.
+    """LAMB (You et al. 2020, algorithm 2) with bias correction, as in timm.
 
     Gradients are first divided by max(1, ‖all gradients‖ / max_grad_norm). Then p ← p - lr·(‖p‖ / ‖u‖)·u with
-    u = m̂ / (√v̂ + eps) + weight_decay·p. The ratio is 1 where either norm is 0, and for parameters without
-    weight decay.
+    u = m̂ / (√v̂ + eps) + weight_decay·p. The trust ratio ‖p‖ / ‖u‖ is replaced by 1 where either norm is 0 and for
+    parameters without weight decay.
 
     Args:
-        params, learning_rate, weight_decay, loss_scale: see `Optimizer`.
-        beta1, beta2: in [0, 1).
-        eps: at least 0.
-        max_grad_norm: over 0, or None to leave the gradients' norm alone.
+        params: Parameters, or dicts with "params" and optionally "lr" and "weight_decay".
+        learning_rate: A number, or a sequence with one number per step.
+        beta1, beta2: Decay rates of the first and second moment, in [0, 1).
+        eps: Added to the denominator, at least 0.
+        max_grad_norm: Largest norm of all gradients together, above 0; None disables clipping.
+        weight_decay: Decoupled weight decay, part of u, at least 0.
+        loss_scale: Factor by which the loss was multiplied, above 0; gradients are divided by it.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -32,34 +39,35 @@ class Lamb(Optimizer):
         weight_decay=0.0,
         loss_scale=1.0,
     ):
-        check_range(0, 1, beta1=beta1, beta2=beta2)
-        check_range(0, math.inf, eps=eps)
-        if max_grad_norm is not None and not max_grad_norm > 0:
-            raise ValueError(f"max_grad_norm must be over 0, or None, got {max_grad_norm}")
+        require_decay_rates(beta1=beta1, beta2=beta2)
+        require_in_range("eps", eps, at_least=0, below=math.inf)
+        if max_grad_norm is not None:
+            require_in_range("max_grad_norm", max_grad_norm, above=0)
         super().__init__(params, learning_rate, weight_decay, loss_scale, slots=("moment1", "moment2"))
         self.beta1, self.beta2, self.eps, self.max_grad_norm = beta1, beta2, eps, max_grad_norm
-        self.log_beta1, self.log_beta2 = log_of(beta1), log_of(beta2)
+        self.log_beta1, self.log_beta2 = safe_log(beta1), safe_log(beta2)
 
-    def shared(self, step, gradients):
-        share = 1.0
+    def step_terms(self, step, gradients):
+        clip_factor = 1.0
         if self.max_grad_norm is not None:
-            norm = ops.sqrt(ops.addn(self.hyper_map(self.square_sum, gradients)))
-            share = self.max_grad_norm / ops.maximum(norm, self.max_grad_norm)
-        root = ops.sqrt(one_minus_power(step, self.log_beta2))
-        return share, one_minus_power(step, self.log_beta1), root
+            norm = ops.sqrt(ops.addn(self.hyper_map(sum_of_squares, gradients)))
+            clip_factor = self.max_grad_norm / ops.maximum(norm, self.max_grad_norm)
+        root = ops.sqrt(bias_correction(step, self.log_beta2))
+        return clip_factor, bias_correction(step, self.log_beta1), root
 
-    def update(self, shared, rate, decay, parameter, moment1, moment2, gradient):
-        share, correction1, root = shared
-        gradient = gradient * share
-        m = moving_average(moment1, self.beta1, gradient)
-        v = moving_average(moment2, self.beta2, gradient * gradient)
+    def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
+        clip_factor, correction1, root = terms
+        gradient = gradient * clip_factor
+        m = update_average(moment1, self.beta1, gradient)
+        v = update_average(moment2, self.beta2, gradient * gradient)
         step = m / correction1 / (ops.sqrt(v) / root + self.eps)
-        if decay > 0:
-            step = step + decay * parameter
-            weight_norm, step_norm = ops.sqrt(self.square_sum(parameter)), ops.sqrt(self.square_sum(step))
+        if weight_decay > 0:
+            step = step + weight_decay * parameter
+            weight_norm, step_norm = ops.sqrt(sum_of_squares(parameter)), ops.sqrt(sum_of_squares(step))
             either_is_0 = ops.logical_or(weight_norm == 0, step_norm == 0)
-            rate = rate * ops.where(either_is_0, ops.ones_like(step_norm), weight_norm / step_norm)
-        return ops.assign_sub(parameter, rate * step)
+            lr = lr * ops.where(either_is_0, ops.ones_like(step_norm), weight_norm / step_norm)
+        return ops.assign_sub(parameter, lr * step)
 
-    def square_sum(self, tensor):
-        return (tensor * tensor).sum()
+
+def sum_of_squares(x: Tensor) -> Tensor:
+    return (x * x).sum()

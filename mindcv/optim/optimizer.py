@@ -1,27 +1,29 @@
-"""What every optimizer here shares: groups, learning rates, unscaled gradients and state to save."""
+"""Base class of the optimizers: parameter groups, learning rates, gradient unscaling and the state to save."""
 
 import math
 from collections.abc import Iterable
 
 import mindspore as ms
-from mindspore import Parameter, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
+
+from mindcv.errors import require_in_range
 
 
 class Optimizer(nn.Optimizer):
-    """A step on `parameters`, called as `optimizer(gradients)` with one gradient a parameter, in their order.
+    """Base class of optimizers, called as `optimizer(gradients)` with one gradient per entry of `parameters`, in order.
 
-    An algorithm is a subclass that says what it keeps for each parameter (its slots), what it works out once
-    a step (`shared`), and how it updates one parameter (`update`). Slots are Parameters named
-    `<slot>.<parameter's name>`, and whatever depends on the step's number follows from `global_step`, so that
-    saving `state_parameters()` is enough for an exact resume.
+    A subclass names the state that it keeps for each parameter (its slots), computes what one step needs for all
+    parameters (`step_terms`), and updates one parameter (`update`). Slots are Parameters named
+    `<slot>.<parameter's name>`. Everything that depends on the number of the step follows from `global_step`, so saving
+    `state_parameters()` is enough to resume exactly.
 
     Args:
-        params: Parameters, or dicts with "params" and, where they differ, "lr" and "weight_decay".
-        learning_rate: a number, or one for every step.
-        weight_decay: at least 0; what it does is the algorithm's own matter.
-        loss_scale: what the loss was multiplied by, over 0; gradients are divided by it.
-        slots: names of what is kept for each parameter, zero before the first step.
+        params: Parameters, or dicts with "params" and optionally "lr" and "weight_decay".
+        learning_rate: A number, or a sequence with one number per step.
+        weight_decay: At least 0; the subclass defines whether it is L2 regularisation or decoupled.
+        loss_scale: Factor by which the loss was multiplied, above 0; gradients are divided by it.
+        slots: Names of the state kept for each parameter, zeros before the first step.
     """
 
     def __init__(
@@ -34,86 +36,99 @@ class Optimizer(nn.Optimizer):
     ):
         groups = list(params)
         if groups and isinstance(groups[0], Parameter):
-            groups = [{"params": groups}]  # ungrouped, MindSpore spares what has beta or gamma in its name
+            groups = [{"params": groups}]  # without groups, MindSpore does not decay names that contain beta or gamma
         super().__init__(learning_rate, groups, weight_decay, float(loss_scale))
-        self.decays = tuple(decay / self.loss_scale for decay in self.group_weight_decay)
+        # MindSpore's weight decays are multiplied by the loss scale
+        self.weight_decays = tuple(decay / self.loss_scale for decay in self.group_weight_decay)
         for slot in slots:
             setattr(self, slot, self.parameters.clone(prefix=slot, init="zeros"))
         self.slots = tuple(getattr(self, slot) for slot in slots)
-        first_of = {}  # which parameter is the first to hold each of the groups' learning rates
-        for i, rate in enumerate(self.group_lr):
-            first_of.setdefault(id(rate), i)
-        self.rate_holders = tuple(first_of.values())
-        self.rate_numbers = tuple(list(first_of).index(id(rate)) for rate in self.group_lr)
+        first_index = {}  # of each distinct learning rate: the first parameter that has it
+        for i, lr in enumerate(self.group_lr):
+            first_index.setdefault(id(lr), i)
+        self.lr_owners = tuple(first_index.values())
+        self.lr_indices = tuple(list(first_index).index(id(lr)) for lr in self.group_lr)
 
     @ms.jit
     def construct(self, gradients):
-        rates = self.rates()
+        lrs = self.current_lrs()
         self.assignadd(self.global_step, self.global_step_increase_tensor)
         step = self.global_step.astype(mstype.float32).reshape(())
-        gradients = self.hyper_map(self.unscaled, gradients)
-        # The rates go in by number: a tuple with one rate a parameter takes many seconds to compile.
-        update = ops.partial(self.update_at, self.shared(step, gradients), rates)
-        return self.hyper_map(update, self.rate_numbers, self.decays, self.parameters, *self.slots, gradients)
+        gradients = self.hyper_map(self.unscale, gradients)
+        # Learning rates are passed by index: a tuple with one per parameter takes many seconds to compile.
+        update = ops.partial(self.update_indexed, self.step_terms(step, gradients), lrs)
+        return self.hyper_map(update, self.lr_indices, self.weight_decays, self.parameters, *self.slots, gradients)
 
-    def shared(self, step, gradients):
-        """What the updates of all parameters need in this step: its number counts from 1."""
+    def step_terms(self, step, gradients):
+        """Return what the updates of all parameters share in this step.
+
+        Args:
+            step: The number of the step, from 1, as a float32 scalar tensor.
+            gradients: The unscaled float32 gradients of all parameters.
+        """
         return ()
 
-    def update(self, shared, rate, decay, parameter, *slots_and_gradient):
-        """Update one parameter and its slots from its gradient, learning rate and weight decay (a float)."""
+    def update(self, terms, lr, weight_decay, parameter, *slots_and_gradient):
+        """Update one parameter and its slots.
+
+        Args:
+            terms: What `step_terms` returned for this step.
+            lr: The parameter's learning rate in this step, a scalar tensor.
+            weight_decay: The parameter's weight decay, a float.
+            parameter: The parameter.
+            slots_and_gradient: The parameter's slots in the order of their names, then its unscaled gradient.
+        """
         raise NotImplementedError
 
-    def update_at(self, shared, rates, number, decay, parameter, *slots_and_gradient):
-        return self.update(shared, rates[number], decay, parameter, *slots_and_gradient)
+    def update_indexed(self, terms, lrs, lr_index, weight_decay, parameter, *slots_and_gradient):
+        return self.update(terms, lrs[lr_index], weight_decay, parameter, *slots_and_gradient)
 
-    def rates(self):
-        """The groups' different learning rates in this step."""
-        rates = ()
-        for i in self.rate_holders:
-            rate = self.learning_rate[i] if self.is_group_lr else self.learning_rate
-            rates += (rate(self.global_step).reshape(()) if self.dynamic_lr else rate,)
-        return rates
+    def current_lrs(self):
+        """Return the distinct learning rates of this step; `lr_indices` gives each parameter's place among them."""
+        lrs = ()
+        for i in self.lr_owners:
+            lr = self.learning_rate[i] if self.is_group_lr else self.learning_rate
+            lrs += (lr(self.global_step).reshape(()) if self.dynamic_lr else lr,)
+        return lrs
 
-    def unscaled(self, gradient):
+    def unscale(self, gradient):
+        """Return `gradient` in float32, divided by the loss scale."""
         gradient = gradient.astype(mstype.float32)
         return gradient * self.reciprocal_scale if self.need_scale else gradient
 
     def state_parameters(self) -> dict[str, Parameter]:
-        """What a checkpoint must hold beside the model's own parameters to go on exactly, by name."""
-        mine = {id(parameter) for parameter in self.parameters}
+        """Return the Parameters to save, besides the model's, for an exact resume: slots and step counter, by name."""
+        model_ids = {id(parameter) for parameter in self.parameters}
         return {
             name: parameter
             for name, parameter in self.parameters_dict().items()
-            if id(parameter) not in mine and not name.startswith("learning_rate")
+            if id(parameter) not in model_ids and not name.startswith("learning_rate")
         }
 
 
-def with_l2(decay: float, parameter, gradient):
-    """The gradient of the loss plus decay/2 · ‖parameter‖²."""
-    return gradient + decay * parameter if decay > 0 else gradient
+def add_l2(weight_decay: float, parameter: Tensor, gradient: Tensor) -> Tensor:
+    """Return the gradient of the loss plus weight_decay / 2 · ‖parameter‖²."""
+    return gradient + weight_decay * parameter if weight_decay > 0 else gradient
 
 
-def moving_average(average, beta: float, value):
-    """β·average + (1 - β)·value, assigned to `average` and returned."""
-    moved = average + (1 - beta) * (value - average)
-    ops.assign(average, moved)
-    return moved
+def update_average(average: Parameter, beta: float, value: Tensor) -> Tensor:
+    """Assign β · average + (1 - β) · value to `average`, and return it."""
+    updated = average + (1 - beta) * (value - average)
+    ops.assign(average, updated)
+    return updated
 
 
-def one_minus_power(step, log_beta: float):
-    """1 - βᵗ from t = `step` and ln β, without the cancellation that 1 - βᵗ in float32 suffers at small t."""
+def bias_correction(step: Tensor, log_beta: float) -> Tensor:
+    """Return 1 - βᵗ for t = `step` and ln β, without the cancellation of 1 - βᵗ in float32 at small t."""
     return -ops.expm1(step * log_beta)
 
 
-def log_of(beta: float) -> float:
-    """ln β, with ln 0 = -∞."""
+def safe_log(beta: float) -> float:
+    """Return the natural logarithm of `beta`, -inf for 0."""
     return math.log(beta) if beta > 0 else -math.inf
 
 
-def check_range(low: float, high: float, **values: float) -> None:
-    """Raise ValueError for the first value outside [low, high)."""
-    for name, value in values.items():
-        if not low <= value < high:
-            wanted = f"at least {low}" if high == math.inf else f"in [{low}, {high})"
-            raise ValueError(f"{name} must be {wanted}, got {value}")
+def require_decay_rates(**rates: float) -> None:
+    """Raise a ValueError that names the first of the `rates` (betas, momentum, …) outside [0, 1)."""
+    for name, rate in rates.items():
+        require_in_range(name, rate, at_least=0, below=1)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: lists with one learning rate a step."""
+"""Learning-rate schedules, as lists with one learning rate per step."""
 
 from mindcv.scheduler.factory import create_scheduler
 

@@ -1,11 +1,13 @@
-"""Learning-rate schedules as lists with one learning rate a step, steps_per_epoch · epochs long.
+"""Learning-rate schedules as lists with one learning rate per step, steps_per_epoch · epochs long.
 
-Each is a curve over time t in epochs, t = 0 at the first step. Plain functions change the rate at the start
-of each epoch, as PyTorch's `lr_scheduler` classes of the same names do when stepped once an epoch; `refined`
-ones follow the curve at every step, t = step / steps_per_epoch. `one_cycle_lr` and `cyclic_lr` count steps.
+Each schedule is a curve over the time t in epochs, with t = 0 at the first step. The plain functions change the
+learning rate at the start of each epoch, as PyTorch's `lr_scheduler` classes of the same names do when stepped once per
+epoch; the `refined` ones follow the curve at every step, t = step / steps_per_epoch. `one_cycle_lr` and `cyclic_lr`
+count in steps.
 
-Durations (`total_iters`, `step_size`, `milestones`, `decay_epochs`, `t_max`, `te`) are in epochs. Those that
-are divided by must be at least 1, or it is a ValueError.
+The durations `total_iters`, `step_size`, `milestones`, `decay_epochs`, `t_max` and `te` are in epochs; `lr`, `eta_min`,
+`eta_max`, `base_lr` and `max_lr` are learning rates. A duration that is divided by must be at least 1; otherwise the
+function raises a ValueError.
 """
 
 import math
@@ -13,10 +15,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from mindcv.errors import require_in_range
+
 
 def constant_lr(factor: float, total_iters: int, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """factor · lr for the first `total_iters` epochs, then lr."""
-    return _each_epoch(lambda t: lr * factor if t < total_iters else lr, steps_per_epoch, epochs)
+    """Return factor · lr for the first `total_iters` epochs, then lr."""
+    return _per_epoch(lambda t: lr * factor if t < total_iters else lr, steps_per_epoch, epochs)
 
 
 def linear_lr(
@@ -28,8 +32,11 @@ def linear_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """A straight line from start_factor · lr to end_factor · lr at t = total_iters, constant from there."""
-    return _each_epoch(_line(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
+    """Return a line from start_factor · lr (t = 0) to end_factor · lr (t = total_iters), constant from there.
+
+    The learning rate changes at the start of each epoch.
+    """
+    return _per_epoch(_linear(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
 
 
 def linear_refined_lr(
@@ -41,44 +48,47 @@ def linear_refined_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """`linear_lr` at every step."""
-    return _each_step(_line(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
+    """Return a line from start_factor · lr (t = 0) to end_factor · lr (t = total_iters), constant from there.
+
+    The learning rate changes at every step.
+    """
+    return _per_step(_linear(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
 
 
 def polynomial_lr(total_iters: int, power: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """lr · (1 - t / total_iters)^power, 0 from t = total_iters on."""
-    return _each_epoch(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
+    """Return lr · (1 - t / total_iters)^power at the start of each epoch, 0 from t = total_iters on."""
+    return _per_epoch(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
 
 
 def polynomial_refined_lr(
     total_iters: int, power: float, *, lr: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """`polynomial_lr` at every step."""
-    return _each_step(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
+    """Return lr · (1 - t / total_iters)^power at every step, 0 from t = total_iters on."""
+    return _per_step(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
 
 
 def exponential_lr(gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """lr · gamma^t."""
-    return _each_epoch(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
+    """Return lr · gamma^t at the start of each epoch."""
+    return _per_epoch(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
 
 
 def exponential_refined_lr(gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """`exponential_lr` at every step."""
-    return _each_step(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
+    """Return lr · gamma^t at every step."""
+    return _per_step(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
 
 
 def step_lr(step_size: int, gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """lr, multiplied by gamma every `step_size` epochs."""
-    _at_least_one(step_size=step_size)
-    return _each_epoch(lambda t: lr * _power(gamma, t // step_size), steps_per_epoch, epochs)
+    """Return lr, multiplied by gamma every `step_size` epochs."""
+    require_in_range("step_size", step_size, at_least=1)
+    return _per_epoch(lambda t: lr * _power(gamma, t // step_size), steps_per_epoch, epochs)
 
 
 def multi_step_lr(
     milestones: Sequence[int], gamma: float, *, lr: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """lr, multiplied by gamma at the start of each epoch in `milestones` (the first epoch is 0)."""
+    """Return lr, multiplied by gamma at the start of each epoch in `milestones`; the first epoch is 0."""
     ordered = sorted(milestones)
-    return _each_epoch(lambda t: lr * _power(gamma, bisect_right(ordered, t)), steps_per_epoch, epochs)
+    return _per_epoch(lambda t: lr * _power(gamma, bisect_right(ordered, t)), steps_per_epoch, epochs)
 
 
 def cosine_decay_lr(
@@ -91,12 +101,12 @@ def cosine_decay_lr(
     num_cycles: int = 1,
     cycle_decay: float = 1.0,
 ) -> list[float]:
-    """Half a cosine from eta_max (t = 0) to eta_min (t = decay_epochs), `num_cycles` times, then eta_min.
+    """Return half a cosine from eta_max (t = 0) to eta_min (t = decay_epochs), `num_cycles` times, then eta_min.
 
-    Cycle c, from 0, starts at eta_max · cycle_decay^c.
+    Cycle c, from 0, starts at eta_max · cycle_decay^c. The learning rate changes at the start of each epoch.
     """
     curve = _cosine_cycles(decay_epochs, eta_min, eta_max, num_cycles, cycle_decay)
-    return _each_epoch(curve, steps_per_epoch, epochs)
+    return _per_epoch(curve, steps_per_epoch, epochs)
 
 
 def cosine_decay_refined_lr(
@@ -109,35 +119,41 @@ def cosine_decay_refined_lr(
     num_cycles: int = 1,
     cycle_decay: float = 1.0,
 ) -> list[float]:
-    """`cosine_decay_lr` at every step: the decay's last step is one increment above eta_min."""
+    """Return half a cosine from eta_max (t = 0) to eta_min (t = decay_epochs), `num_cycles` times, then eta_min.
+
+    Cycle c, from 0, starts at eta_max · cycle_decay^c. The learning rate changes at every step, so the last step of a
+    cycle is one increment above eta_min.
+    """
     curve = _cosine_cycles(decay_epochs, eta_min, eta_max, num_cycles, cycle_decay)
-    return _each_step(curve, steps_per_epoch, epochs)
+    return _per_step(curve, steps_per_epoch, epochs)
 
 
 def cosine_annealing_lr(
     t_max: int, eta_min: float, *, eta_max: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """The whole cosine: down from eta_max to eta_min at t = t_max, up again, and so on."""
-    _at_least_one(t_max=t_max)
-    return _each_epoch(lambda t: _half_cosine(eta_max, eta_min, t / t_max), steps_per_epoch, epochs)
+    """Return a cosine from eta_max down to eta_min at t = t_max, up again, and so on, one value per epoch."""
+    require_in_range("t_max", t_max, at_least=1)
+    return _per_epoch(lambda t: _cosine(eta_max, eta_min, t / t_max), steps_per_epoch, epochs)
 
 
 def cosine_annealing_warm_restarts_lr(
     te: int, tm: int, eta_min: float, *, eta_max: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """SGDR (Loshchilov & Hutter 2017, section 3) at every step.
+    """Return SGDR (Loshchilov & Hutter 2017, section 3): half cosines from eta_max to eta_min, with restarts.
 
-    `te` epochs from eta_max to eta_min, a restart, and so on, each period `tm` times as long as the last.
+    The first period lasts `te` epochs, each later one `tm` times as long as the one before. The learning rate changes
+    at every step.
     """
-    _at_least_one(te=te, tm=tm)
+    require_in_range("te", te, at_least=1)
+    require_in_range("tm", tm, at_least=1)
 
     def curve(t: float) -> float:
         start, period = 0, te
         while t >= start + period:
             start, period = start + period, period * tm
-        return _half_cosine(eta_max, eta_min, (t - start) / period)
+        return _cosine(eta_max, eta_min, (t - start) / period)
 
-    return _each_step(curve, steps_per_epoch, epochs)
+    return _per_step(curve, steps_per_epoch, epochs)
 
 
 def one_cycle_lr(
@@ -151,17 +167,25 @@ def one_cycle_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """The 1cycle policy (Smith & Topin 2018) with the phases of PyTorch's `OneCycleLR`.
+    """Return the 1cycle policy (Smith & Topin 2018) with the phases of PyTorch's `OneCycleLR`.
 
-    max_lr / div_factor at the first step, max_lr at step pct_start · steps - 1, and at the last step the
-    first rate / final_div_factor. With `three_phase`, down to the first rate takes as long as up from it.
+    With n steps: from max_lr / div_factor at step 0 up to max_lr at step pct_start · n - 1, then down to
+    max_lr / div_factor / final_div_factor at step n - 1.
+
+    Args:
+        max_lr: The highest learning rate.
+        pct_start: Fraction of the steps in which the learning rate rises, 0 to 1.
+        anneal_strategy: "cos" or "linear".
+        div_factor: max_lr divided by the first learning rate.
+        final_div_factor: The first learning rate divided by the last; inf ends at 0.
+        three_phase: Fall to the first learning rate in as many steps as the rise took, then to the last one.
 
     Raises:
-        ValueError: an `anneal_strategy` other than "cos" and "linear".
+        ValueError: `anneal_strategy` is neither "cos" nor "linear".
     """
     if anneal_strategy not in ("cos", "linear"):
         raise ValueError(f"anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
-    between = _half_cosine if anneal_strategy == "cos" else _straight
+    interpolate = _cosine if anneal_strategy == "cos" else _lerp
     steps = steps_per_epoch * epochs
     first = max_lr / div_factor
     last = first / final_div_factor
@@ -171,9 +195,9 @@ def one_cycle_lr(
         points.insert(2, (2 * peak, first))
 
     def curve(step: int) -> float:
-        for (start, high), (end, low) in pairwise(points):
+        for (start, start_lr), (end, end_lr) in pairwise(points):
             if step <= end and end > start:
-                return between(high, low, (step - start) / (end - start))
+                return interpolate(start_lr, end_lr, (step - start) / (end - start))
         return last
 
     return [curve(step) for step in range(steps)]
@@ -192,17 +216,21 @@ def cyclic_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """Cyclical learning rates (Smith 2017): base_lr up to max_lr in `step_size_up` steps, down in
-    `step_size_down` (as many, if None), again and again.
+    """Return cyclical learning rates (Smith 2017): linearly from base_lr up to max_lr and down again, repeatedly.
 
     Args:
-        mode: "triangular"; "triangular2" halves the height every cycle; "exp_range" multiplies it by
-            gamma^step.
-        scale_fn: overrides `mode`: the factor of the height, from the number of the cycle, from 1, or, with
-            `scale_mode` "iterations", of the step, from 0.
+        base_lr, max_lr: The lowest and the highest learning rate.
+        step_size_up: Number of steps from base_lr to max_lr, at least 1.
+        step_size_down: Number of steps from max_lr to base_lr, at least 1; None for `step_size_up`.
+        mode: Amplitude of the cycles: "triangular" keeps it, "triangular2" halves it every cycle, "exp_range"
+            multiplies it by gamma^step.
+        gamma: Base of "exp_range".
+        scale_fn: Function that returns the factor of the amplitude, instead of `mode`.
+        scale_mode: Argument of `scale_fn`: "cycle", the number of the cycle from 1, or "iterations", the number of the
+            step from 0.
 
     Raises:
-        ValueError: an unknown `mode` or `scale_mode`, or a step size below 1.
+        ValueError: `mode` or `scale_mode` is unknown, or a number of steps is below 1.
     """
     modes = {
         "triangular": ("cycle", lambda cycle: 1.0),
@@ -215,9 +243,8 @@ def cyclic_lr(
         scale_mode, scale_fn = modes[mode]
     if scale_mode not in ("cycle", "iterations"):
         raise ValueError(f"scale_mode must be 'cycle' or 'iterations', got {scale_mode!r}")
-    up = step_size_up
-    down = up if step_size_down is None else step_size_down
-    _at_least_one(step_size_up=up, step_size_down=down)
+    up = require_in_range("step_size_up", step_size_up, at_least=1)
+    down = up if step_size_down is None else require_in_range("step_size_down", step_size_down, at_least=1)
 
     def curve(step: int) -> float:
         cycle, position = divmod(step, up + down)
@@ -228,55 +255,52 @@ def cyclic_lr(
     return [curve(step) for step in range(steps_per_epoch * epochs)]
 
 
-def _each_epoch(curve: Callable[[float], float], steps_per_epoch: int, epochs: int) -> list[float]:
-    return [rate for epoch in range(epochs) for rate in [curve(epoch)] * steps_per_epoch]
+def _per_epoch(curve: Callable[[float], float], steps_per_epoch: int, epochs: int) -> list[float]:
+    """Return curve(epoch) for every step of every epoch."""
+    return [lr for epoch in range(epochs) for lr in [curve(epoch)] * steps_per_epoch]
 
 
-def _each_step(curve: Callable[[float], float], steps_per_epoch: int, epochs: int) -> list[float]:
+def _per_step(curve: Callable[[float], float], steps_per_epoch: int, epochs: int) -> list[float]:
+    """Return curve(t) for every step, with its time t in epochs."""
     return [curve(step / steps_per_epoch) for step in range(steps_per_epoch * epochs)]
 
 
 def _power(base: float, exponent: float) -> float:
-    """base ** exponent for a base of at least 0; infinity, in place of an OverflowError, where it is too large."""
+    """Return base ** exponent for a base of at least 0, and infinity where that overflows."""
     try:
         return base**exponent
     except OverflowError:
         return math.inf
 
 
-def _at_least_one(**durations: int) -> None:
-    for name, value in durations.items():
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+def _lerp(start: float, end: float, fraction: float) -> float:
+    return start + (end - start) * fraction
 
 
-def _straight(start: float, end: float, share: float) -> float:
-    return start + (end - start) * share
+def _cosine(start: float, end: float, fraction: float) -> float:
+    """Return half a cosine from `start` (fraction 0) to `end` (fraction 1)."""
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
 
-def _half_cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def _linear(start: float, end: float, total_iters: int) -> Callable[[float], float]:
+    require_in_range("total_iters", total_iters, at_least=1)
+    return lambda t: _lerp(start, end, min(t / total_iters, 1.0))
 
 
-def _line(start: float, end: float, duration: int) -> Callable[[float], float]:
-    _at_least_one(total_iters=duration)
-    return lambda t: _straight(start, end, min(t / duration, 1.0))
-
-
-def _polynomial(lr: float, duration: int, power: float) -> Callable[[float], float]:
-    _at_least_one(total_iters=duration)
-    return lambda t: lr * (1 - min(t / duration, 1.0)) ** power
+def _polynomial(lr: float, total_iters: int, power: float) -> Callable[[float], float]:
+    require_in_range("total_iters", total_iters, at_least=1)
+    return lambda t: lr * (1 - min(t / total_iters, 1.0)) ** power
 
 
 def _cosine_cycles(
-    duration: int, low: float, high: float, num_cycles: int, cycle_decay: float
+    decay_epochs: int, eta_min: float, eta_max: float, num_cycles: int, cycle_decay: float
 ) -> Callable[[float], float]:
-    _at_least_one(decay_epochs=duration)
+    require_in_range("decay_epochs", decay_epochs, at_least=1)
 
     def curve(t: float) -> float:
-        cycle, within = divmod(t, duration)
+        cycle, position = divmod(t, decay_epochs)
         if cycle >= num_cycles:
-            return low
-        return _half_cosine(high * _power(cycle_decay, cycle), low, within / duration)
+            return eta_min
+        return _cosine(eta_max * _power(cycle_decay, cycle), eta_min, position / decay_epochs)
 
     return curve

@@ -3,10 +3,9 @@
 import math
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 
-from mindcv.errors import explain_unknown
+from mindcv.errors import did_you_mean, explain_unknown, require_in_range
 from mindcv.scheduler.dynamic_lr import (
     cosine_decay_refined_lr,
     cyclic_lr,
@@ -28,8 +27,8 @@ SCHEDULERS = (
     "polynomial_decay",
     "step_decay",
 )
-_MOST_STEPS = 20_000_000  # whose rates take a few seconds and 0.6 GB
-_HIGHEST = 1e30
+_MAX_STEPS = 20_000_000  # a list of so many learning rates takes a few seconds and 0.6 GB
+_MAX_LR = 1e30  # below the largest float32
 ALIASES = {"cosine": "cosine_decay", "warmup_cosine_decay": "cosine_decay"}
 
 
@@ -53,11 +52,11 @@ def create_scheduler(
     lr_epoch_stair: bool = False,
     warmup_prefix: bool = True,
 ) -> list[float]:
-    """The learning rate of every step, steps_per_epoch · num_epochs of them.
+    """Return the learning rate of every step of a run, steps_per_epoch · num_epochs numbers.
 
-    The first `warmup_epochs` rise in a straight line from `warmup_factor` times the schedule's first rate, at
-    step 0, to that rate at the step after the warm-up, where the schedule begins. With its time t in epochs
-    from there, and the epochs that remain, n = num_epochs - warmup_epochs (but see `warmup_prefix`):
+    In the first `warmup_epochs`, the learning rate rises linearly from `warmup_factor` times the schedule's first
+    value, at step 0, to that value at the first step after the warm-up, where the schedule begins. With the time t in
+    epochs from there and the number of remaining epochs n = num_epochs - warmup_epochs, the schedules are:
 
     - constant: lr.
     - cosine_decay: half a cosine from lr (t = 0) to min_lr (t = decay_epochs), `num_cycles` times, cycle c
@@ -67,97 +66,101 @@ def create_scheduler(
     - multi_step_decay: lr, multiplied by decay_rate when t reaches each of the milestones.
     - exponential_decay: lr · decay_rate^t.
     - polynomial_decay: lr · (1 - t / n)^decay_rate, its last step one increment above 0.
-    - one_cycle: a cosine from lr / 25 up to lr in the first 30 % of the steps, another down to min_lr at the
+    - one_cycle: half a cosine from lr / 25 up to lr in the first 30 % of the steps, another down to min_lr at the
       last step.
     - cyclic: `num_cycles` triangles from min_lr up to lr and down, ending one increment above min_lr.
 
-    Options that a schedule does not mention have no part in it.
+    A schedule ignores the options that its line does not mention.
 
     Args:
-        steps_per_epoch: at least 1.
-        scheduler: a name of the list; "cosine" and "warmup_cosine_decay" mean cosine_decay.
-        lr: the highest learning rate.
-        warmup_epochs: 0 for none.
-        warmup_factor: in [0, 1].
-        num_epochs: all epochs, warm-up included.
-        lr_epoch_stair: keep each epoch at the learning rate of its first step.
-        warmup_prefix: where false, the schedule begins with the run, t = 0 at its first step and n = num_epochs, and
-            the warm-up takes the place of its beginning, as by default in timm.
+        steps_per_epoch: At least 1.
+        scheduler: One of the names above; "cosine" and "warmup_cosine_decay" mean cosine_decay.
+        lr: The highest learning rate, at least 0.
+        min_lr: The lowest learning rate of cosine_decay, one_cycle and cyclic, 0 to `lr`.
+        warmup_epochs: 0 for no warm-up, at most `num_epochs`.
+        warmup_factor: First learning rate of the warm-up as a fraction of the schedule's first one, in [0, 1].
+        decay_epochs: Length of a cycle of cosine_decay and of a step of step_decay, in epochs, at least 1.
+        decay_rate: Factor of step_decay, multi_step_decay and exponential_decay; exponent of polynomial_decay; at
+            least 0.
+        milestones: Epochs of multi_step_decay, increasing.
+        num_epochs: Total number of epochs, warm-up included, at least 1.
+        num_cycles: Number of cycles of cosine_decay and cyclic, at least 1.
+        cycle_decay: Factor from the first learning rate of a cycle of cosine_decay to that of the next, at least 0.
+        lr_epoch_stair: Keep the learning rate of an epoch's first step for the whole epoch.
+        warmup_prefix: If False, the schedule starts at the run's first step (t = 0, n = num_epochs), and the warm-up
+            replaces its beginning, as by default in timm.
 
     Raises:
-        TypeError: an argument that does not exist, with the one to use.
-        ValueError: an unknown name, an argument out of range, a warm-up and decay longer than the run, more than 20
-            million steps, or rates that grow above 1e30.
+        TypeError: An argument does not exist; the message names the one to use.
+        ValueError: The name is unknown, an argument is out of range, warm-up and decay are longer than the run, there
+            are more than 20 million steps, or the learning rate grows above 1e30.
     """
     name = ALIASES.get(scheduler, scheduler)
     if name not in SCHEDULERS:
-        near = get_close_matches(scheduler, [*SCHEDULERS, *ALIASES], cutoff=0.3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "there is no such scheduler."
-        raise ValueError(f"unknown scheduler {scheduler!r}: {hint} Known: {', '.join(SCHEDULERS)}")
-    _at_least(1, steps_per_epoch=steps_per_epoch, num_epochs=num_epochs, num_cycles=num_cycles)
-    _at_least(0, warmup_epochs=warmup_epochs, lr=lr, min_lr=min_lr)
-    _at_least(0, decay_epochs=decay_epochs, decay_rate=decay_rate, cycle_decay=cycle_decay)
-    if not 0 <= warmup_factor <= 1:
-        raise ValueError(f"warmup_factor must be in [0, 1], got {warmup_factor}")
+        raise ValueError(f"unknown scheduler {scheduler!r}{did_you_mean(scheduler, [*SCHEDULERS, *ALIASES])}")
+    at_least_1 = {"steps_per_epoch": steps_per_epoch, "num_epochs": num_epochs, "num_cycles": num_cycles}
+    for option, value in at_least_1.items():
+        require_in_range(option, value, at_least=1)
+    at_least_0 = {
+        "warmup_epochs": warmup_epochs, "lr": lr, "min_lr": min_lr, "decay_epochs": decay_epochs,
+        "decay_rate": decay_rate, "cycle_decay": cycle_decay,
+    }  # fmt: skip
+    for option, value in at_least_0.items():
+        require_in_range(option, value, at_least=0)
+    require_in_range("warmup_factor", warmup_factor, at_least=0, at_most=1)
     if warmup_epochs > num_epochs:
         raise ValueError(f"warmup_epochs {warmup_epochs} is more than num_epochs {num_epochs}")
-    if steps_per_epoch * num_epochs > _MOST_STEPS:
+    if steps_per_epoch * num_epochs > _MAX_STEPS:
         raise ValueError(
             f"{num_epochs} epochs of {steps_per_epoch} steps are {steps_per_epoch * num_epochs} learning rates: lower "
-            f"the number of epochs to have at most {_MOST_STEPS}"
+            f"the number of epochs to have at most {_MAX_STEPS}"
         )
 
-    before = warmup_epochs if warmup_prefix else 0
-    span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - before}
+    prefix = warmup_epochs if warmup_prefix else 0  # epochs before the schedule begins
+    span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - prefix}
     if name in ("cosine_decay", "cyclic", "one_cycle") and min_lr > lr:
         raise ValueError(f"{name} goes down from lr to min_lr, but min_lr {min_lr} is above lr {lr}")
     if name == "constant":
-        rates = [lr] * (steps_per_epoch * span["epochs"])
+        lrs = [lr] * (steps_per_epoch * span["epochs"])
     elif name == "cosine_decay":
-        if before + decay_epochs * num_cycles > num_epochs:
+        if prefix + decay_epochs * num_cycles > num_epochs:
             raise ValueError(
-                f"{before} warm-up and {num_cycles} x {decay_epochs} decay epochs are more than "
+                f"{prefix} warm-up and {num_cycles} x {decay_epochs} decay epochs are more than "
                 f"num_epochs {num_epochs}: lower decay_epochs"
             )
-        rates = cosine_decay_refined_lr(
+        lrs = cosine_decay_refined_lr(
             decay_epochs, min_lr, eta_max=lr, num_cycles=num_cycles, cycle_decay=cycle_decay, **span
         )
     elif name == "step_decay":
-        rates = step_lr(decay_epochs, decay_rate, lr=lr, **span)
+        lrs = step_lr(decay_epochs, decay_rate, lr=lr, **span)
     elif name == "multi_step_decay":
         if not milestones or any(a >= b for a, b in pairwise(milestones)):
             raise ValueError(f"multi_step_decay needs increasing milestones in epochs, got {milestones}")
-        rates = multi_step_lr(milestones, decay_rate, lr=lr, **span)
+        lrs = multi_step_lr(milestones, decay_rate, lr=lr, **span)
     elif name == "exponential_decay":
-        rates = exponential_refined_lr(decay_rate, lr=lr, **span)
+        lrs = exponential_refined_lr(decay_rate, lr=lr, **span)
     elif name == "polynomial_decay":
-        rates = polynomial_refined_lr(span["epochs"], decay_rate, lr=lr, **span)
+        lrs = polynomial_refined_lr(span["epochs"], decay_rate, lr=lr, **span)
     elif name == "one_cycle":
-        rates = one_cycle_lr(lr, final_div_factor=lr / 25 / min_lr if min_lr > 0 else math.inf, **span)
+        lrs = one_cycle_lr(lr, final_div_factor=lr / 25 / min_lr if min_lr > 0 else math.inf, **span)
     elif name == "cyclic":
         half_cycle = steps_per_epoch * span["epochs"] // (2 * num_cycles)
         if half_cycle == 0:
             raise ValueError(f"num_cycles {num_cycles} is too many for {steps_per_epoch * span['epochs']} steps")
-        rates = cyclic_lr(min_lr, lr, half_cycle, **span)
+        lrs = cyclic_lr(min_lr, lr, half_cycle, **span)
 
     if warmup_epochs:
-        first = rates[0] if rates else lr
+        first = lrs[0] if lrs else lr
         span = {"steps_per_epoch": steps_per_epoch, "epochs": warmup_epochs}
-        rise = linear_refined_lr(warmup_factor, 1.0, warmup_epochs, lr=first, **span)
-        rates = rise + rates[(warmup_epochs - before) * steps_per_epoch :]
+        warmup = linear_refined_lr(warmup_factor, 1.0, warmup_epochs, lr=first, **span)
+        lrs = warmup + lrs[(warmup_epochs - prefix) * steps_per_epoch :]
     if lr_epoch_stair:
         if warmup_epochs and warmup_factor == 0:
-            warnings.warn("the first epoch's learning rate is 0: set warmup_factor over 0", stacklevel=2)
-        rates = [rates[step - step % steps_per_epoch] for step in range(len(rates))]
-    if not all(rate <= _HIGHEST for rate in rates):
+            warnings.warn("the first epoch's learning rate is 0: set warmup_factor above 0", stacklevel=2)
+        lrs = [lrs[step - step % steps_per_epoch] for step in range(len(lrs))]
+    if not all(value <= _MAX_LR for value in lrs):
         raise ValueError(
-            f"the learning rate of {name} grows above {_HIGHEST:g}: lower lr {lr}, decay_rate {decay_rate} or "
+            f"the learning rate of {name} grows above {_MAX_LR:g}: lower lr {lr}, decay_rate {decay_rate} or "
             f"cycle_decay {cycle_decay}"
         )
-    return rates
-
-
-def _at_least(low: int, **values: float) -> None:
-    for name, value in values.items():
-        if not value >= low:
-            raise ValueError(f"{name} must be at least {low}, got {value}")
+    return lrs

@@ -1,10 +1,11 @@
-"""The asymmetric losses against the paper's equations in float64."""
+"""Compare the asymmetric losses with the paper's equations in float64."""
 
 import mindspore as ms
 import numpy as np
 import pytest
 
 from mindcv.loss import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
+from tests.loss.reference import assert_gradient_close, numeric_gradient, to_tensor
 
 B, C = 4, 6
 RNG = np.random.default_rng(11)
@@ -38,51 +39,33 @@ def single_label(logits, gamma_pos, gamma_neg, smoothing):
     return np.array(losses)
 
 
-@pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
-def mode(request):
-    before = ms.get_context("mode")
-    ms.set_context(mode=request.param)
-    yield request.param
-    ms.set_context(mode=before)
-
-
-def tensor(array):
-    return ms.Tensor(array.astype(np.float32))
-
-
-def numeric_gradient(function):
-    gradient = np.zeros((B, C))
-    for index in np.ndindex(B, C):
-        step = np.zeros((B, C))
-        step[index] = 1e-5
-        gradient[index] = (function(LOGITS + step) - function(LOGITS - step)) / 2e-5
-    return gradient
-
-
 @pytest.mark.parametrize(("gamma_neg", "gamma_pos", "clip"), [(4, 1, 0.05), (2, 0, 0)])
-def test_multilabel_and_its_gradient(gamma_neg, gamma_pos, clip, mode):
+def test_multilabel_loss_and_gradient_match_float64_reference(gamma_neg, gamma_pos, clip, both_modes):
+    def reference(logits):
+        return multilabel(logits, gamma_neg, gamma_pos, clip)
+
     loss = AsymmetricLossMultilabel(gamma_neg, gamma_pos, clip)
-    labels = tensor(MULTI_HOT)
-    result, gradient = ms.value_and_grad(loss)(tensor(LOGITS), labels)
-    expected = multilabel(LOGITS, gamma_neg, gamma_pos, clip)
-    np.testing.assert_allclose(float(result), expected, rtol=2e-6)
-    expected = numeric_gradient(lambda logits: multilabel(logits, gamma_neg, gamma_pos, clip))
-    assert np.linalg.norm(gradient.asnumpy() - expected) <= 1e-5 * np.linalg.norm(expected)
+    result, gradient = ms.value_and_grad(loss)(to_tensor(LOGITS), to_tensor(MULTI_HOT.astype(float)))
+    np.testing.assert_allclose(float(result), reference(LOGITS), rtol=2e-6)
+    assert_gradient_close(gradient, numeric_gradient(reference, LOGITS))
 
 
-def test_single_label_and_its_gradient(mode):
+def test_single_label_loss_and_gradient_match_float64_reference(both_modes):
     labels = ms.Tensor(INDICES)
-    each = AsymmetricLossSingleLabel(1, 4, reduction="none", smoothing=0.2)(tensor(LOGITS), labels)
+    losses = AsymmetricLossSingleLabel(1, 4, reduction="none", smoothing=0.2)(to_tensor(LOGITS), labels)
+    np.testing.assert_allclose(losses.asnumpy(), single_label(LOGITS, 1, 4, 0.2), rtol=1e-5)
+
+    def reference(logits):
+        return single_label(logits, 2, 3, 0.1).mean()
+
     loss = AsymmetricLossSingleLabel(2, 3, reduction="mean", smoothing=0.1)
-    result, gradient = ms.value_and_grad(loss)(tensor(LOGITS), labels)
-    np.testing.assert_allclose(each.asnumpy(), single_label(LOGITS, 1, 4, 0.2), rtol=1e-5)
-    np.testing.assert_allclose(float(result), single_label(LOGITS, 2, 3, 0.1).mean(), rtol=1e-5)
-    expected = numeric_gradient(lambda logits: single_label(logits, 2, 3, 0.1).mean())
-    assert np.linalg.norm(gradient.asnumpy() - expected) <= 1e-5 * np.linalg.norm(expected)
+    result, gradient = ms.value_and_grad(loss)(to_tensor(LOGITS), labels)
+    np.testing.assert_allclose(float(result), reference(LOGITS), rtol=1e-5)
+    assert_gradient_close(gradient, numeric_gradient(reference, LOGITS))
 
 
 @pytest.mark.parametrize("value", [200.0, -200.0])
-def test_certain_predictions_stay_finite(value):
+def test_multilabel_loss_of_extreme_logits_is_finite(value):
     logits = ms.Tensor(np.full((1, 2), value, np.float32))
     labels = ms.Tensor(np.array([[1.0, 0.0]], np.float32))
     result, gradient = ms.value_and_grad(AsymmetricLossMultilabel())(logits, labels)
@@ -92,13 +75,13 @@ def test_certain_predictions_stay_finite(value):
 @pytest.mark.parametrize(
     ("create", "message"),
     [
-        (lambda: AsymmetricLossMultilabel(gamma_neg=-1), "gamma_pos and gamma_neg"),
-        (lambda: AsymmetricLossMultilabel(clip=1), "clip must be in"),
-        (lambda: AsymmetricLossMultilabel(eps=0), "eps must be over 0"),
-        (lambda: AsymmetricLossSingleLabel(gamma_pos=-1), "gamma_pos and gamma_neg"),
+        (lambda: AsymmetricLossMultilabel(gamma_neg=-1), "gamma_neg is -1; it must be at least 0"),
+        (lambda: AsymmetricLossMultilabel(clip=1), "clip is 1; it must be at least 0 and below 1"),
+        (lambda: AsymmetricLossMultilabel(eps=0), "eps is 0; it must be above 0"),
+        (lambda: AsymmetricLossSingleLabel(gamma_pos=-1), "gamma_pos is -1; it must be at least 0"),
         (lambda: AsymmetricLossSingleLabel(eps=0.3), "eps is another name for smoothing"),
     ],
 )
-def test_bad_arguments_are_named(create, message):
+def test_asymmetric_loss_argument_out_of_range_raises(create, message):
     with pytest.raises(ValueError, match=message):
         create()

@@ -1,10 +1,11 @@
-"""CE and BCE against the definitions in float64, in both modes."""
+"""Compare cross-entropy and binary cross-entropy with their definitions in float64, in both modes."""
 
 import mindspore as ms
 import numpy as np
 import pytest
 
 from mindcv.loss import BinaryCrossEntropySmooth, create_loss
+from tests.loss.reference import assert_gradient_close, numeric_gradient, to_tensor
 
 B, C = 5, 7
 RNG = np.random.default_rng(7)
@@ -20,7 +21,7 @@ def dense(labels):
 
 
 def cross_entropy(logits, labels, smoothing, weight, reduction):
-    """Term by term, as the sums in the docstring are written."""
+    """Compute the sums of the docstring term by term."""
     losses = []
     for row, target in zip(logits, dense(labels), strict=True):
         log_z = np.log(sum(np.exp(row)))
@@ -43,65 +44,47 @@ def binary_cross_entropy(logits, labels, smoothing, weight, reduction):
 REFERENCE = {"CE": cross_entropy, "BCE": binary_cross_entropy}
 
 
-def tensor(array):
-    return ms.Tensor(array if array.dtype.kind == "i" else array.astype(np.float32))
-
-
-@pytest.fixture(params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
-def mode(request):
-    before = ms.get_context("mode")
-    ms.set_context(mode=request.param)
-    yield request.param
-    ms.set_context(mode=before)
-
-
 @pytest.mark.parametrize("labels", [INDICES, SOFT], ids=["indices", "soft"])
 @pytest.mark.parametrize(
     ("smoothing", "weight", "reduction"), [(0, None, "none"), (0.1, WEIGHT, "mean"), (0.1, WEIGHT, "sum")]
 )
 @pytest.mark.parametrize("name", ["CE", "BCE"])
-def test_loss_is_its_definition(name, smoothing, weight, reduction, labels, mode):
+def test_loss_matches_float64_definition(name, smoothing, weight, reduction, labels, both_modes):
     loss = create_loss(name, weight=weight, reduction=reduction, label_smoothing=smoothing)
     expected = REFERENCE[name](LOGITS, labels, smoothing, np.ones(C) if weight is None else weight, reduction)
-    np.testing.assert_allclose(loss(tensor(LOGITS), tensor(labels)).asnumpy(), expected, rtol=2e-6, atol=5e-7)
+    np.testing.assert_allclose(loss(to_tensor(LOGITS), to_tensor(labels)).asnumpy(), expected, rtol=2e-6, atol=5e-7)
 
 
 @pytest.mark.parametrize("name", ["CE", "BCE"])
-def test_gradient_is_that_of_the_definition(name, mode):
-    loss = create_loss(name, weight=WEIGHT, label_smoothing=0.1)
+def test_loss_gradient_matches_float64_definition(name, both_modes):
     logits = LOGITS.copy()
-    logits[0] = 0  # as an untrained classifier gives
-    gradient = ms.grad(loss)(tensor(logits), tensor(SOFT)).asnumpy()
-    expected = np.zeros((B, C))
-    for index in np.ndindex(B, C):
-        step = np.zeros((B, C))
-        step[index] = 1e-5
-        ends = [REFERENCE[name](logits + s, SOFT, 0.1, WEIGHT, "mean") for s in (step, -step)]
-        expected[index] = (ends[0] - ends[1]) / 2e-5
-    assert np.linalg.norm(gradient - expected) <= 5e-6 * np.linalg.norm(expected)
+    logits[0] = 0  # as from an untrained classifier
+    gradient = ms.grad(create_loss(name, weight=WEIGHT, label_smoothing=0.1))(to_tensor(logits), to_tensor(SOFT))
+    expected = numeric_gradient(lambda x: REFERENCE[name](x, SOFT, 0.1, WEIGHT, "mean"), logits)
+    assert_gradient_close(gradient, expected, tolerance=5e-6)
 
 
 @pytest.mark.parametrize("name", ["CE", "BCE"])
-def test_auxiliary_logits_add_their_share(name, mode):
-    both = (tensor(LOGITS), tensor(AUXILIARY))
+def test_loss_auxiliary_logits_are_weighted_by_aux_factor(name, both_modes):
+    both = (to_tensor(LOGITS), to_tensor(AUXILIARY))
     main = REFERENCE[name](LOGITS, INDICES, 0, np.ones(C), "mean")
     auxiliary = REFERENCE[name](AUXILIARY, INDICES, 0, np.ones(C), "mean")
-    weighted = create_loss(name, aux_factor=0.3)(both, tensor(INDICES))
+    weighted = create_loss(name, aux_factor=0.3)(both, to_tensor(INDICES))
     np.testing.assert_allclose(float(weighted), main + 0.3 * auxiliary, rtol=1e-6)
-    np.testing.assert_allclose(float(create_loss(name)(both, tensor(INDICES))), main, rtol=1e-6)
+    np.testing.assert_allclose(float(create_loss(name)(both, to_tensor(INDICES))), main, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["CE", "BCE"])
-def test_half_precision_logits_are_computed_in_float32(name):
+def test_loss_float16_logits_are_computed_in_float32(name):
     logits = (300 * LOGITS).astype(np.float16)  # their exponentials leave half precision's range
-    result = create_loss(name)(ms.Tensor(logits), tensor(INDICES))
+    result = create_loss(name)(ms.Tensor(logits), to_tensor(INDICES))
     assert result.dtype == ms.float32
-    wide = create_loss(name)(ms.Tensor(logits.astype(np.float32)), tensor(INDICES))
+    wide = create_loss(name)(ms.Tensor(logits.astype(np.float32)), to_tensor(INDICES))
     assert np.isfinite(float(wide)) and float(result) == float(wide)
 
 
-def test_pos_weight_scales_the_positive_part():
-    result = BinaryCrossEntropySmooth(pos_weight=WEIGHT, reduction="none")(tensor(LOGITS), tensor(SOFT))
+def test_bce_pos_weight_scales_positive_term():
+    result = BinaryCrossEntropySmooth(pos_weight=WEIGHT, reduction="none")(to_tensor(LOGITS), to_tensor(SOFT))
     p = 1 / (1 + np.exp(-LOGITS))
     expected = -(WEIGHT * SOFT * np.log(p) + (1 - SOFT) * np.log(1 - p))
     np.testing.assert_allclose(result.asnumpy(), expected, rtol=2e-6, atol=5e-7)
@@ -110,18 +93,18 @@ def test_pos_weight_scales_the_positive_part():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "BCEE"}, "unknown loss 'BCEE': did you mean 'bce'"),
-        ({"label_smoothing": 1.0}, "label smoothing must be in"),
-        ({"aux_factor": -1}, "aux_factor must be at least 0"),
+        ({"name": "BCEE"}, "unknown loss 'BCEE'; did you mean 'bce'"),
+        ({"label_smoothing": 1.0}, "label smoothing is 1.0; it must be at least 0 and below 1"),
+        ({"aux_factor": -1}, "aux_factor is -1; it must be at least 0"),
         ({"reduction": "max"}, "reduction must be"),
-        ({"weight": [[1.0]]}, "one number a class"),
+        ({"weight": [[1.0]]}, "one number per class"),
         ({"name": "asl_multi_label", "weight": np.ones(3)}, "the loss asl_multi_label has no weight"),
         ({"name": "asl_multi_label", "label_smoothing": 0.1}, "has no smoothing"),
         ({"name": "asl_multi_label", "reduction": "sum"}, "has no reduction"),
         ({"name": "asl_single_label", "aux_factor": 0.1}, "has no aux_factor"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_create_loss_invalid_argument_raises(arguments, message):
     with pytest.raises(ValueError, match=message):
         create_loss(**arguments)
 
@@ -134,28 +117,28 @@ def test_bad_arguments_are_named(arguments, message):
         (np.ones(C + 1), INDICES, "class weights"),
     ],
 )
-def test_shapes_that_disagree_are_named(weight, labels, message, mode, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # a failed compilation leaves its graph behind
+def test_loss_mismatched_shapes_raise(weight, labels, message, both_modes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a failed compilation writes its graph to the working directory
     with pytest.raises(ValueError, match=message):
-        create_loss(weight=weight)(tensor(LOGITS), tensor(labels))
+        create_loss(weight=weight)(to_tensor(LOGITS), to_tensor(labels))
 
 
 @pytest.mark.parametrize("name", ["CE", "BCE", "asl_single_label", "jsd"])
-def test_loss_of_a_label_out_of_range_is_nan(name, mode):
+def test_loss_label_out_of_range_is_nan(name, both_modes):
     value_and_grad = ms.value_and_grad(create_loss(name, label_smoothing=0.1))
     for label in (-1, C, 2**32 + 3):
-        value, gradient = value_and_grad(tensor(LOGITS), ms.Tensor([0, 6, label, 3, 1], ms.int64))
+        value, gradient = value_and_grad(to_tensor(LOGITS), ms.Tensor([0, 6, label, 3, 1], ms.int64))
         assert np.isnan(float(value))
         assert np.isnan(gradient.asnumpy()[2]).all()
 
 
-def test_loss_none_is_nan_for_the_label_out_of_range_alone():
-    losses = create_loss("CE", reduction="none")(tensor(LOGITS), ms.Tensor([0, 6, -1, 3, 7], ms.int32)).asnumpy()
+def test_loss_none_label_out_of_range_is_nan_for_that_sample_only():
+    losses = create_loss("CE", reduction="none")(to_tensor(LOGITS), ms.Tensor([0, 6, -1, 3, 7], ms.int32)).asnumpy()
     assert np.isnan(losses).tolist() == [False, False, True, False, True]
 
 
 @pytest.mark.parametrize("dtype", [ms.uint8, ms.int16, ms.int64])
-def test_loss_takes_labels_of_any_integer_type(dtype):
+def test_loss_labels_of_any_integer_dtype_give_equal_loss(dtype):
     logits = ms.Tensor(RNG.standard_normal((3, 300)), ms.float32)
     indices = np.array([0, 255, 156]) if dtype == ms.uint8 else np.array([0, 299, 156])  # 156 is -100 as a byte
     assert float(create_loss()(logits, ms.Tensor(indices, dtype))) == pytest.approx(
@@ -173,22 +156,23 @@ def test_loss_takes_labels_of_any_integer_type(dtype):
         (3, 0.0, WEIGHT, "mean"),
     ],
 )
-def test_ignored_labels_are_left_out_as_mindspore_leaves_them_out(ignore_index, smoothing, weight, reduction, mode):
+def test_ce_ignore_index_matches_mindspore(ignore_index, smoothing, weight, reduction, both_modes):
     labels = np.array([0, 6, 3, ignore_index, 1], np.int32)
-    weights = None if weight is None else tensor(weight)
+    weights = None if weight is None else to_tensor(weight)
     options = {"reduction": reduction, "label_smoothing": smoothing, "ignore_index": ignore_index}
 
     def reference(logits):
-        return ms.ops.cross_entropy(logits, tensor(labels), weights, **options)
+        return ms.ops.cross_entropy(logits, to_tensor(labels), weights, **options)
 
     loss = create_loss("CE", weight=weight, **options)
-    expected = reference(tensor(LOGITS)).asnumpy()
-    np.testing.assert_allclose(loss(tensor(LOGITS), tensor(labels)).asnumpy(), expected, rtol=1e-6, atol=1e-6)
-    gradient = ms.grad(loss)(tensor(LOGITS), tensor(labels)).asnumpy()
-    np.testing.assert_allclose(gradient, ms.grad(reference)(tensor(LOGITS)).asnumpy(), rtol=1e-5, atol=1e-6)
+    value, gradient = ms.value_and_grad(loss)(to_tensor(LOGITS), to_tensor(labels))
+    expected_value, expected_gradient = ms.value_and_grad(reference)(to_tensor(LOGITS))
+    np.testing.assert_allclose(value.asnumpy(), expected_value.asnumpy(), rtol=1e-6, atol=1e-6)
+    gradient = gradient.asnumpy()
+    np.testing.assert_allclose(gradient, expected_gradient.asnumpy(), rtol=1e-5, atol=1e-6)
     assert not gradient[labels == ignore_index].any()
 
 
-def test_ignore_index_of_a_loss_without_one_is_refused():
+def test_create_loss_bce_with_ignore_index_raises():
     with pytest.raises(ValueError, match="the loss BCE has no ignore_index, so 255 would do nothing"):
         create_loss("BCE", ignore_index=255)

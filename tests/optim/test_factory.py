@@ -1,4 +1,4 @@
-"""create_optimizer: its options, exact resume and both modes."""
+"""Test create_optimizer: its options, exact resume, and graph and PyNative mode."""
 
 from functools import cache
 
@@ -38,25 +38,25 @@ def set_values(optimizer, values):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_going_on_from_saved_state_is_bit_exact(name, tmp_path):
+def test_optimizer_resumed_from_saved_state_is_bit_exact(name, tmp_path):
     optimizer = create_optimizer(parameters(), name, lr=[0.1, 0.07, 0.05, 0.02], weight_decay=0.1)
     for number in range(4):
         if number == 2:
             save_state(optimizer, tmp_path / "optimizer.ckpt")
-            half_way = values(optimizer)
+            saved_values = values(optimizer)
         step(optimizer, number)
-    ends = values(optimizer)
+    final = values(optimizer)
 
     load_state(optimizer, tmp_path / "optimizer.ckpt")
-    set_values(optimizer, half_way)
+    set_values(optimizer, saved_values)
     assert int(optimizer.global_step) == 2
     for number in (2, 3):
         step(optimizer, number)
-    for again, end in zip(values(optimizer), ends, strict=True):
-        np.testing.assert_array_equal(again, end)
+    for resumed, uninterrupted in zip(values(optimizer), final, strict=True):
+        np.testing.assert_array_equal(resumed, uninterrupted)
 
 
-def test_checkpoint_path_loads_into_a_new_optimizer(tmp_path):
+def test_create_optimizer_checkpoint_path_loads_state(tmp_path):
     first = create_optimizer(parameters(), "adamw", lr=0.1)
     step(first, 0)
     save_state(first, tmp_path / "optimizer.ckpt")
@@ -64,19 +64,19 @@ def test_checkpoint_path_loads_into_a_new_optimizer(tmp_path):
     set_values(second, values(first))
     for optimizer in (first, second):
         step(optimizer, 1)
-    for ours, theirs in zip(values(second), values(first), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for resumed, uninterrupted in zip(values(second), values(first), strict=True):
+        np.testing.assert_array_equal(resumed, uninterrupted)
 
 
 @pytest.mark.parametrize("name", ["adagrad", "rmsprop", "adamw", "lamb"])
-def test_a_parameter_without_gradient_and_decay_stays(name):
+def test_optimizer_zero_gradient_without_decay_keeps_parameters(name):
     optimizer = create_optimizer(parameters(), name, lr=0.1)
     optimizer(tuple(ms.Tensor(np.zeros(value.shape, np.float32)) for value in VALUES.values()))
     for value, expected in zip(values(optimizer), VALUES.values(), strict=True):
         np.testing.assert_array_equal(value, expected.astype(np.float32))
 
 
-def test_each_group_follows_its_own_rates_and_decay():
+def test_optimizer_groups_use_their_own_lr_and_weight_decay():
     first, second = parameters()
     groups = [{"params": [first], "lr": [1.0, 0.25]}, {"params": [second], "weight_decay": 0.5}]
     optimizer = create_optimizer(groups, "sgd", lr=0.5, momentum=0)
@@ -91,15 +91,15 @@ def test_each_group_follows_its_own_rates_and_decay():
 
 
 @pytest.mark.parametrize("lr", [0.5, np.array([0.5, 0.1]), ms.Tensor([0.5, 0.1], ms.float32)])
-def test_rates_may_be_a_number_an_array_or_a_tensor(lr):
+def test_optimizer_accepts_lr_as_number_array_or_tensor(lr):
     optimizer = create_optimizer(parameters(), "sgd", lr=lr, momentum=0)
     step(optimizer, 0)
     for value, start, gradient in zip(values(optimizer), VALUES.values(), GRADIENTS[0], strict=True):
         np.testing.assert_allclose(value, start - 0.5 * gradient, rtol=1e-6, atol=1e-7)
 
 
-def test_adamw_on_a_schedule_that_starts_at_zero():
-    """The decay follows the schedule too; 60 steps against the algorithm in float64."""
+def test_adamw_schedule_from_zero_matches_float64_reference():
+    """The decay follows the schedule too, over 60 steps."""
     lr = np.concatenate([np.linspace(0, 0.01, 20), np.full(40, 0.01)])
     optimizer = create_optimizer(parameters(), "adamw", lr=lr, weight_decay=0.3, eps=1e-8)
     expected = list(VALUES.values())
@@ -139,7 +139,7 @@ class Mean(nn.Cell):
 
 
 @pytest.mark.parametrize("name", ["adamw", "momentum"])
-def test_both_modes_take_the_same_steps_inside_a_training_cell(name):
+def test_optimizer_in_training_cell_takes_equal_steps_in_both_modes(name):
     inputs = ms.Tensor(RNG.standard_normal((4, 2)).astype(np.float32))
     before, ends = ms.get_context("mode"), []
     for mode in (ms.GRAPH_MODE, ms.PYNATIVE_MODE):
@@ -160,36 +160,36 @@ def test_both_modes_take_the_same_steps_inside_a_training_cell(name):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"opt": "adamq"}, ValueError, "unknown optimizer 'adamq': did you mean 'adam"),
+        ({"opt": "adamq"}, ValueError, "unknown optimizer 'adamq'; did you mean 'adam"),
         ({"opt": "adam", "beta3": 1}, TypeError, "adam has no argument 'beta3'; it takes beta1, beta2, eps"),
-        ({"opt": "adam", "beta4": 1}, TypeError, "create_optimizer has no argument 'beta4'; did you mean beta"),
+        ({"opt": "adam", "beta4": 1}, TypeError, "create_optimizer has no argument 'beta4'; did you mean 'beta"),
         (
             {"opt": "adamw", "filter_bias_and_bn": True},
             TypeError,
             "create_optimizer has no argument 'filter_bias_and_bn'; use weight_decay_filter=\"norm_and_bias\"",
         ),
         ({"use_nesterov": True}, TypeError, "no argument 'use_nesterov'; use nesterov"),
-        ({"weight_decy": 0.1}, TypeError, "no argument 'weight_decy'; did you mean weight_decay"),
+        ({"weight_decy": 0.1}, TypeError, "no argument 'weight_decy'; did you mean 'weight_decay'"),
         ({"opt": "adamw", "momentum": 0.5}, ValueError, "adamw has no momentum"),
         ({"opt": "adam", "nesterov": True}, ValueError, "adam has no nesterov"),
         ({"opt": "sgd", "eps": 1e-8}, ValueError, "sgd has no eps"),
-        ({"opt": "nesterov", "momentum": 0}, ValueError, "needs a momentum over 0"),
-        ({"opt": "adam", "beta1": 1.0}, ValueError, "beta1 must be in"),
-        ({"opt": "adamw", "eps": -1}, ValueError, "eps must be at least 0"),
-        ({"lr": [0.1, float("nan")]}, ValueError, "lr must be at least 0"),
-        ({"lr": -0.1}, ValueError, "lr must be at least 0"),
-        ({"weight_decay": -1}, ValueError, "weight_decay must be at least 0"),
-        ({"loss_scale": 0}, ValueError, "loss_scale must be over 0"),
-        ({"opt": "lamb", "max_grad_norm": 0}, ValueError, "max_grad_norm must be over 0"),
+        ({"opt": "nesterov", "momentum": 0}, ValueError, "needs a momentum above 0"),
+        ({"opt": "adam", "beta1": 1.0}, ValueError, "beta1 is 1.0; it must be at least 0 and below 1"),
+        ({"opt": "adamw", "eps": -1}, ValueError, "eps is -1; it must be at least 0"),
+        ({"lr": [0.1, float("nan")]}, ValueError, "lr is nan; it must be at least 0"),
+        ({"lr": -0.1}, ValueError, "lr is -0.1; it must be at least 0"),
+        ({"weight_decay": -1}, ValueError, "weight_decay is -1; it must be at least 0"),
+        ({"loss_scale": 0}, ValueError, "loss_scale is 0; it must be above 0"),
+        ({"opt": "lamb", "max_grad_norm": 0}, ValueError, "max_grad_norm is 0; it must be above 0"),
     ],
 )
-def test_bad_options_are_named(options, error, message):
+def test_create_optimizer_invalid_option_raises(options, error, message):
     with pytest.raises(error, match=message):
         create_optimizer(parameters(), **options)
 
 
 @cache
-def end_after_two_steps(name, **option):
+def weight_after_two_steps(name, **option):
     optimizer = create_optimizer(parameters(), name, lr=0.1, **{"weight_decay": 0.1, **option})
     for number in range(2):
         step(optimizer, number)
@@ -212,19 +212,21 @@ def end_after_two_steps(name, **option):
         ({"weight_decay": 0.5}, ["nadam", "rmsprop", "adagrad"]),
     ],
 )
-def test_option_acts(option, names):
+def test_optimizer_option_changes_the_steps(option, names):
     for name in names:
-        assert np.abs(end_after_two_steps(name, **option) - end_after_two_steps(name)).max() > 1e-4
+        assert np.abs(weight_after_two_steps(name, **option) - weight_after_two_steps(name)).max() > 1e-4
 
 
-def test_checkpoint_that_does_not_fit_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no optimizer checkpoint"):
+def test_create_optimizer_checkpoint_that_does_not_fit_raises(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no optimizer checkpoint"):
         create_optimizer(parameters(), "adam", checkpoint_path=str(tmp_path / "none.ckpt"))
     path = str(tmp_path / "state.ckpt")
     optimizer = create_optimizer(parameters(), "adam")
     save_state(optimizer, path)
-    with pytest.raises(ValueError, match=r"lacks 2 of 3 parts, the first is 'velocity.w.weight'"):
+    with pytest.raises(ValueError, match=r"2 of 3 parts are missing, the first is 'velocity.w.weight'"):
         create_optimizer(parameters(), "momentum", checkpoint_path=path)
     wide = ms.Parameter(ms.Tensor(np.zeros((9, 2), np.float32)), name="w.weight")
-    with pytest.raises(ValueError, match=r"'moment1.w.weight' has shape \(3, 2\) there, \(9, 2\) here"):
+    with pytest.raises(
+        ValueError, match=r"'moment1.w.weight' has shape \(3, 2\) in the file and \(9, 2\) in the optimizer"
+    ):
         create_optimizer([wide, parameters()[1]], "adam", checkpoint_path=path)

@@ -1,4 +1,4 @@
-"""Every optimizer against PyTorch's and timm's float64 figures after 1, 5 and 20 steps."""
+"""Compare every optimizer with PyTorch's and timm's float64 results after 1, 5 and 20 steps."""
 
 import mindspore as ms
 import numpy as np
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_optimizer_follows_the_golden_steps(name, golden):
+def test_optimizer_steps_match_golden_values(name, golden):
     figures = golden.array("optimizers")
     parameters = [ms.Parameter(ms.Tensor(figures[f"param{i}"].astype(np.float32)), name=f"param{i}") for i in range(3)]
     optimizer = create_optimizer(parameters, name, loss_scale=8.0, **SETTINGS[name])

@@ -1,4 +1,4 @@
-"""Which parameter gets which weight decay and learning rate."""
+"""Test which parameter gets which weight decay and learning rate."""
 
 import mindspore as ms
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from mindspore import nn
 
 from mindcv.optim import parameter_groups
-from mindcv.optim.groups import layers_of
+from mindcv.optim.groups import layer_ids
 
 SHAPES = {
     "cls_token": (1, 1, 4),
@@ -52,12 +52,12 @@ class Model(nn.Cell):
         return MATCHER
 
 
-def decays(groups):
+def weight_decays(groups):
     return {p.name: group["weight_decay"] for group in groups[:-1] for p in group["params"]}
 
 
-def spared(groups):
-    return {name for name, decay in decays(groups).items() if decay == 0}
+def exempt(groups):
+    return {name for name, decay in weight_decays(groups).items() if decay == 0}
 
 
 ONE_DIMENSIONAL = {name for name, shape in SHAPES.items() if len(shape) == 1}
@@ -71,50 +71,50 @@ ONE_DIMENSIONAL = {name for name, shape in SHAPES.items() if len(shape) == 1}
         ("norm_and_bias", ONE_DIMENSIONAL - {"blocks.0.attn.gating_param"}),
     ],
 )
-def test_filter_spares_what_it_says(name, expected):
+def test_parameter_groups_filter_exempts_documented_parameters(name, expected):
     groups = parameter_groups(Model(), 1.0, 0.05, name)
-    assert spared(groups) == expected
-    assert set(decays(groups).values()) <= {0.0, 0.05}
+    assert exempt(groups) == expected
+    assert set(weight_decays(groups).values()) <= {0.0, 0.05}
     assert not any("lr" in group for group in groups)
 
 
-def test_order_of_the_model_is_kept():
+def test_parameter_groups_keep_order_of_model():
     order = parameter_groups(Model(), 1.0, 0.05, "auto", 0.5)[-1]["order_params"]
     assert [parameter.name for parameter in order] == list(SHAPES)
 
 
-def test_frozen_parameters_are_left_out():
+def test_parameter_groups_omit_frozen_parameters():
     model = Model()
     for parameter in model.get_parameters():
         parameter.requires_grad = parameter.name.startswith("classifier")
-    assert set(decays(parameter_groups(model, 1.0))) == {"classifier.weight", "classifier.bias"}
+    assert set(weight_decays(parameter_groups(model, 1.0))) == {"classifier.weight", "classifier.bias"}
 
 
-def test_layers_are_numbered_from_the_input():
-    assert layers_of(list(SHAPES), MATCHER) == LAYER
+def test_layer_ids_count_from_the_input():
+    assert layer_ids(list(SHAPES), MATCHER) == LAYER
 
 
 @pytest.mark.parametrize("lr", [0.8, [0.8, 0.4]])
-def test_layer_decay_scales_each_layer_by_its_distance_from_the_head(lr):
+def test_parameter_groups_layer_decay_scales_lr_by_distance_from_head(lr):
     groups = parameter_groups(Model(), lr, 0.05, "auto", layer_decay=0.5)
     for group in groups[:-1]:
         (layer,) = {LAYER[parameter.name] for parameter in group["params"]}
         np.testing.assert_allclose(group.get("lr", lr), np.array(lr) * 0.5 ** (4 - layer), rtol=1e-12)
-    assert len(decays(groups)) == len(SHAPES)
-    assert "cls_token" in spared(groups)
+    assert len(weight_decays(groups)) == len(SHAPES)
+    assert "cls_token" in exempt(groups)
 
 
 @pytest.mark.parametrize("layer_decay", [None, 0.5])
-def test_the_head_has_a_rate_of_its_own(layer_decay):
+def test_parameter_groups_head_lr_multiple_scales_head_only(layer_decay):
     groups = parameter_groups(Model(), [0.8, 0.4], layer_decay=layer_decay, head_lr_multiple=10)
     for group in groups[:-1]:
         for parameter in group["params"]:
             factor = 10 if LAYER[parameter.name] == 4 else (layer_decay or 1) ** (4 - LAYER[parameter.name])
             np.testing.assert_allclose(group.get("lr", [0.8, 0.4]), np.array([0.8, 0.4]) * factor, rtol=1e-12)
-    assert len(decays(groups)) == len(SHAPES)
+    assert len(weight_decays(groups)) == len(SHAPES)
 
 
-def test_frozen_layers_keep_their_place_in_layer_decay():
+def test_parameter_groups_layer_decay_counts_frozen_layers():
     model = Model()
     for parameter in model.get_parameters():
         parameter.requires_grad = LAYER[parameter.name] != 2
@@ -124,7 +124,7 @@ def test_frozen_layers_keep_their_place_in_layer_decay():
         assert group.get("lr", 1.0) == pytest.approx(0.5 ** (4 - layer))
 
 
-def test_given_groups_keep_their_own_settings():
+def test_parameter_groups_given_groups_keep_their_settings():
     p = {name: ms.Parameter(ms.Tensor(np.zeros((2, 2), np.float32)), name=name) for name in "abc"}
     given = [
         {"params": [p["a"]], "lr": 0.5},
@@ -137,10 +137,10 @@ def test_given_groups_keep_their_own_settings():
     assert [parameter.name for parameter in last["order_params"]] == ["c", "a", "b"]
 
 
-def test_filter_holds_in_given_groups_without_a_decay_of_their_own():
+def test_parameter_groups_filter_applies_to_given_groups_without_weight_decay():
     vectors = [ms.Parameter(ms.Tensor(np.zeros(2, np.float32)), name=name) for name in "ab"]
     given = [{"params": vectors[:1]}, {"params": vectors[1:], "weight_decay": 0.3}]
-    assert decays(parameter_groups(given, 0.1, 0.05, "auto")) == {"a": 0.0, "b": 0.3}
+    assert weight_decays(parameter_groups(given, 0.1, 0.05, "auto")) == {"a": 0.0, "b": 0.3}
 
 
 @pytest.mark.parametrize(
@@ -149,18 +149,18 @@ def test_filter_holds_in_given_groups_without_a_decay_of_their_own():
         ([], {}, "nothing to train"),
         ([{"params": [], "momentum": 1}], {}, "unknown key 'momentum'"),
         (Model(), {"weight_decay_filter": "bias"}, "weight_decay_filter must be one of"),
-        (Model(), {"layer_decay": 1.5}, "layer_decay must be in"),
-        (Model(), {"head_lr_multiple": 0}, "head_lr_multiple must be over 0"),
+        (Model(), {"layer_decay": 1.5}, "layer_decay is 1.5; it must be above 0 and at most 1"),
+        (Model(), {"head_lr_multiple": 0}, "head_lr_multiple is 0; it must be above 0"),
         (nn.Dense(2, 2), {"layer_decay": 0.5}, "group_matcher"),
         (nn.Dense(2, 2), {"head_lr_multiple": 2}, "group_matcher"),
         (nn.Dense(2, 2).trainable_params(), {"layer_decay": 0.5}, "group_matcher"),
     ],
 )
-def test_bad_arguments_are_named(params, options, message):
+def test_parameter_groups_invalid_argument_raises(params, options, message):
     with pytest.raises(ValueError, match=message):
         parameter_groups(params, 0.1, **options)
 
 
-def test_what_is_no_parameter_is_a_type_error():
+def test_parameter_groups_of_other_type_raise_type_error():
     with pytest.raises(TypeError, match=r"expected a mindspore\.Parameter to train, got str"):
         parameter_groups(["weight"], 0.1)

@@ -1,4 +1,4 @@
-"""The schedule functions against values worked out by hand or from recurrences."""
+"""Compare the schedule functions with values computed by hand."""
 
 import math
 
@@ -28,9 +28,9 @@ HALF = math.sqrt(0.5)
         ),
     ],
 )
-def test_functions_by_epoch(name, arguments, epochs):
-    rates = getattr(dynamic_lr, name)(**arguments, **TIME)
-    assert rates == pytest.approx([rate for rate in epochs for _ in range(2)], rel=1e-12, abs=1e-12)
+def test_schedule_changed_per_epoch_matches_values(name, arguments, epochs):
+    lrs = getattr(dynamic_lr, name)(**arguments, **TIME)
+    assert lrs == pytest.approx([lr for lr in epochs for _ in range(2)], rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_functions_by_epoch(name, arguments, epochs):
         ),
     ],
 )
-def test_functions_by_step(name, arguments, steps):
-    rates = getattr(dynamic_lr, name)(**arguments, **TIME)
-    assert rates == pytest.approx(steps, rel=1e-12, abs=1e-12)
+def test_schedule_changed_per_step_matches_values(name, arguments, steps):
+    lrs = getattr(dynamic_lr, name)(**arguments, **TIME)
+    assert lrs == pytest.approx(steps, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,6 @@ def test_functions_by_step(name, arguments, steps):
         ("cyclic_lr", {"base_lr": 0, "max_lr": 1, "step_size_up": 0}, "step_size_up"),
     ],
 )
-def test_bad_arguments_are_named(name, arguments, message):
+def test_schedule_invalid_argument_raises(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         getattr(dynamic_lr, name)(**arguments, **TIME)
