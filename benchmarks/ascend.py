@@ -1,8 +1,8 @@
-"""What a training step takes on an Ascend 910: computed from shapes and types, measured nowhere.
+"""Compute the cost of a training step on one Ascend 910 from shapes and dtypes; nothing is measured.
 
     python benchmarks/ascend.py
 
-One device's share of a step of each recipe: float16 under O2, AdamW, `batch_size` images of 224 pixels.
+The table has a row for the recipe of each model: float16 under O2, AdamW, `batch_size` images of 224 pixels per device.
 """
 
 import math
@@ -17,8 +17,8 @@ from mindcv.models.flops import count_flops
 
 RECIPES = Path(__file__).parents[1] / "configs/convit"
 MODELS = [f"convit_{size}{plus}" for size in ("tiny", "small", "base") for plus in ("", "_plus")]
-PEAK = 256e12  # of a 910's matrix unit in float16, a second
-HALF, FULL = 2, 4
+PEAK = 256e12  # float16 operations per second of a 910's matrix unit
+HALF, FULL = 2, 4  # bytes of a float16 and a float32
 HEAD = """\
 | model | parameters (M) | images | TFLOP a step | ms at the peak | activations (GB): plain | separable | flash | \
 weights, gradients, AdamW (GB) |
@@ -26,10 +26,16 @@ weights, gradients, AdamW (GB) |
 
 
 def activation_bytes(model: ConViT, batch: int, attn_impl: str) -> int:
-    """Bytes of what the blocks' gradients read, each tensor once: what a step without recomputation keeps.
+    """Return the bytes of the activations that a training step without recomputation keeps for the blocks' gradients.
 
-    Counted as the code keeps it under O2: what LayerNorm reads and softmax gives in float32, all else in float16.
-    Dropout, stochastic depth's factors and the statistics of norms are left out; so are patches and classifier.
+    Each tensor counts once, with its dtype under O2: float32 for the input of LayerNorm and the output of softmax,
+    float16 otherwise. Dropout, stochastic depth, the statistics of the norms, the patch embedding and the classifier do
+    not count.
+
+    Args:
+        model: The model.
+        batch: Number of images.
+        attn_impl: "plain", "separable" or "flash".
     """
     total = 0
     for i, block in enumerate(model.blocks):
@@ -38,23 +44,23 @@ def activation_bytes(model: ConViT, batch: int, attn_impl: str) -> int:
         queries = 1 if i == len(model.blocks) - 1 else keys
         dim, heads = model.num_features, block.attn.num_heads
         hidden = block.mlp.fc1.weight.shape[0]
-        norms = (keys + queries) * dim * (FULL + HALF)  # what each reads and gives
-        projections = (2 * keys + 2 * queries) * dim * HALF  # k and v, q and what is gathered
-        perceptron = 2 * queries * hidden * HALF  # before and after GELU
-        maps = heads * queries * keys * (FULL + HALF)  # softmax's, and as an operand of the product with v
+        norms = (keys + queries) * dim * (FULL + HALF)  # input and output of both
+        projections = (2 * keys + 2 * queries) * dim * HALF  # k and v, q and the attended values
+        mlp = 2 * queries * hidden * HALF  # before and after GELU
+        maps = heads * queries * keys * (FULL + HALF)  # output of softmax, and operand of the product with v
         if attn_impl == "flash":
-            maps = 2 * heads * queries * 8 * FULL  # the kernel's maxima and sums, eight times each
+            maps = 2 * heads * queries * 8 * FULL  # the kernel's row maxima and sums, each repeated 8 times
         position = 0
         if local and attn_impl != "plain":
-            position = 3 * keys * dim * HALF  # the values moved along rows, and both halves, for the gate
+            position = 3 * keys * dim * HALF  # values after the row softmax, and both halves for the gate
         elif local:
-            total += heads * keys * keys * FULL  # one for all images
-        total += batch * (norms + projections + perceptron + maps + position)
+            total += heads * keys * keys * FULL  # one map for all images
+        total += batch * (norms + projections + mlp + maps + position)
     return total
 
 
 def row(name: str) -> str:
-    """The table's line for the model `name`."""
+    """Return the Markdown table row of the model `name`."""
     batch = parse(["-c", str(RECIPES / f"{name}_ascend.yaml")], prog="train.py").batch_size
     model = create_model(name)
     parameters = sum(p.size for p in model.get_parameters())

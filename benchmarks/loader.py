@@ -1,13 +1,13 @@
-"""Images per second of this project's input pipeline and its peers, side by side on this machine.
+"""Measure images per second of this project's input pipeline and of its peers on this machine.
 
-Photo-like JPEG files of 500×375 pixels, made here, go to batches of 224×224 with random crop, flip, colour jitter or a
-policy, random erasing and mixup. Beside them is the bare MindSpore pipeline, which decodes, crops, flips, normalises
-and batches, and nothing more. Each contestant runs in a process of its own; they take turns, and who waits is frozen.
-Printed are medians over the turns, the spread between the quartiles, and the processor time an image takes.
+Photo-like JPEG files of 500×375 pixels, generated here, become batches of 224×224 with random crop, flip, colour jitter
+or an augmentation policy, random erasing and mixup. The bare MindSpore pipeline only decodes, crops, flips, normalises
+and batches. Each contestant runs in its own process; they take turns, and the waiting ones are stopped by SIGSTOP. The
+output has medians over the turns, quartiles, and the processor time per image.
 
     python benchmarks/loader.py --mindcv DIR [--turns 9] [--batches 8] [--batch 128] [--json FILE]
 
-DIR is a folder with MindCV's unpacked wheel; if it is not named, MindCV is reported as absent.
+DIR is a folder with MindCV's unpacked wheel; without it, MindCV is reported as absent.
 """
 
 import argparse
@@ -28,16 +28,16 @@ POLICIES = {
     "autoaug": {"auto_augment": "autoaug-mstd0.5"},
     "trivial": {"auto_augment": "trivialaugwide"},
     "augmix": {"auto_augment": "augmix-m3-w3"},
-    "3a": {"auto_augment": "3a-mstd0.5", "color_jitter": None},  # MindCV leaves out the jitter that belongs to it
+    "3a": {"auto_augment": "3a-mstd0.5", "color_jitter": None},  # MindCV omits the jitter that belongs to it
 }
 RECIPE = {"color_jitter": 0.4, "re_prob": 0.25, "hflip": 0.5}
 MIXING = {"mixup": 0.2, "cutmix_prob": 1.0, "num_classes": 1000}
-FILES, COPIES = 256, 8
+FILES, COPIES = 256, 8  # distinct images, and names of each
 CONTESTANTS = ("this project", "MindCV", "bare MindSpore")
 
 
 def make_images(root: Path) -> None:
-    """`FILES` pictures, soft shapes under finer and finer grain, each under `COPIES` names."""
+    """Write `FILES` random images, noise at several scales, each under `COPIES` names, in 8 folders of `root`/train."""
     import numpy as np
     from PIL import Image
 
@@ -56,7 +56,7 @@ def make_images(root: Path) -> None:
 
 
 def zoo_pipeline(root: str, batch: int, policy: dict, workers: int):
-    """By the functions that MindCV and this project both have."""
+    """Return a loader built with the functions that MindCV and this project have in common."""
     from mindcv.data import create_dataset, create_loader, create_transforms
 
     dataset = create_dataset(name="", root=root, split="train", shuffle=True, num_parallel_workers=workers)
@@ -67,7 +67,7 @@ def zoo_pipeline(root: str, batch: int, policy: dict, workers: int):
 
 
 def bare_pipeline(root: str, batch: int, _policy: dict, workers: int):
-    """MindSpore's own operations alone."""
+    """Return a loader of MindSpore's operations only."""
     from mindspore import dataset as ds
     from mindspore.dataset import vision
 
@@ -79,48 +79,52 @@ def bare_pipeline(root: str, batch: int, _policy: dict, workers: int):
 
 
 def forever(loader):
-    """Batches as NumPy arrays, epoch after epoch."""
+    """Yield batches as NumPy arrays, epoch after epoch."""
     epochs = loader.create_tuple_iterator(num_epochs=2**31 - 1, output_numpy=True)
     while True:
         yield from epochs
 
 
 def contestant(name: str, options: argparse.Namespace) -> None:
-    """The life of a process: a turn for every line on standard input, its wall and processor seconds on the output."""
-    talk, sys.stdout = sys.stdout, sys.stderr
+    """Load `options.batches` batches for every line on standard input, and print their wall and processor seconds.
+
+    This is what a contestant's process runs. Its first line of output, after a warm-up, is "ready".
+    """
+    output, sys.stdout = sys.stdout, sys.stderr
     make = bare_pipeline if name == "bare MindSpore" else zoo_pipeline
     batches = forever(make(options.images, options.batch, POLICIES[options.policy], options.workers))
-    for _warm in range(options.batches):
+    for _ in range(options.batches):
         next(batches)
-    print("ready", file=talk, flush=True)
+    print("ready", file=output, flush=True)
     for _turn in sys.stdin:
         next(batches)
         wall, processor = time.perf_counter(), time.process_time()
-        for _batch in range(options.batches):
+        for _ in range(options.batches):
             next(batches)
-        print(time.perf_counter() - wall, time.process_time() - processor, file=talk, flush=True)
+        print(time.perf_counter() - wall, time.process_time() - processor, file=output, flush=True)
 
 
 def start(name: str, policy: str, images: str, options: argparse.Namespace) -> subprocess.Popen | None:
-    """The process of a contestant, ready and frozen; None if it is absent."""
+    """Start the process of a contestant, warmed up and stopped; return None if it is absent."""
     path = options.mindcv if name == "MindCV" else ROOT
     if not path:
         return None
-    words = [sys.executable, Path(__file__).resolve(), "--contestant", name, "--policy", policy, "--images", images]
-    words += ["--batch", options.batch, "--batches", options.batches, "--workers", options.workers]
+    command = [sys.executable, Path(__file__).resolve(), "--contestant", name, "--policy", policy, "--images", images]
+    command += ["--batch", options.batch, "--batches", options.batches, "--workers", options.workers]
+    command = list(map(str, command))
     environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
     process = subprocess.Popen(
-        list(map(str, words)), env=environment, text=True,
+        command, env=environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     if not process.stdout.readline():
-        raise SystemExit(f"{name} could not run; see what it says: PYTHONPATH={path} {' '.join(map(str, words))}")
+        raise SystemExit(f"{name} failed to start; run it to see why: PYTHONPATH={path} {' '.join(command)}")
     process.send_signal(signal.SIGSTOP)
     return process
 
 
 def turn(process: subprocess.Popen) -> list[float]:
-    """Wall and processor seconds of one turn."""
+    """Let `process` load the batches of one turn; return its wall and processor seconds."""
     process.send_signal(signal.SIGCONT)
     print(file=process.stdin, flush=True)
     seconds = [float(word) for word in process.stdout.readline().split()]
@@ -129,7 +133,12 @@ def turn(process: subprocess.Popen) -> list[float]:
 
 
 def compare(policy: str, images: str, options: argparse.Namespace) -> list[dict]:
-    """A row for each contestant: images per second with quartiles, processor milliseconds an image, ratios to ours."""
+    """Measure the contestants on one policy.
+
+    Returns:
+        A row per contestant with policy and name and, if it is present, images_per_second (median) and their quartiles,
+        processor_ms per image, and ours_is_times, the median ratio of its time to this project's in the same turn.
+    """
     running = {name: start(name, policy, images, options) for name in CONTESTANTS}
     running = {name: process for name, process in running.items() if process}
     try:
@@ -138,17 +147,17 @@ def compare(policy: str, images: str, options: argparse.Namespace) -> list[dict]
         for process in running.values():
             process.kill()
             process.wait()
-    taken, rows = options.batches * options.batch, []
+    images_per_turn, rows = options.batches * options.batch, []
     for name in CONTESTANTS:
         row = {"policy": policy, "name": name}
         if name in running:
-            rates = [taken / each[name][0] for each in turns]
+            rates = [images_per_turn / times[name][0] for times in turns]
             low, middle, high = quantiles(rates, n=4)
             row |= {
                 "images_per_second": middle,
                 "quartiles": [low, high],
-                "processor_ms": median(each[name][1] for each in turns) / taken * 1e3,
-                "ours_is_times": median(each[name][0] / each[CONTESTANTS[0]][0] for each in turns),
+                "processor_ms": median(times[name][1] for times in turns) / images_per_turn * 1e3,
+                "ours_is_times": median(times[name][0] / times[CONTESTANTS[0]][0] for times in turns),
             }
         rows.append(row)
     return rows
@@ -156,13 +165,13 @@ def compare(policy: str, images: str, options: argparse.Namespace) -> list[dict]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mindcv", metavar="DIR")
-    parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--batches", type=int, default=8, help="that a turn takes")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--policy", choices=POLICIES, help="one alone, not all in turn")
-    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE too")
+    parser.add_argument("--mindcv", metavar="DIR", help="folder with MindCV's unpacked wheel")
+    parser.add_argument("--turns", type=int, default=9, help="turns of each contestant (default: 9)")
+    parser.add_argument("--batches", type=int, default=8, help="batches per turn (default: 8)")
+    parser.add_argument("--batch", type=int, default=128, help="images per batch (default: 128)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="parallel workers (default: one per core)")
+    parser.add_argument("--policy", choices=POLICIES, help="measure only this policy")
+    parser.add_argument("--json", metavar="FILE", help="also write the rows to FILE")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--images", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -178,14 +187,15 @@ def main() -> None:
                 if "quartiles" in row:
                     print(
                         "{images_per_second:5.0f} images/s ({quartiles[0]:.0f} to {quartiles[1]:.0f}), "
-                        "{processor_ms:.2f} ms of processor an image; ours is {ours_is_times:.2f} times that"
+                        "{processor_ms:.2f} processor ms per image; this project is {ours_is_times:.2f} times as fast"
                         .format_map(row), flush=True,
                     )  # fmt: skip
                 else:
-                    print("absent: not named")
+                    print("absent")
                 rows.append(row)
     if options.json:
-        Path(options.json).write_text(json.dumps({**vars(options), "rows": rows}, indent=2) + "\n")
+        settings = {name: getattr(options, name) for name in ("turns", "batches", "batch", "workers")}
+        Path(options.json).write_text(json.dumps({**settings, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The contestants of speed.py, each in a process of its own: one step for every line on standard input.
+"""Run one contestant of speed.py: one step for every line on standard input.
 
-The first line printed is the seconds to the first step, compilation included; then a line for each step, its seconds;
-and, when the input ends, the process's peak resident memory in MiB.
+    python benchmarks/peers.py NAME '[MODEL, PIXELS, BATCH, TRAINS]'
+
+The first line of output is the seconds to the end of the first step, compilation included; then the seconds of each
+step, one per line; and, at the end of the input, the process's peak resident memory in MiB.
 """
 
 import enum
@@ -18,7 +20,7 @@ from pathlib import Path
 
 
 def this_project(model: str, image: int, batch: int, train: bool):
-    """A forward pass, or a training step with AdamW, in graph mode."""
+    """Return a function that runs a forward pass, or a training step with AdamW, in graph mode."""
     import mindcv
     from mindcv.engine.step import TrainStep
 
@@ -32,7 +34,7 @@ def this_project(model: str, image: int, batch: int, train: bool):
 
 
 def mindcv_itself(model: str, image: int, batch: int, train: bool):
-    """The same with MindCV, whose package comes first in this process's path."""
+    """Return the same function with MindCV, which must come first on this process's path."""
     import mindspore as ms
 
     import mindcv
@@ -50,9 +52,10 @@ def mindcv_itself(model: str, image: int, batch: int, train: bool):
 
 
 def bare_products(model: str, image: int, batch: int, train: bool):
-    """Only the model's products of matrices, with both gradients of each in training: what no arrangement can beat.
+    """Return a function that runs only the model's matrix products and, in training, both gradients of each.
 
-    Every product has operands of its own, so that none is left out as a repetition, and its result is let go at once.
+    It is a lower bound for the model's time. Every product has its own operands, so that the compiler does not merge
+    any, and its result is freed at once.
     """
     import mindspore as ms
     import numpy as np
@@ -65,23 +68,23 @@ def bare_products(model: str, image: int, batch: int, train: bool):
     def tensor(shape: tuple[int, ...], name: str) -> Parameter:
         return Parameter(Tensor(draw(shape), ms.float32), name=name)
 
-    kinds = {
-        (axes, *turned): kind(*turned)
-        for axes, kind in ((2, ops.MatMul), (3, ops.BatchMatMul))
-        for turned in ((False, False), (False, True), (True, False))
+    products_by_kind = {  # number of axes, transpose_a, transpose_b
+        (axes, *transposed): operation(*transposed)
+        for axes, operation in ((2, ops.MatMul), (3, ops.BatchMatMul))
+        for transposed in ((False, False), (False, True), (True, False))
     }
     work = []
     for i, (left, right) in enumerate(_products(mindcv.create_model(model, image_size=image), batch)):
         a, b = tensor(left, f"a{i}"), tensor(right, f"b{i}")
         axes = len(right)
-        weights = axes == 2
-        work.append((kinds[axes, False, weights], a, b))
+        is_weight = axes == 2
+        work.append((products_by_kind[axes, False, is_weight], a, b))
         if train:
-            gradient = tensor((*left[:-1], right[-2] if weights else right[-1]), f"gradient{i}")
-            if i:  # the patches need none
-                work.append((kinds[axes, False, not weights], gradient, b))
-            factors = (gradient, a) if weights else (a, gradient)
-            work.append((kinds[axes, True, False], *factors))
+            gradient = tensor((*left[:-1], right[-2] if is_weight else right[-1]), f"gradient{i}")
+            if i:  # the images need no gradient
+                work.append((products_by_kind[axes, False, not is_weight], gradient, b))
+            factors = (gradient, a) if is_weight else (a, gradient)
+            work.append((products_by_kind[axes, True, False], *factors))
 
     class Products(nn.Cell):
         def construct(self):
@@ -95,24 +98,24 @@ def bare_products(model: str, image: int, batch: int, train: bool):
 
 
 def _products(network, batch: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The shapes of both factors of every product of a ConViT; weights (out, in), as they are stored."""
+    """Return the shapes of both factors of every matrix product of a ConViT; a weight's is (out, in), as stored."""
     (rows, cols), dim = network.grid_size, network.num_features
     patches, heads, width = rows * cols, network.blocks[0].attn.num_heads, dim // network.blocks[0].attn.num_heads
     hidden = network.blocks[0].mlp.fc1.weight.shape[0]
     pixels = network.patch_embed.proj.weight.size // dim
-    found = [((batch * patches, pixels), (dim, pixels))]
+    shapes = [((batch * patches, pixels), (dim, pixels))]
     last = len(network.blocks) - 1
     for i in range(last + 1):
         keys = patches + (i >= network.local_up_to_layer)
-        asking = 1 if i == last else keys
-        found += [((batch * asking, dim), (dim, dim))] * 2 + [((batch * keys, dim), (dim, dim))] * 2
-        found.append(((batch * heads, asking, width), (batch * heads, width, keys)))
-        found.append(((batch * heads, asking, keys), (batch * heads, keys, width)))
+        queries = 1 if i == last else keys
+        shapes += [((batch * queries, dim), (dim, dim))] * 2 + [((batch * keys, dim), (dim, dim))] * 2
+        shapes.append(((batch * heads, queries, width), (batch * heads, width, keys)))
+        shapes.append(((batch * heads, queries, keys), (batch * heads, keys, width)))
         if i < network.local_up_to_layer:
-            found.append(((batch * heads, rows, rows), (batch * heads, rows, cols * width)))
-            found.append(((batch * heads * rows, cols, cols), (batch * heads * rows, cols, width)))
-        found += [((batch * asking, dim), (hidden, dim)), ((batch * asking, hidden), (dim, hidden))]
-    return found + [((batch, dim), (network.num_classes, dim))]
+            shapes.append(((batch * heads, rows, rows), (batch * heads, rows, cols * width)))
+            shapes.append(((batch * heads * rows, cols, cols), (batch * heads * rows, cols, width)))
+        shapes += [((batch * queries, dim), (hidden, dim)), ((batch * queries, hidden), (dim, hidden))]
+    return shapes + [((batch, dim), (network.num_classes, dim))]
 
 
 def _mindspore_batch(image: int, batch: int):
@@ -125,7 +128,7 @@ def _mindspore_batch(image: int, batch: int):
 
 
 def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool = False):
-    """The same with timm on PyTorch."""
+    """Return the same function with timm on PyTorch, optionally compiled by `torch.compile`."""
     sys.meta_path.insert(0, _Torchvision())
     import timm
     import torch
@@ -146,12 +149,12 @@ def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool =
     return step
 
 
-def timm_compiled(*shape):
-    return timm_eager(*shape, compiled=True)
+def timm_compiled(*case):
+    return timm_eager(*case, compiled=True)
 
 
 class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for torchvision, which timm imports and these models do not use."""
+    """Importer of a stub of torchvision, which timm imports and these models do not use."""
 
     def find_spec(self, name, path, target=None):
         if name.partition(".")[0] == "torchvision":
@@ -170,13 +173,13 @@ class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if name.startswith("__"):
             raise AttributeError(name)
         if name == "InterpolationMode":
-            names = ["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
-            return enum.Enum(name, {each.upper(): each for each in names})
+            modes = ["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+            return enum.Enum(name, {mode.upper(): mode for mode in modes})
         return type(name, (), {})
 
 
 def onnx_runtime(model: str, image: int, batch: int, train: bool):
-    """ONNX Runtime on a model that this project exported; it does not train."""
+    """Return a function that runs the forward pass of the model, exported by this project, in ONNX Runtime."""
     import numpy as np
     import onnxruntime
 
@@ -205,23 +208,24 @@ CONTESTANTS = {
 }
 
 
-def main(name: str, shape: list) -> None:
-    talk, sys.stdout = sys.stdout, sys.stderr
+def main(name: str, case: list) -> None:
+    """Run the contestant `name` on `case`, the arguments of its function, as the module's docstring says."""
+    output, sys.stdout = sys.stdout, sys.stderr
     if "timm" not in name:
         import mindspore as ms
 
         ms.set_context(mode=ms.GRAPH_MODE)
-    started = time.perf_counter()
-    step = CONTESTANTS[name](*shape)
+    start = time.perf_counter()
+    step = CONTESTANTS[name](*case)
     step()
-    print(time.perf_counter() - started, file=talk, flush=True)
+    print(time.perf_counter() - start, file=output, flush=True)
     step()
-    for _turn in sys.stdin:
-        started = time.perf_counter()
+    for _ in sys.stdin:
+        start = time.perf_counter()
         step()
-        print(time.perf_counter() - started, file=talk, flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=talk, flush=True)
-    os._exit(0)  # MindSpore's own end can take seconds
+        print(time.perf_counter() - start, file=output, flush=True)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=output, flush=True)
+    os._exit(0)  # MindSpore's shutdown can take seconds
 
 
 if __name__ == "__main__":

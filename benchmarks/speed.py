@@ -1,14 +1,14 @@
-"""Images per second, first step and memory of this project and its peers, side by side on this machine, in float32.
+"""Measure speed, seconds to the first step and memory of this project and its peers on this machine, in float32.
 
-Each contestant runs in a process of its own (peers.py), and all take turns of half a second or one step, so that
-whatever else the machine does falls on all alike, and that waking up counts little. Printed are medians, the quartiles,
-the median of the ratios to this project within the same turn, and the peak resident memory of the process. "bare
-products" are the model's products of matrices alone.
+Each contestant runs in its own process (peers.py). They take turns of half a second, at least two steps, so that other
+load on the machine affects all alike. The output has the median and the quartiles of the images per second, the median
+ratio to this project within the same turn, and the peak resident memory of the process. "bare products" runs only the
+model's matrix products.
 
     python benchmarks/speed.py [CASE …] --mindcv DIR --timm PYTHON [--turns 9] [--json FILE]
 
-DIR is a folder with MindCV's unpacked wheel, and PYTHON the interpreter of an environment with torch, timm and
-Pillow; a peer that is not named is reported as absent. Without CASE all are run; rows of other cases in FILE are kept.
+DIR is a folder with MindCV's unpacked wheel, and PYTHON the interpreter of an environment with torch, timm and Pillow;
+a peer without its option is reported as absent. Without CASE, all cases run; other cases in FILE are kept.
 """
 
 import argparse
@@ -26,11 +26,19 @@ ROOT = HERE.parent
 OURS = "this project"
 ALL = (OURS, "MindCV", "timm eager", "timm compiled", "ONNX Runtime", "bare products")
 TURN = 0.5  # seconds
-TIMM_HAS = ("convit_tiny", "convit_small", "convit_base")
+TIMM_MODELS = ("convit_tiny", "convit_small", "convit_base")
 
 
 class Case(NamedTuple):
-    """What is measured: a model, pixels, images a step, whether it trains, and by whom."""
+    """What is measured.
+
+    Attributes:
+        model: Name of the model.
+        image: Side of the images in pixels.
+        batch: Images per step.
+        train: Whether a step trains, or only computes the logits.
+        contestants: Names of those that are measured.
+    """
 
     model: str
     image: int = 224
@@ -43,10 +51,10 @@ class Case(NamedTuple):
         kind = "training step (AdamW)" if self.train else "forward"
         return f"{self.model}, {kind}, {self.image} px, batch {self.batch}"
 
-    def takes(self, name: str) -> bool:
-        """Whether the contestant can be asked at all: timm has three of the models, ONNX Runtime does not train."""
-        has = self.model in TIMM_HAS or not name.startswith("timm")
-        return name in self.contestants and has and not (self.train and name == "ONNX Runtime")
+    def includes(self, name: str) -> bool:
+        """Whether `name` can run this case: timm has three of the models, and ONNX Runtime does not train."""
+        has_model = self.model in TIMM_MODELS or not name.startswith("timm")
+        return name in self.contestants and has_model and not (self.train and name == "ONNX Runtime")
 
 
 _TRAINING_BATCH = {"convit_small_plus": 4, "convit_base": 4, "convit_base_plus": 2}
@@ -63,39 +71,44 @@ CASES = {
 
 
 def start(name: str, case: Case, options: argparse.Namespace) -> subprocess.Popen | None:
-    """The process of a contestant, None if it is absent."""
-    timm = name.startswith("timm")
-    python = options.timm if timm else sys.executable
+    """Start the process of a contestant; return None if it is absent."""
+    python = options.timm if name.startswith("timm") else sys.executable
     path = options.mindcv if name == "MindCV" else ROOT
     if not (python and path):
         return None
-    words = [python, str(HERE / "peers.py"), name, json.dumps(case[:4])]
+    command = [python, str(HERE / "peers.py"), name, json.dumps(case[:4])]
     environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
     return subprocess.Popen(
-        words, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
 
 
 def turn(process: subprocess.Popen) -> float:
-    """Seconds of a step, the mean of a turn but for its first, which finds the caches full of another's data."""
-    steps = []
-    while sum(steps[1:]) < TURN:
+    """Run one turn, and return the mean seconds of its steps without the first, which finds the caches cold."""
+    seconds = []
+    while sum(seconds[1:]) < TURN:
         print(file=process.stdin, flush=True)
-        steps.append(float(process.stdout.readline()))
-    return mean(steps[1:])
+        seconds.append(float(process.stdout.readline()))
+    return mean(seconds[1:])
 
 
 def compare(case: Case, options: argparse.Namespace) -> list[dict]:
-    """A row for each contestant: images per second, quartiles, ratio, seconds to the first step, peak memory in MiB."""
+    """Measure the contestants of `case`.
+
+    Returns:
+        A row per contestant: its name and either "absent" with the reason, or images_per_second (median) and their
+        quartiles, ours_over_it (the median ratio of its time to this project's in the same turn), seconds_to_first_step
+        and peak_mib.
+    """
     running, rows = {}, []
-    for name in filter(case.takes, ALL):
+    for name in filter(case.includes, ALL):
         process = start(name, case, options)
         first = process.stdout.readline() if process else ""
         if first:
             running[name] = (process, float(first), [])
         else:
-            rows.append({"name": name, "absent": "it could not run" if process else "not named"})
-    for _turn in range(options.turns):
+            rows.append({"name": name, "absent": "failed to start" if process else "not given"})
+    for _ in range(options.turns):
         for process, _, seconds in running.values():
             seconds.append(turn(process))
     ours = running[OURS][2]
@@ -117,6 +130,7 @@ def compare(case: Case, options: argparse.Namespace) -> list[dict]:
 
 
 def show(case: Case, rows: list[dict]) -> None:
+    """Print the rows of `case`."""
     print(case.title)
     for row in rows:
         if "absent" in row:
@@ -125,7 +139,7 @@ def show(case: Case, rows: list[dict]) -> None:
         low, high = row["quartiles"]
         print(
             f"  {row['name']:14} {row['images_per_second']:6.2f} images/s ({low:.2f} to {high:.2f}), "
-            f"ours is {row['ours_over_it']:.2f} times that; "
+            f"this project is {row['ours_over_it']:.2f} times as fast; "
             f"first step {row['seconds_to_first_step']:.0f} s, {row['peak_mib']:.0f} MiB",
             flush=True,
         )
@@ -133,14 +147,14 @@ def show(case: Case, rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--mindcv", metavar="DIR")
-    parser.add_argument("--timm", metavar="PYTHON")
-    parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to FILE too")
+    parser.add_argument("case", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)} (default: all)")
+    parser.add_argument("--mindcv", metavar="DIR", help="folder with MindCV's unpacked wheel")
+    parser.add_argument("--timm", metavar="PYTHON", help="interpreter of an environment with torch, timm and Pillow")
+    parser.add_argument("--turns", type=int, default=9, help="turns of each contestant (default: 9)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
     if unknown := [name for name in options.case if name not in CASES]:
-        parser.error(f"no case {unknown[0]!r}; there are {', '.join(CASES)}")
+        parser.error(f"unknown case {unknown[0]!r}; choose from {', '.join(CASES)}")
     print(f"{os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
     for name in options.case or CASES:
         rows = compare(CASES[name], options)

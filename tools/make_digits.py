@@ -1,11 +1,10 @@
-"""Make `mindcv/data/datasets/digits.npz`, the 1,797 handwritten digits that ship with the package.
+"""Create `mindcv/data/datasets/digits.npz`, the 1,797 handwritten digits that the package includes.
 
-Needs scikit-learn, which redistributes the test set of the UCI data set (see
-`mindcv/data/datasets/DIGITS.md`):
+It needs scikit-learn, which redistributes the test set of the UCI data set (`mindcv/data/datasets/DIGITS.md`):
 
     pip install scikit-learn && python tools/make_digits.py
 
-The split is fixed: of each class, a fifth (rounded) drawn with seed 0 is held out as `val`.
+The split is fixed: a fifth of each class (rounded), drawn with seed 0, is held out as `val`.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The comparison of networks on a part of the digits: what it keeps, reports and draws."""
+"""Test what the sample-efficiency benchmark records, reports and draws."""
 
 import json
 import runpy
@@ -21,7 +21,7 @@ def script():
 
 @pytest.fixture
 def runs():
-    """Every run of three seeds, with scores that tell them apart."""
+    """All runs of three seeds, with different scores."""
     rng = np.random.default_rng(0)
     return [
         {
@@ -32,17 +32,17 @@ def runs():
     ]  # fmt: skip
 
 
-def of(runs, gpsa_layers, ratio):
+def scores_of(runs, gpsa_layers, ratio):
     return [run["top_1"] for run in runs if (run["gpsa_layers"], run["ratio"]) == (gpsa_layers, ratio)]
 
 
-def test_table_and_files(script, runs, tmp_path, capsys):
+def test_report_prints_and_writes_table_and_figure(script, runs, tmp_path, capsys):
     script["report"](runs[::-1], 7, 8, tmp_path)
     record = json.loads((tmp_path / "sample_efficiency.json").read_text())
     assert (record["steps"], record["batch_size"], len(record["rows"])) == (7, 8, 6)
     printed = capsys.readouterr().out.splitlines()
     for row, line in zip(record["rows"], printed, strict=True):
-        scores = of(runs, row["gpsa_layers"], row["ratio"])
+        scores = scores_of(runs, row["gpsa_layers"], row["ratio"])
         assert row["top_1"] == scores, "in the order of the seeds"
         assert row["mean"] == pytest.approx(mean(scores), abs=0.005)
         assert row["deviation"] == pytest.approx(stdev(scores), abs=0.005)
@@ -51,49 +51,49 @@ def test_table_and_files(script, runs, tmp_path, capsys):
         assert min(picture.size) >= 700
 
 
-def test_the_figure_shows_the_table(script, runs):
-    rows = script["rows_of"](runs)
-    figure = script["figure_of"](rows, 7, 8)
+def test_plot_shows_rows_of_table(script, runs):
+    rows = script["summarise"](runs)
+    figure = script["plot"](rows, 7, 8)
     figure.canvas.draw()
     [axis] = figure.axes
     assert [text.get_text() for text in axis.get_legend().texts] == ["ConViT, 10 GPSA layers", "the same without GPSA"]
     for bars, gpsa_layers in zip(axis.containers, (10, 0), strict=True):
-        mine = [row for row in rows if row["gpsa_layers"] == gpsa_layers]
-        line, _caps, [spread] = bars
-        assert line.get_ydata().tolist() == [row["mean"] for row in mine]
-        for segment, row in zip(spread.get_segments(), mine, strict=True):
+        network_rows = [row for row in rows if row["gpsa_layers"] == gpsa_layers]
+        line, _caps, [error_bars] = bars
+        assert line.get_ydata().tolist() == [row["mean"] for row in network_rows]
+        for segment, row in zip(error_bars.get_segments(), network_rows, strict=True):
             assert np.ptp(segment[:, 1]) == pytest.approx(2 * row["deviation"])
 
 
-def test_what_is_done_is_not_done_again(script, runs, tmp_path, monkeypatch, capsys):
-    """All runs but one are in the journal, beside one of another length: one is made, and the report comes."""
-    journal = tmp_path / "runs.jsonl"
+def test_main_with_finished_runs_trains_missing_run_only(script, runs, tmp_path, monkeypatch, capsys):
+    """The file of runs lacks one run, and has one of another length."""
+    runs_file = tmp_path / "runs.jsonl"
     last = runs.pop()
     other = {**last, "steps": 6}
-    journal.write_text("".join(json.dumps(run) + "\n" for run in [*runs, other]))
-    made = []
+    runs_file.write_text("".join(json.dumps(run) + "\n" for run in [*runs, other]))
+    trained = []
 
     class Trainer:
         def __init__(self, *length):
             assert length == (0, 7, 8)
 
         def __call__(self, ratio, seed):
-            made.append((ratio, seed))
+            trained.append((ratio, seed))
             return last
 
     monkeypatch.setitem(script["main"].__globals__, "Trainer", Trainer)
-    words = ["--seeds", "3", "--steps", "7", "--batch_size", "8", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["sample_efficiency.py", *words])
+    arguments = ["--seeds", "3", "--steps", "7", "--batch_size", "8", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["sample_efficiency.py", *arguments])
     script["main"]()
-    assert made == [(1.0, 2)]
-    assert len(journal.read_text().splitlines()) == 19
+    assert trained == [(1.0, 2)]
+    assert len(runs_file.read_text().splitlines()) == 19
     script["main"]()
-    assert made == [(1.0, 2)]
+    assert trained == [(1.0, 2)]
     assert capsys.readouterr().out.count("100%") == 4
 
 
 @pytest.mark.slow
-def test_a_run_starts_afresh(script):
+def test_trainer_second_call_starts_from_initial_weights(script):
     trainer = script["Trainer"](10, 10, 8)
     first, other, again = trainer(0.1, 0), trainer(0.3, 1), trainer(0.1, 0)
     assert (first["images"], other["images"]) == (143, 434)
