@@ -1,4 +1,4 @@
-"""Thin on purpose: all else is in pyproject.toml, which cannot say both "all packages" and "one from elsewhere"."""
+"""List the packages; pyproject.toml has everything else, but cannot combine found packages with one of another folder."""
 
 from setuptools import find_packages, setup
 

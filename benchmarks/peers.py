@@ -119,6 +119,7 @@ def _products(network, batch: int) -> list[tuple[tuple[int, ...], tuple[int, ...
 
 
 def _mindspore_batch(image: int, batch: int):
+    """Return random images (B, 3, H, W) float32 and labels (B,) int32 as MindSpore tensors."""
     import mindspore as ms
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The computed table of the model card is what the script computes, and the script counts what it says."""
+"""Test that the model card has the rows that benchmarks/ascend.py computes, and that their figures are right."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ CARD = Path(__file__).parents[1] / "configs/convit/README.md"
 
 
 @pytest.mark.parametrize("name", ["convit_tiny", pytest.param("convit_base_plus", marks=pytest.mark.slow)])
-def test_the_card_has_the_row(name):
+def test_row_is_in_model_card(name):
     lines = CARD.read_text().splitlines()
     table = lines[lines.index(HEAD.splitlines()[0]) :]
     assert row(name) in table
 
 
-def test_activations_of_a_small_model_by_hand():
-    """Two heads of width 16 on 4 patches: a GPSA block, and an MHSA block that asks for its class token alone."""
+def test_activation_bytes_of_small_model_match_hand_count():
+    """Two heads of width 16 on 4 patches: a GPSA block, and an MHSA block that computes only its class token."""
     model = ConViT(image_size=16, patch_size=8, num_heads=2, embed_dim=32, depth=2, local_up_to_layer=1, num_classes=2)
     tokens, hidden = 4 * 32, 4 * 128
     local = 2 * tokens * (4 + 2) + 4 * tokens * 2 + 2 * hidden * 2

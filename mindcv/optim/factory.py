@@ -124,7 +124,12 @@ def create_optimizer(
 
 
 def _accepted(name: str, options: dict, extra: dict) -> dict:
-    """The options that the algorithm takes; an error for an option that was set and would do nothing."""
+    """Return the arguments for the algorithm `name`: those of `options` that it has, and `extra`.
+
+    Raises:
+        TypeError: The algorithm has no argument of a name in `extra`.
+        ValueError: The algorithm lacks one of the `options` that does not have its default value.
+    """
     own = inspect.signature(OPTIMIZERS[name]).parameters.keys()
     own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
     defaults = inspect.signature(create_optimizer).parameters

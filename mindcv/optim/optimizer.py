@@ -81,6 +81,7 @@ class Optimizer(nn.Optimizer):
         raise NotImplementedError
 
     def update_indexed(self, terms, lrs, lr_index, weight_decay, parameter, *slots_and_gradient):
+        """Call `update` with the learning rate of index `lr_index` in `lrs`."""
         return self.update(terms, lrs[lr_index], weight_decay, parameter, *slots_and_gradient)
 
     def current_lrs(self):

@@ -274,6 +274,7 @@ def _power(base: float, exponent: float) -> float:
 
 
 def _lerp(start: float, end: float, fraction: float) -> float:
+    """Return the linear interpolation from `start` (fraction 0) to `end` (fraction 1)."""
     return start + (end - start) * fraction
 
 
@@ -283,11 +284,13 @@ def _cosine(start: float, end: float, fraction: float) -> float:
 
 
 def _linear(start: float, end: float, total_iters: int) -> Callable[[float], float]:
+    """Return the curve from `start` (t = 0) linearly to `end` (t = total_iters), constant from there."""
     require_in_range("total_iters", total_iters, at_least=1)
     return lambda t: _lerp(start, end, min(t / total_iters, 1.0))
 
 
 def _polynomial(lr: float, total_iters: int, power: float) -> Callable[[float], float]:
+    """Return the curve lr · (1 - t / total_iters)^power, 0 from t = total_iters on."""
     require_in_range("total_iters", total_iters, at_least=1)
     return lambda t: lr * (1 - min(t / total_iters, 1.0)) ** power
 
@@ -295,6 +298,7 @@ def _polynomial(lr: float, total_iters: int, power: float) -> Callable[[float], 
 def _cosine_cycles(
     decay_epochs: int, eta_min: float, eta_max: float, num_cycles: int, cycle_decay: float
 ) -> Callable[[float], float]:
+    """Return the curve of `num_cycles` half cosines of `decay_epochs` epochs, then eta_min."""
     require_in_range("decay_epochs", decay_epochs, at_least=1)
 
     def curve(t: float) -> float:
