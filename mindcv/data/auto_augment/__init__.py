@@ -1,8 +1,7 @@
-"""Augmentation policies by the strings that people know, such as `randaug-m9-mstd0.5-inc1`."""
+"""Augmentation policies, created from strings such as `randaug-m9-mstd0.5-inc1`."""
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import numpy as np
 from mindspore.dataset import vision
@@ -14,6 +13,7 @@ from mindcv.data.auto_augment.operations import AugmentContext, Operation
 from mindcv.data.auto_augment.policy import AugmentedViews, Policy, Step
 from mindcv.data.auto_augment.randaugment import RandAugment
 from mindcv.data.auto_augment.trivial import TrivialAugmentWide
+from mindcv.errors import did_you_mean
 
 __all__ = [
     "AugMix",
@@ -26,6 +26,7 @@ __all__ = [
     "create_policy",
 ]
 
+# AutoAugment's names: which of its tables, and whether Posterize grows stronger with the magnitude.
 _AUTOAUGMENT = {
     "autoaug": ("original", False),
     "autoaugr": ("original", True),
@@ -36,7 +37,7 @@ _AUTOAUGMENT = {
     "3a": ("3a", False),
 }
 
-# What a string may set: the argument, the least and the largest value, and whether it is a whole number.
+# The settings of each policy, by their letters: argument, minimum, maximum, and whether it is an integer.
 _STD = ("std", 0, np.inf, False)
 _RANDAUGMENT = {
     "m": ("magnitude", 0, np.inf, False),
@@ -44,7 +45,7 @@ _RANDAUGMENT = {
     "p": ("prob", 0, 1, False),
     "w": ("weighted", 0, 0, True),
     "mstd": _STD,
-    "mmax": ("top", 0, 10, False),
+    "mmax": ("max_magnitude", 0, 10, False),
     "inc": ("increasing", 0, 1, True),
 }
 _AUGMIX = {
@@ -54,7 +55,7 @@ _AUGMIX = {
     "a": ("alpha", 1e-3, np.inf, False),
     "mstd": _STD,
 }
-_MAY_SET = {
+_SETTINGS = {
     **{name: {"mstd": _STD} for name in _AUTOAUGMENT},
     "randaug": _RANDAUGMENT,
     "rand": _RANDAUGMENT,
@@ -69,62 +70,66 @@ def create_policy(
     interpolation: vision.Inter = vision.Inter.BILINEAR,
     color_jitter: Sequence[tuple[float, float]] = (),
 ) -> Policy:
-    """The policy that a string names.
+    """Return the augmentation policy that `text` describes.
 
-    A name, then what is set, joined by dashes:
+    The text is a policy's name and its settings, joined by dashes. In parentheses: the default of each setting.
 
-    - `randaug` (`rand`): m magnitude (10; more acts as 10), n operations an image (2), p probability of each (0.5),
-      mstd spread of the magnitude (0; above 100: uniform from 0), mmax its limit (10), inc1 forms that grow stronger
-      with the magnitude, w0 weighted choice of the operations;
-    - `autoaug` (`original`), `autoaugr` (`originalr`, with increasing posterise), `v0`, `v0r`, `3a`: mstd;
-    - `trivialaugwide`: nothing;
-    - `augmix`: m magnitude (3), w chains (3), d depth (1 to 3, drawn), a α (1), mstd.
+    - `randaug` (or `rand`): m magnitude (10; larger values act as 10), n operations per image (2), p probability of
+      each operation (0.5), mstd standard deviation of the magnitude (0; above 100: uniform from 0 to m), mmax maximum
+      magnitude (10), inc1 variants of the operations that grow stronger with the magnitude, w0 weighted choice of the
+      operations;
+    - `autoaug` (`original`), `autoaugr` (`originalr`: Posterize grows stronger with the magnitude), `v0`, `v0r`, `3a`:
+      mstd (0);
+    - `trivialaugwide`: no settings;
+    - `augmix`: m magnitude (3), w number of chains (3), d operations per chain (drawn, 1 to 3), a the α of the Beta
+      and Dirichlet distributions (1), mstd (uniform).
 
     Args:
-        text: as above.
-        mean: of each channel, 0..255; the colour of corners that an operation leaves empty.
-        interpolation: of geometric operations.
-        color_jitter: ranges of the factors of brightness, contrast and saturation, and of hue; for `3a` alone.
+        text: The policy, as described above.
+        mean: Mean of each channel, 0 to 255: the colour that geometric operations fill empty corners with.
+        interpolation: Interpolation of geometric operations; PILCUBIC acts as BICUBIC.
+        color_jitter: (minimum, maximum) of the factors of brightness, contrast and saturation and, optionally, of the
+            hue shift (fraction of the colour circle, -0.5 to 0.5). Only `3a` uses it.
 
     Raises:
-        ValueError: one line that says what is wrong and what is known.
+        ValueError: The name or a setting is unknown, or a value is out of range.
     """
     name, *settings = text.split("-")
-    if name not in _MAY_SET:
-        near = get_close_matches(name, _MAY_SET, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_MAY_SET)}"
-        raise ValueError(f"auto_augment {text!r}: no policy {name!r}; {hint}")
-    given = dict(_read(text, setting, _MAY_SET[name]) for setting in settings)
+    if name not in _SETTINGS:
+        raise ValueError(f"auto_augment {text!r}: no policy {name!r}{did_you_mean(name, _SETTINGS)}")
+    arguments = dict(_parse_setting(text, setting, _SETTINGS[name]) for setting in settings)
     fill = [min(255, max(0, round(level))) for level in mean]
-    if interpolation == vision.Inter.PILCUBIC:  # for resizing alone
+    if interpolation == vision.Inter.PILCUBIC:  # supported by resizing only
         interpolation = vision.Inter.BICUBIC
     context = AugmentContext(interpolation, tuple(fill if len(fill) == 3 else [round(np.mean(fill))] * 3))
     if name in _AUTOAUGMENT:
-        policy, increasing = _AUTOAUGMENT[name]
-        afterwards = _jitter(color_jitter) if name == "3a" else ()
-        return AutoAugment(policy, context, increasing, afterwards=afterwards, **given)
-    if _MAY_SET[name] is _RANDAUGMENT:
-        return RandAugment(context, **{key: True if key == "weighted" else value for key, value in given.items()})
-    return AugMix(context, **given) if name == "augmix" else TrivialAugmentWide(context)
+        table, increasing = _AUTOAUGMENT[name]
+        final_steps = _color_jitter_steps(color_jitter) if name == "3a" else ()
+        return AutoAugment(table, context, increasing, final_steps=final_steps, **arguments)
+    if _SETTINGS[name] is _RANDAUGMENT:
+        return RandAugment(context, **{key: True if key == "weighted" else value for key, value in arguments.items()})
+    return AugMix(context, **arguments) if name == "augmix" else TrivialAugmentWide(context)
 
 
-def _read(text: str, setting: str, known: dict) -> tuple[str, float]:
+def _parse_setting(text: str, setting: str, known: dict) -> tuple[str, float]:
+    """Return the argument and the value of one setting, such as ("magnitude", 9.0) for "m9"."""
     found = re.fullmatch(r"([a-z]+)(\d+\.?\d*|\.\d+)", setting)
     if not found or found[1] not in known:
-        listed = f"it may set {', '.join(known)}, each followed by a number" if known else "it has nothing to set"
+        listed = f"its settings are {', '.join(known)}, each followed by a number" if known else "it has no settings"
         raise ValueError(f"auto_augment {text!r}: cannot read {setting!r}; {listed}")
-    argument, least, largest, is_whole = known[found[1]]
+    argument, minimum, maximum, is_integer = known[found[1]]
     value = float(found[2])
-    if not least <= value <= largest or (is_whole and value != int(value)):
-        kind = "a whole number" if is_whole else "a number"
-        raise ValueError(f"auto_augment {text!r}: {found[1]} must be {kind}, {least} to {largest}, got {found[2]}")
-    return argument, int(value) if is_whole else value
+    if not minimum <= value <= maximum or (is_integer and value != int(value)):
+        kind = "an integer" if is_integer else "a number"
+        raise ValueError(f"auto_augment {text!r}: {found[1]} must be {kind}, {minimum} to {maximum}, got {found[2]}")
+    return argument, int(value) if is_integer else value
 
 
-def _jitter(ranges: Sequence[tuple[float, float]]) -> list[Step]:
-    acts = (operations.brightness, operations.contrast, operations.color, operations.hue)
+def _color_jitter_steps(ranges: Sequence[tuple[float, float]]) -> list[Step]:
+    """Return a step for each of brightness, contrast, saturation and hue that has a range to draw from."""
+    functions = (operations.brightness, operations.contrast, operations.color, operations.hue)
     return [
-        Step(Operation(act, lambda _m, rng, ends=ends: rng.uniform(*ends)))
-        for act, ends in zip(acts, ranges, strict=False)
-        if ends[0] != ends[1]
+        Step(Operation(function, lambda _magnitude, rng, limits=limits: rng.uniform(*limits)))
+        for function, limits in zip(functions, ranges, strict=False)
+        if limits[0] != limits[1]
     ]

@@ -7,7 +7,7 @@ import numpy as np
 from mindcv.data.auto_augment.operations import AugmentContext
 from mindcv.data.auto_augment.policy import Policy, Step
 
-# Pairs of (operation, probability, magnitude). The paper's policy for ImageNet, its table 9.
+# The paper's policy for ImageNet (table 9): sub-policies, each a pair of (operation, probability, magnitude).
 ORIGINAL = (
     (("PosterizeOriginal", 0.4, 8), ("Rotate", 0.6, 9)),
     (("Solarize", 0.6, 5), ("AutoContrast", 0.6, 5)),
@@ -36,7 +36,7 @@ ORIGINAL = (
     (("Equalize", 0.8, 8), ("Equalize", 0.6, 3)),
 )
 
-# The policy that EfficientNet's public code trains with.
+# The policy of EfficientNet's public training code.
 V0 = (
     (("Equalize", 0.8, 1), ("ShearY", 0.8, 4)),
     (("Color", 0.4, 9), ("Equalize", 0.6, 3)),
@@ -65,19 +65,22 @@ V0 = (
     (("Color", 0.8, 6), ("Rotate", 0.4, 5)),
 )
 
-THREE = ((("Solarize", 1.0, 5),), (("Desaturate", 1.0, 10),), (("GaussianBlur", 1.0, 10),))
+THREE_AUGMENT = ((("Solarize", 1.0, 5),), (("Desaturate", 1.0, 10),), (("GaussianBlur", 1.0, 10),))
 
-POLICIES = {"original": ORIGINAL, "v0": V0, "3a": THREE}
+POLICIES = {"original": ORIGINAL, "v0": V0, "3a": THREE_AUGMENT}
 
 
 class AutoAugment(Policy):
-    """One sub-policy, drawn from the policy's, and its operations one after the other.
+    """Apply a randomly drawn sub-policy of a fixed table, its operations one after the other.
 
     Args:
-        policy: "original", "v0" or "3a" (one of: solarise, grey, blur).
-        increasing: Posterize keeps fewer bits as its magnitude grows; the tables, read as they stand, keep more.
-        std: spread of the magnitudes, see `Step`.
-        afterwards: steps that every image takes at the end.
+        policy: "original", "v0", or "3a" (a table of three: solarise, greyscale, blur).
+        context: Interpolation and fill colour of geometric operations.
+        increasing: Whether Posterize keeps fewer bits as its magnitude grows; by default it keeps more, as in the
+            published tables.
+        std: Standard deviation of the normal distribution around the table's magnitudes; above 100, magnitudes are
+            drawn uniformly from 0 to the table's.
+        final_steps: Steps applied to every image after the sub-policy.
     """
 
     def __init__(
@@ -86,19 +89,22 @@ class AutoAugment(Policy):
         context: AugmentContext,
         increasing: bool = False,
         std: float = 0.0,
-        afterwards: Sequence[Step] = (),
+        final_steps: Sequence[Step] = (),
     ):
         super().__init__(context)
-        self.afterwards = tuple(afterwards)
-        self.choices = [
+        self.final_steps = tuple(final_steps)
+        self.sub_policies = [
             [
-                Step("PosterizeIncreasing" if increasing and name.startswith("Posterize") else name, prob, level, std)
-                for name, prob, level in steps
+                Step(
+                    "PosterizeIncreasing" if increasing and name.startswith("Posterize") else name, prob, magnitude, std
+                )
+                for name, prob, magnitude in sub_policy
             ]
-            for steps in POLICIES[policy]
+            for sub_policy in POLICIES[policy]
         ]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        for step in (*self.choices[rng.integers(len(self.choices))], *self.afterwards):
+        sub_policy = self.sub_policies[rng.integers(len(self.sub_policies))]
+        for step in (*sub_policy, *self.final_steps):
             image = step(image, rng, self.context)
         return image

@@ -1,8 +1,11 @@
-"""The operations that augmentation policies are made of, each with what its magnitude means.
+"""The operations of augmentation policies, and what a magnitude means for each.
 
-The ranges are those of AutoAugment (Cubuk et al. 2018, arXiv 1805.09501, table 6) as RandAugment's and timm's users
-know them: magnitude 10 is the strongest. Whatever is random about an operation (its sign) is drawn here, so that
-MindSpore's C++ operations do as they are told: their own random numbers come in step with each other's.
+The ranges are those of AutoAugment (Cubuk et al. 2018, arXiv 1805.09501, table 6), with magnitude 10 as the strongest,
+as in RandAugment and timm. All random draws, such as the sign of an angle, are made here in Python: MindSpore's C++
+operations share one seed, so their own draws would be correlated.
+
+Every operation takes an image, (H, W, 3) uint8, an amount (its unit stands in the operation's docstring) and an
+`AugmentContext`, and returns an image of the same shape and type.
 """
 
 import math
@@ -12,192 +15,216 @@ from typing import NamedTuple
 import numpy as np
 from mindspore.dataset import vision
 
-TOP_MAGNITUDE = 10
+MAX_MAGNITUDE = 10
 
 
 class AugmentContext(NamedTuple):
-    """How geometric operations resample, and the colour (0..255) that they fill empty corners with."""
+    """What geometric operations need besides the image.
+
+    Attributes:
+        interpolation: How they resample.
+        fill: Colour of empty corners, RGB, 0 to 255.
+    """
 
     interpolation: vision.Inter = vision.Inter.BILINEAR
     fill: tuple[int, int, int] = (128, 128, 128)
 
 
-class Operation(NamedTuple):
-    """What is done to an image (H, W, 3) uint8, and by how much at a magnitude, given as a share of the strongest."""
+Amount = Callable[[float, np.random.Generator], float]
 
-    act: Callable[[np.ndarray, float, AugmentContext], np.ndarray]
-    amount: Callable[[float, np.random.Generator], float]
+
+class Operation(NamedTuple):
+    """An image operation, and how its amount follows from the magnitude.
+
+    Attributes:
+        function: Called as function(image, amount, context); returns the augmented image.
+        amount: Called as amount(magnitude, rng) with the magnitude as a fraction of the strongest, 0 to 1.
+    """
+
+    function: Callable[[np.ndarray, float, AugmentContext], np.ndarray]
+    amount: Amount
 
 
 def rotate(image: np.ndarray, degrees: float, context: AugmentContext) -> np.ndarray:
-    """Anticlockwise, about the centre. (MindSpore's `Rotate` fills with the colour's channels reversed.)"""
-    return _affine(image, context, degrees=-degrees)
+    """Rotate anticlockwise about the centre."""
+    return _affine(image, context, degrees=-degrees)  # MindSpore's Rotate would reverse the fill colour's channels
 
 
 def shear_x(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
-    """Each row moves sideways by `rate` pixels more than the one above it; the middle one stays."""
+    """Shift each row sideways by `rate` pixels more than the row above it; the middle row stays."""
     return _affine(image, context, shear=(math.degrees(math.atan(rate)), 0.0))
 
 
 def shear_y(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
-    """The same for columns."""
+    """Shift each column down by `rate` pixels more than the column left of it; the middle column stays."""
     return _affine(image, context, shear=(0.0, math.degrees(math.atan(rate))))
 
 
-def translate_x(image: np.ndarray, share: float, context: AugmentContext) -> np.ndarray:
-    """By a share of the width, in whole pixels."""
-    return _moved(image, round(share * image.shape[1]), 1, context)
+def translate_x(image: np.ndarray, fraction: float, context: AugmentContext) -> np.ndarray:
+    """Shift to the right by a fraction of the width, rounded to pixels."""
+    return _translate(image, round(fraction * image.shape[1]), 1, context)
 
 
-def translate_y(image: np.ndarray, share: float, context: AugmentContext) -> np.ndarray:
-    """By a share of the height, in whole pixels."""
-    return _moved(image, round(share * image.shape[0]), 0, context)
+def translate_y(image: np.ndarray, fraction: float, context: AugmentContext) -> np.ndarray:
+    """Shift down by a fraction of the height, rounded to pixels."""
+    return _translate(image, round(fraction * image.shape[0]), 0, context)
 
 
 def translate_x_pixels(image: np.ndarray, pixels: float, context: AugmentContext) -> np.ndarray:
-    return _moved(image, round(pixels), 1, context)
+    """Shift to the right by a number of pixels."""
+    return _translate(image, round(pixels), 1, context)
 
 
 def translate_y_pixels(image: np.ndarray, pixels: float, context: AugmentContext) -> np.ndarray:
-    return _moved(image, round(pixels), 0, context)
+    """Shift down by a number of pixels."""
+    return _translate(image, round(pixels), 0, context)
 
 
-def auto_contrast(image: np.ndarray, _amount, _look) -> np.ndarray:
+def auto_contrast(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
+    """Stretch each channel to the full range, 0 to 255."""
     return vision.AutoContrast()(image)
 
 
-def equalize(image: np.ndarray, _amount, _look) -> np.ndarray:
+def equalize(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
+    """Equalise the histogram of each channel."""
     return vision.Equalize()(image)
 
 
-def invert(image: np.ndarray, _amount, _look) -> np.ndarray:
+def invert(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
+    """Replace each value v by 255 - v."""
     return vision.Invert()(image)
 
 
-def identity(image: np.ndarray, _amount, _look) -> np.ndarray:
+def identity(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
+    """Return the image unchanged."""
     return image
 
 
-def posterize(image: np.ndarray, bits: float, _look) -> np.ndarray:
-    """Keep the `bits` highest bits, 0 to 8."""
+def posterize(image: np.ndarray, bits: float, _context: AugmentContext) -> np.ndarray:
+    """Keep the `bits` highest bits of each value, 0 to 8."""
     return vision.Posterize(int(bits))(image)
 
 
-def solarize(image: np.ndarray, threshold: float, _look) -> np.ndarray:
-    """Invert values from `threshold` (0 to 256) on."""
+def solarize(image: np.ndarray, threshold: float, _context: AugmentContext) -> np.ndarray:
+    """Invert values of at least `threshold`, 0 to 256."""
     return image if threshold > 255 else vision.Solarize((int(threshold), 255))(image)
 
 
-def solarize_add(image: np.ndarray, added: float, _look) -> np.ndarray:
-    """Add to values below 128."""
+def solarize_add(image: np.ndarray, added: float, _context: AugmentContext) -> np.ndarray:
+    """Add `added` to values below 128."""
     values = np.arange(256)
     table = np.where(values < 128, np.minimum(values + int(added), 255), values).astype(np.uint8)
     return np.take(table, image)
 
 
-def color(image: np.ndarray, factor: float, _look) -> np.ndarray:
-    """Saturation: 0 is grey, 1 the image."""
+def color(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
+    """Scale the saturation; 0 gives grey, 1 the image itself."""
     return vision.AdjustSaturation(factor)(image)
 
 
-def contrast(image: np.ndarray, factor: float, _look) -> np.ndarray:
+def contrast(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
+    """Scale the contrast; 0 gives uniform grey, 1 the image itself."""
     return vision.AdjustContrast(factor)(image)
 
 
-def brightness(image: np.ndarray, factor: float, _look) -> np.ndarray:
+def brightness(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
+    """Scale the brightness; 0 gives black, 1 the image itself."""
     return vision.AdjustBrightness(factor)(image)
 
 
-def sharpness(image: np.ndarray, factor: float, _look) -> np.ndarray:
+def sharpness(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
+    """Scale the sharpness; 0 gives a smoothed image, 1 the image itself."""
     return vision.AdjustSharpness(factor)(image)
 
 
-def hue(image: np.ndarray, turn: float, _look) -> np.ndarray:
-    """Turn the colours by a share of the circle, -0.5 to 0.5."""
-    return vision.AdjustHue(turn)(image)
+def hue(image: np.ndarray, shift: float, _context: AugmentContext) -> np.ndarray:
+    """Shift the hue by a fraction of the colour circle, -0.5 to 0.5."""
+    return vision.AdjustHue(shift)(image)
 
 
-def blur(image: np.ndarray, sigma: float, _look) -> np.ndarray:
-    """A Gaussian, cut off at three sigma."""
+def blur(image: np.ndarray, sigma: float, _context: AugmentContext) -> np.ndarray:
+    """Blur by a Gaussian with a standard deviation of `sigma` pixels, truncated at three sigma."""
     return vision.GaussianBlur(2 * math.ceil(3 * sigma) + 1, sigma)(image)
 
 
 def _affine(
     image: np.ndarray, context: AugmentContext, degrees: float = 0.0, shear: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
+    """Rotate clockwise and shear, both in degrees, about the centre."""
     return vision.Affine(degrees, (0.0, 0.0), 1.0, shear, context.interpolation, context.fill)(image)
 
 
-def _moved(image: np.ndarray, pixels: int, axis: int, context: AugmentContext) -> np.ndarray:
+def _translate(image: np.ndarray, pixels: int, axis: int, context: AugmentContext) -> np.ndarray:
+    """Shift along `axis` (0: down, 1: right)."""
     out = np.empty_like(image)
     out[...] = context.fill
     side = image.shape[axis]
     if abs(pixels) < side:
-        there = slice(max(pixels, 0), side + min(pixels, 0))
-        here = slice(max(-pixels, 0), side + min(-pixels, 0))
-        lines = (slice(None),) * axis
-        out[(*lines, there)] = image[(*lines, here)]
+        target = slice(max(pixels, 0), side + min(pixels, 0))
+        source = slice(max(-pixels, 0), side + min(-pixels, 0))
+        leading = (slice(None),) * axis
+        out[(*leading, target)] = image[(*leading, source)]
     return out
 
 
-def none(_m: float, _rng: np.random.Generator) -> float:
-    """For operations that know no more or less."""
+def no_amount(_magnitude: float, _rng: np.random.Generator) -> float:
+    """Return 0, for operations without an amount."""
     return 0.0
 
 
-def between(start: float, end: float) -> Callable[[float, np.random.Generator], float]:
-    """From `start` at magnitude 0 to `end` at the strongest."""
-    return lambda m, rng: start + (end - start) * m
+def linear(start: float, end: float) -> Amount:
+    """Return a function that goes from `start` at magnitude 0 to `end` at the strongest."""
+    return lambda magnitude, rng: start + (end - start) * magnitude
 
 
-def whole(start: int, end: int) -> Callable[[float, np.random.Generator], float]:
-    """The same in whole steps, counted from `start` and rounded down."""
-    return lambda m, rng: start + int(abs(end - start) * m) * (1 if end > start else -1)
+def linear_int(start: int, end: int) -> Amount:
+    """Return a function that goes from `start` to `end` in integers; the distance from `start` is rounded down."""
+    return lambda magnitude, rng: start + int(abs(end - start) * magnitude) * (1 if end > start else -1)
 
 
-def either_way(end: float) -> Callable[[float, np.random.Generator], float]:
-    """From 0 to ±`end`, with either sign as likely."""
-    return lambda m, rng: end * m * _sign(rng)
+def symmetric(end: float) -> Amount:
+    """Return a function that goes from 0 to `end`, with a random sign."""
+    return lambda magnitude, rng: end * magnitude * _random_sign(rng)
 
 
-def about_one(m: float, rng: np.random.Generator) -> float:
-    """A factor that leaves 1, up or down, as the magnitude grows: 1 ± 0.9."""
-    return max(0.1, 1 + 0.9 * m * _sign(rng))
+def factor_around_one(magnitude: float, rng: np.random.Generator) -> float:
+    """Return 1 ± 0.9 · magnitude, with a random sign."""
+    return max(0.1, 1 + 0.9 * magnitude * _random_sign(rng))
 
 
-def blur_radius(m: float, rng: np.random.Generator) -> float:
-    """Sigma, uniform from 0.1 to 2 at the strongest."""
-    return rng.uniform(0.1, max(0.1, 2 * m))
+def blur_sigma(magnitude: float, rng: np.random.Generator) -> float:
+    """Return a sigma in pixels, drawn uniformly from 0.1 to 2 · magnitude."""
+    return rng.uniform(0.1, max(0.1, 2 * magnitude))
 
 
-def _sign(rng: np.random.Generator) -> int:
+def _random_sign(rng: np.random.Generator) -> int:
     return 1 if rng.random() < 0.5 else -1
 
 
-# Those named Increasing grow stronger with the magnitude; the plain ones are AutoAugment's, in which some grow weaker.
+# Variants named Increasing grow stronger with the magnitude; of AutoAugment's own, some grow weaker.
 OPERATIONS = {
-    "AutoContrast": Operation(auto_contrast, none),
-    "Equalize": Operation(equalize, none),
-    "Invert": Operation(invert, none),
-    "Rotate": Operation(rotate, either_way(30)),
-    "ShearX": Operation(shear_x, either_way(0.3)),
-    "ShearY": Operation(shear_y, either_way(0.3)),
-    "TranslateXRel": Operation(translate_x, either_way(0.45)),
-    "TranslateYRel": Operation(translate_y, either_way(0.45)),
-    "Posterize": Operation(posterize, whole(0, 4)),
-    "PosterizeIncreasing": Operation(posterize, whole(4, 0)),
-    "PosterizeOriginal": Operation(posterize, whole(4, 8)),
-    "Solarize": Operation(solarize, whole(0, 256)),
-    "SolarizeIncreasing": Operation(solarize, whole(256, 0)),
-    "SolarizeAdd": Operation(solarize_add, whole(0, 110)),
-    "Color": Operation(color, between(0.1, 1.9)),
-    "Contrast": Operation(contrast, between(0.1, 1.9)),
-    "Brightness": Operation(brightness, between(0.1, 1.9)),
-    "Sharpness": Operation(sharpness, between(0.1, 1.9)),
-    "ColorIncreasing": Operation(color, about_one),
-    "ContrastIncreasing": Operation(contrast, about_one),
-    "BrightnessIncreasing": Operation(brightness, about_one),
-    "SharpnessIncreasing": Operation(sharpness, about_one),
-    "Desaturate": Operation(color, between(0.5, 0.0)),
-    "GaussianBlur": Operation(blur, blur_radius),
+    "AutoContrast": Operation(auto_contrast, no_amount),
+    "Equalize": Operation(equalize, no_amount),
+    "Invert": Operation(invert, no_amount),
+    "Rotate": Operation(rotate, symmetric(30)),
+    "ShearX": Operation(shear_x, symmetric(0.3)),
+    "ShearY": Operation(shear_y, symmetric(0.3)),
+    "TranslateXRel": Operation(translate_x, symmetric(0.45)),
+    "TranslateYRel": Operation(translate_y, symmetric(0.45)),
+    "Posterize": Operation(posterize, linear_int(0, 4)),
+    "PosterizeIncreasing": Operation(posterize, linear_int(4, 0)),
+    "PosterizeOriginal": Operation(posterize, linear_int(4, 8)),
+    "Solarize": Operation(solarize, linear_int(0, 256)),
+    "SolarizeIncreasing": Operation(solarize, linear_int(256, 0)),
+    "SolarizeAdd": Operation(solarize_add, linear_int(0, 110)),
+    "Color": Operation(color, linear(0.1, 1.9)),
+    "Contrast": Operation(contrast, linear(0.1, 1.9)),
+    "Brightness": Operation(brightness, linear(0.1, 1.9)),
+    "Sharpness": Operation(sharpness, linear(0.1, 1.9)),
+    "ColorIncreasing": Operation(color, factor_around_one),
+    "ContrastIncreasing": Operation(contrast, factor_around_one),
+    "BrightnessIncreasing": Operation(brightness, factor_around_one),
+    "SharpnessIncreasing": Operation(sharpness, factor_around_one),
+    "Desaturate": Operation(color, linear(0.5, 0.0)),
+    "GaussianBlur": Operation(blur, blur_sigma),
 }

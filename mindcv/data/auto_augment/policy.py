@@ -1,49 +1,51 @@
-"""What the policies share: steps with a probability and a magnitude, and draws of an image's own."""
+"""The base class of augmentation policies, and the steps that they are made of."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, AugmentContext, Operation
+from mindcv.data.auto_augment.operations import MAX_MAGNITUDE, OPERATIONS, AugmentContext, Operation
+from mindcv.errors import require_in_range
 
-_OWN_RNG = np.random.default_rng()  # for who brings none
+_DEFAULT_RNG = np.random.default_rng()
 
 
 @dataclass(frozen=True)
 class Step:
-    """An operation as a policy lists it.
+    """An operation with a probability and a magnitude.
 
     Args:
-        operation: of `OPERATIONS`, by its name or itself.
-        prob: share of the images that it is done to.
-        magnitude: 0 to 10.
-        std: of the normal distribution around `magnitude` that each image's is drawn from; above 100, it is drawn
-            uniformly from 0 to `magnitude`.
-        top: drawn magnitudes are cut off there, and at 0.
+        operation: An operation, or its name in `OPERATIONS`.
+        prob: Probability that it is applied to an image.
+        magnitude: Strength, 0 to 10.
+        std: Standard deviation of the normal distribution around `magnitude` that each image's magnitude is drawn
+            from; above 100 it is drawn uniformly from 0 to `magnitude`.
+        max_magnitude: Drawn magnitudes are clipped to 0 … `max_magnitude`.
     """
 
     operation: str | Operation
     prob: float = 1.0
-    magnitude: float = TOP_MAGNITUDE
+    magnitude: float = MAX_MAGNITUDE
     std: float = 0.0
-    top: float = TOP_MAGNITUDE
+    max_magnitude: float = MAX_MAGNITUDE
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator, context: AugmentContext) -> np.ndarray:
+        """Return `image`, (H, W, 3) uint8, augmented with probability `prob`; the input is not changed."""
         if rng.random() >= self.prob:
             return image
-        act, amount = OPERATIONS[self.operation] if isinstance(self.operation, str) else self.operation
-        return act(image, amount(self._drawn(rng) / TOP_MAGNITUDE, rng), context)
+        function, amount = OPERATIONS[self.operation] if isinstance(self.operation, str) else self.operation
+        return function(image, amount(self._draw_magnitude(rng) / MAX_MAGNITUDE, rng), context)
 
-    def _drawn(self, rng: np.random.Generator) -> float:
+    def _draw_magnitude(self, rng: np.random.Generator) -> float:
         if self.std > 100:
-            drawn = rng.uniform(0, self.magnitude)
+            magnitude = rng.uniform(0, self.magnitude)
         else:
-            drawn = rng.normal(self.magnitude, self.std) if self.std else self.magnitude
-        return min(max(drawn, 0.0), self.top)
+            magnitude = rng.normal(self.magnitude, self.std) if self.std else self.magnitude
+        return min(max(magnitude, 0.0), self.max_magnitude)
 
 
 class Policy:
-    """An augmentation of single images (H, W, 3) uint8, each with draws of its own."""
+    """Base class of policies, which augment every image with its own random draws. Subclasses define `augment`."""
 
     batchwise = True
 
@@ -53,33 +55,47 @@ class Policy:
     def __call__(
         self, images: np.ndarray | list[np.ndarray], rng: np.random.Generator | None = None, views: int = 1
     ) -> np.ndarray | list[np.ndarray]:
-        """One image, or a list of B, augmented, of the same shape; random numbers come from `rng`."""
-        rng = rng or _OWN_RNG
+        """Augment one image, or each of a list.
+
+        Args:
+            images: (H, W, 3) uint8, or a list of them.
+            rng: Source of all random draws; by default an unseeded generator.
+            views: Not used; every batchwise operation takes it.
+
+        Returns:
+            An image of the same shape, or a list of them.
+        """
+        rng = rng or _DEFAULT_RNG
         if isinstance(images, np.ndarray):
             return self.augment(images, rng)
         return [self.augment(image, rng) for image in images]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return one image, (H, W, 3) uint8, augmented by draws from `rng`."""
         raise NotImplementedError
 
 
 class AugmentedViews:
-    """An image beside augmented copies of itself, for losses that want them to agree.
+    """Add augmented copies of each image to a batch, for losses that compare them.
 
     Args:
-        policy: makes the copies, each by its own draws.
-        count: views of an image, the untouched one first.
+        policy: Augments the copies.
+        count: Views per image, at least 2: the unchanged image and its augmented copies.
     """
 
     batchwise = True
 
     def __init__(self, policy: Policy, count: int):
-        if count < 2:
-            raise ValueError(f"aug_splits must be 2 or more views of an image, got {count}")
-        self.policy, self.count = policy, count
+        self.policy, self.count = policy, int(require_in_range("aug_splits", count, at_least=2))
 
     def __call__(
         self, images: list[np.ndarray], rng: np.random.Generator | None = None, views: int = 1
     ) -> list[np.ndarray]:
-        """B images (H, W, 3) to count·B: first all as they are, then all their second views, and so on."""
+        """Return count·B images for a list of B, (H, W, 3) uint8: all unchanged ones, then all second views, and so on.
+
+        Args:
+            images: The batch.
+            rng: Source of all random draws; by default an unseeded generator.
+            views: Not used; every batchwise operation takes it.
+        """
         return [*images, *(view for _ in range(self.count - 1) for view in self.policy(images, rng))]

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mindcv.data.auto_augment.operations import OPERATIONS, TOP_MAGNITUDE, AugmentContext
+from mindcv.data.auto_augment.operations import MAX_MAGNITUDE, OPERATIONS, AugmentContext
 from mindcv.data.auto_augment.policy import Policy, Step
 
-# The operations, with the share of each when they are weighted: geometry before colour.
+# The operations, and their probabilities in weighted sampling, which favours geometric operations.
 WEIGHTS = {
     "AutoContrast": 0.025,
     "Equalize": 0.005,
@@ -26,38 +26,42 @@ WEIGHTS = {
 
 
 class RandAugment(Policy):
-    """A few operations, drawn from all, at one magnitude.
+    """Apply a fixed number of randomly drawn operations at one magnitude.
 
     Args:
-        magnitude: 0 to 10.
-        count: operations an image; drawn independently, and each done with `prob`.
-        std, top: spread and limit of the magnitude, see `Step`.
-        increasing: take the forms of the operations that grow stronger with the magnitude.
-        weighted: draw by `WEIGHTS`, and different ones.
+        context: Interpolation and fill colour of geometric operations.
+        magnitude: Strength of the operations, 0 to 10.
+        count: Operations drawn per image, independently of each other.
+        prob: Probability that a drawn operation is applied.
+        std: Standard deviation of the normal distribution around `magnitude` that magnitudes are drawn from; above
+            100 they are drawn uniformly from 0 to `magnitude`.
+        max_magnitude: Upper limit of the magnitudes, 0 to 10.
+        increasing: Use the variants of the operations that grow stronger with the magnitude.
+        weighted: Draw operations by `WEIGHTS` and without repetition, instead of uniformly.
     """
 
     def __init__(
         self,
         context: AugmentContext,
-        magnitude: float = TOP_MAGNITUDE,
+        magnitude: float = MAX_MAGNITUDE,
         count: int = 2,
         prob: float = 0.5,
         std: float = 0.0,
-        top: float = TOP_MAGNITUDE,
+        max_magnitude: float = MAX_MAGNITUDE,
         increasing: bool = False,
         weighted: bool = False,
     ):
         super().__init__(context)
         self.count = count
-        self.shares = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values()) if weighted else None
+        self.probabilities = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values()) if weighted else None
         names = [f"{n}Increasing" if increasing and f"{n}Increasing" in OPERATIONS else n for n in WEIGHTS]
-        self.steps = [Step(name, prob, magnitude, std, top) for name in names]
+        self.steps = [Step(name, prob, magnitude, std, max_magnitude) for name in names]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        if self.shares is None:
-            chosen = rng.integers(len(self.steps), size=self.count)
+        if self.probabilities is None:
+            drawn = rng.integers(len(self.steps), size=self.count)
         else:
-            chosen = rng.choice(len(self.steps), self.count, replace=False, p=self.shares)
-        for i in chosen:
+            drawn = rng.choice(len(self.steps), self.count, replace=False, p=self.probabilities)
+        for i in drawn:
             image = self.steps[i](image, rng, self.context)
         return image
