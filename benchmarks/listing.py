@@ -80,7 +80,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         os.environ["MINDCV_HOME"] = folder
         make_folder(Path(folder), options.images)
-        time.sleep(index.SETTLED)
+        time.sleep(index.MIN_UNCHANGED_SECONDS)
         result = measure(Path(folder), options.epochs, options.batches)
     scratch, from_index = result["seconds"]
     print(f"{result['images']:,} images listed in {scratch} s, from the index in {from_index} s")

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindcv.data.check import checked, is_list_of_bad
+from mindcv.data.check import is_unreadable_list, unreadable_images
 from mindcv.data.datasets import Source, open_source
-from mindcv.data.datasets.classes import folders_in
-from mindcv.data.datasets.files import images_in
+from mindcv.data.datasets.classes import list_folders
+from mindcv.data.datasets.files import list_images
 from mindcv.data.pack import pack as pack_source
-from mindcv.data.pack import require_unused
+from mindcv.data.pack import require_pack_folder
 from mindcv.io.files import atomic_write_text, require_replaceable
 
 
@@ -29,9 +29,9 @@ def check(options: argparse.Namespace) -> int:
     """Decode every image; print those that cannot be read, one a line, and write them to `options.output`."""
     output = Path(options.output) if options.output else None
     if output:
-        require_replaceable(output, "a list of unreadable images", is_list_of_bad)
+        require_replaceable(output, "a list of unreadable images", is_unreadable_list)
     sources = list(_opened(options))
-    lines = [bad.line for source in sources for bad in checked(source, num_parallel_workers=options.workers)]
+    lines = [bad.line for source in sources for bad in unreadable_images(source, num_parallel_workers=options.workers)]
     for line in lines:
         print(line)
     if output:
@@ -43,7 +43,7 @@ def check(options: argparse.Namespace) -> int:
 def pack(options: argparse.Namespace) -> int:
     """Pack the splits into MindRecord files."""
     for split in options.split:
-        require_unused(Path(options.out) / split)
+        require_pack_folder(Path(options.out) / split)
     for split, source in zip(options.split, _opened(options), strict=True):
         packed = pack_source(source, Path(options.out) / split, options.shards)
         print(f"{packed.folder}: {len(packed):,} images of {len(packed.class_names):,} classes", file=sys.stderr)
@@ -63,14 +63,14 @@ def _opened(options: argparse.Namespace) -> Iterator[Source]:
     if options.list and not listed:
         raise ValueError(f"no images in {options.folder}/{' or '.join(options.split)} itself, for {options.list}")
     train = Path(options.folder, "train")
-    by = folders_in(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
+    by = list_folders(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
     for split in options.split:
         listing = options.list if split in listed else None
         yield open_source(options.dataset, options.folder, split, class_names=by, listing=listing)
 
 
 def _has_images(folder: Path) -> bool:
-    return folder.is_dir() and bool(images_in(folder))
+    return folder.is_dir() and bool(list_images(folder))
 
 
 def _parser(prog: str = "python -m mindcv.data") -> argparse.ArgumentParser:

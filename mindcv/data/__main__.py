@@ -1,4 +1,4 @@
-"""Check and pack data sets: python -m mindcv.data, the same as mindcv data."""
+"""Check and pack data sets: `python -m mindcv.data`, the same as `mindcv data`."""
 
 import sys
 

@@ -1,15 +1,13 @@
-"""Find the images of a data set that cannot be read, before a run meets them.
+"""Find the images of a data set that cannot be read, before training meets them.
 
-Every image is decoded to its last pixel, by Pillow: of files damaged at random, those that it decodes are
-those that MindSpore's decoder reads, and a damaged JPEG header that makes it complain can make MindSpore's end
-the process. What was found is kept in `checked/` of `get_download_root()` under a name that changes with the
-files, so that they are decoded once.
+Pillow decodes every image completely: for randomly damaged files it finds those that MindSpore's decoder would fail on,
+and it reports damaged JPEG headers on which MindSpore's decoder can crash the process. The result is kept in `checked/`
+of `get_download_root()`, under a name that changes with the files, so that the same files are decoded only once.
 """
 
 import hashlib
 import io
 import json
-import logging
 import os
 import re
 import time
@@ -29,30 +27,37 @@ from mindcv.data.datasets.subset import Subset
 from mindcv.data.image_decode import UnreadableImage
 from mindcv.io.download import get_download_root
 
-logger = logging.getLogger("mindcv")
+MAX_EXCLUDED = 0.1  # fraction of a data set; more unreadable images mean that something else is wrong
 
-MOST_BAD = 0.1  # share of a data set; where more cannot be read, something else is wrong
-
-# A line of a list: an image file, in brackets if it is packed, and what is wrong with it.
+# A line of a list: an image file, in parentheses if it is packed, and the reason.
 _LINE = re.compile(rf".+(?:{'|'.join(map(re.escape, EXTENSIONS))})\)?: .+", re.IGNORECASE)
 
 
 class BadImage(NamedTuple):
-    """Image number `index` of a source, and one line that names it and what is wrong."""
+    """An image that cannot be read.
+
+    Attributes:
+        index: Its index in the source.
+        line: "PATH: REASON".
+    """
 
     index: int
     line: str
 
 
 def find_unreadable(source: Source, num_parallel_workers: int | None = None) -> list[BadImage]:
-    """Decode every image of `source`, with a progress bar, and say which cannot be.
+    """Decode every image of `source`, with a progress bar, and return those that cannot be decoded, in order.
 
-    Threads do it, one a core by default (Pillow decodes outside Python's lock).
+    Sources that hold pixels have none. `unreadable_images` keeps the result for the next call.
+
+    Args:
+        source: The data set.
+        num_parallel_workers: Threads (Pillow decodes without Python's global lock); None for one per core.
     """
     if not source.encoded:
         return []
 
-    def look(i: int) -> BadImage | None:
+    def try_decode(i: int) -> BadImage | None:
         try:
             decode(source, i)
         except UnreadableImage as error:
@@ -61,78 +66,90 @@ def find_unreadable(source: Source, num_parallel_workers: int | None = None) -> 
         return None
 
     with ThreadPool(num_parallel_workers or os.cpu_count()) as pool:
-        looks = pool.imap(look, range(len(source)), chunksize=64)
-        return [bad for bad in tqdm(looks, "checking images", len(source), unit="image", disable=None) if bad]
+        results = pool.imap(try_decode, range(len(source)), chunksize=64)
+        return [bad for bad in tqdm(results, "checking images", len(source), unit="image", disable=None) if bad]
 
 
 def decode(source: Source, i: int) -> np.ndarray:
-    """The pixels (H, W, 3) uint8 of image `i` of an encoded source. Raises UnreadableImage."""
+    """Return the pixels of image `i` of an encoded source, RGB (H, W, 3) uint8, decoded by Pillow.
+
+    Raises:
+        UnreadableImage: It cannot be decoded.
+    """
     data = source[i][0]
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image.convert("RGB"))
-    except Exception as error:  # Pillow's decoders raise whatever they run into
+    except Exception as error:  # Pillow's decoders raise many types of error
         raise UnreadableImage.of(source.path(i), error) from error
 
 
-def checked(source: Source, wait: float | None = None, num_parallel_workers: int | None = None) -> list[BadImage]:
-    """The unreadable images of `source`, found now or, with the same files, before.
+def unreadable_images(
+    source: Source, wait: float | None = None, num_parallel_workers: int | None = None
+) -> list[BadImage]:
+    """Return the images of `source` that cannot be read, in order, decoding every image unless the result is known.
+
+    The first call decodes all images with a progress bar, which can take hours, and writes the result to
+    `record_path(source)`; later calls with the same files read it from there.
 
     Args:
-        wait: leave the work to another process that was started with the same data, and wait that many
-            seconds for it; None to do it here.
+        source: The data set.
+        wait: Do not decode, but wait up to so many seconds for another process to write the result; None to decode.
+        num_parallel_workers: Threads that decode; None for one per core.
 
     Raises:
-        TimeoutError: it took the other process longer.
-        OSError: what was found cannot be kept.
+        TimeoutError: The other process took longer.
+        OSError: The result cannot be written.
     """
     if not source.encoded:
         return []
-    record = record_of(source)
+    record = record_path(source)
     if wait is not None:
         _wait_for(record, wait)
     if not record.exists():
         record.parent.mkdir(parents=True, exist_ok=True)
         found = find_unreadable(source, num_parallel_workers)
-        unfinished = record.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(json.dumps(found))
-        unfinished.replace(record)
+        temporary = record.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(found))
+        temporary.replace(record)
     return [BadImage(*bad) for bad in json.loads(record.read_text())]
 
 
-def record_of(source: Source) -> Path:
-    """Where it is kept which images of `source` cannot be read, once they have been decoded."""
-    who_may_read = ("st_mode", "st_uid", "st_gid")
-    digest = hashlib.sha256(source.fingerprint(*who_may_read)).hexdigest()[:32]
-    return Path(get_download_root()) / "checked" / f"{digest}.json"
+def record_path(source: Source) -> Path:
+    """Return the JSON file that keeps the unreadable images of `source`.
+
+    Its name changes with the files and their permissions.
+    """
+    fingerprint = source.fingerprint("st_mode", "st_uid", "st_gid")
+    return Path(get_download_root()) / "checked" / f"{hashlib.sha256(fingerprint).hexdigest()[:32]}.json"
 
 
-def is_list_of_bad(path: Path) -> bool:
-    """Return whether `path` is a list of unreadable images, each line an image file and what is wrong with it."""
+def is_unreadable_list(path: Path) -> bool:
+    """Return whether the file `path` is a list of unreadable images, with lines of the form "IMAGE: REASON"."""
     with suppress(OSError, ValueError):
         lines = path.read_text(encoding="utf-8").splitlines()
         return bool(lines) and all(map(_LINE.fullmatch, lines))
     return False
 
 
-def leave_out(source: Source, bad: Sequence[BadImage]) -> Source:
-    """`source` without its unreadable images; their lines are in the `left_out` of what is returned.
+def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
+    """Return `source` without the images `bad`; `excluded` of the result has their lines.
 
     Raises:
-        ValueError: that empties a class, or they are more than `MOST_BAD` of all.
+        ValueError: A class would lose all its images, or `bad` is more than `MAX_EXCLUDED` of all images.
     """
     if not bad:
         return source
-    readable = np.delete(np.arange(len(source)), [b.index for b in bad])
-    emptied = np.setdiff1d(source.labels, source.labels[readable])
+    kept = np.delete(np.arange(len(source)), [b.index for b in bad])
+    emptied = np.setdiff1d(source.labels, source.labels[kept])
     if len(emptied):
         name = source.class_names[emptied[0]]
         raise ValueError(f"no image of class {name} can be read, such as {bad[0].line}")
-    if len(bad) > MOST_BAD * len(source):
+    if len(bad) > MAX_EXCLUDED * len(source):
         raise ValueError(
             f"{len(bad):,} of {len(source):,} images cannot be read, too many to leave out, such as {bad[0].line}"
         )
-    return Subset(source, readable, tuple(b.line for b in bad))
+    return Subset(source, kept, tuple(b.line for b in bad))
 
 
 def _wait_for(record: Path, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""`create_dataset`: a source of images as the head of a MindSpore pipeline."""
+"""`create_dataset`: the images and labels of a data set as the first stage of a MindSpore pipeline."""
 
 import functools
 import logging
@@ -12,18 +12,24 @@ import numpy as np
 
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.sampler import EpochSampler, seed_pipeline
-from mindcv.errors import explain_unknown
+from mindcv.errors import explain_unknown, require_in_range
 
 logger = logging.getLogger("mindcv")
 
 
 class ImageDataset(ds.GeneratorDataset):
-    """Columns "image", (n,) uint8 file bytes or (H, W, 3) uint8 pixels, and "label", int32, read by threads.
+    """A MindSpore data set with the images and labels of a source.
+
+    Its columns are "image", uint8, encoded bytes (n,) or RGB pixels (H, W, 3), and "label", int32 scalar.
+
+    Args:
+        source: A data set from `open_source`.
+        sampler: Determines which images an epoch shows, and the seed of the pipeline's random operations.
+        readers: Threads that read images.
 
     Attributes:
-        source: where the images come from, with `class_names`, `splits` and `encoded`.
-        prefetch_size: rows that each operation mapped on it makes ahead, images or batches; None: MindSpore's setting.
-        sampler: which image is shown when; the pipeline's random numbers follow from its `seed` too.
+        prefetch_size: Rows (images or batches) that each operation mapped on it prepares in advance; None for
+            MindSpore's default.
     """
 
     prefetch_size: int | None = None
@@ -40,49 +46,65 @@ class ImageDataset(ds.GeneratorDataset):
 
     @property
     def epoch(self) -> int:
-        """The epoch, from 0, that the next pass shows."""
-        return self.sampler.clock.now
+        """Epoch, from 0, that the next pass shows."""
+        return self.sampler.epochs.next
 
     def prepare_multiprocessing(self) -> None:
-        """MindSpore's hook that says what yields the rows; its own threads sleep 0.1 s when a row is not there yet."""
+        """Replace MindSpore's reader threads, which sleep 0.1 s whenever a row is not ready, by `read_ahead`.
+
+        This overrides a private hook of `GeneratorDataset`, called before iteration; `prepared_source` is the private
+        attribute that yields the rows.
+        """
         super().prepare_multiprocessing()
         self.prepared_source = functools.partial(read_ahead, self.source, self.readers)
 
     def pre_parse(self, getter_mode: bool) -> None:
-        """MindSpore's hook before it builds a pipeline; a getter builds one only to look at its shapes."""
+        """Seed the pipeline for its first epoch, and set its prefetch size, when MindSpore builds it.
+
+        This overrides a private hook of MindSpore's data sets.
+
+        Args:
+            getter_mode: Whether the pipeline is built only to return its shapes, types or size.
+        """
         super().pre_parse(getter_mode)
-        self.sampler.peeking = getter_mode
+        self.sampler.inspecting = getter_mode
         seed_pipeline(self.sampler.seed, self.epoch, self.sampler.shard_id)
         if self.prefetch_size:
             ds.config.set_prefetch_size(self.prefetch_size)
 
 
 def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-    """The rows of `source` at `indices`, in that order, read by so many threads, a few rows at a time."""
+    """Yield (image, label) of `source` at `indices`, in that order, read in advance by threads.
 
-    def read(some: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-        return [tuple(map(np.asarray, source[i])) for i in some]
+    Args:
+        source: The data set.
+        readers: Number of threads; up to 2 · `readers` + 1 chunks of 8 rows are read in advance.
+        indices: (n,) indices into `source`.
+    """
 
-    pool, reading = ThreadPoolExecutor(readers), deque()
+    def read(chunk: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        return [tuple(map(np.asarray, source[i])) for i in chunk]
+
+    pool, chunks = ThreadPoolExecutor(readers), deque()
     try:
         for start in range(0, len(indices), 8):
-            reading.append(pool.submit(read, indices[start : start + 8]))
-            if len(reading) > 2 * readers:
-                yield from reading.popleft().result()
-        while reading:
-            yield from reading.popleft().result()
+            chunks.append(pool.submit(read, indices[start : start + 8]))
+            if len(chunks) > 2 * readers:
+                yield from chunks.popleft().result()
+        while chunks:
+            yield from chunks.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-class Padded:
-    """A source with one entry past its end: image 0 with label -1, which metrics leave out."""
+class PaddedSource:
+    """A source with one more entry, the padding image: the pixels of image 0 with label -1, which metrics ignore."""
 
     def __init__(self, source: Source):
         self._source = source
 
     def __getattr__(self, name: str):
-        if name == "_source":  # not there yet, in a copy being made
+        if name == "_source":  # not yet set while a copy is made
             raise AttributeError(name)
         return getattr(self._source, name)
 
@@ -115,41 +137,47 @@ def create_dataset(
     pad_to: int = 1,
     class_names: Sequence[str] | None = None,
 ) -> ImageDataset:
-    """The images and labels of a data set, in the order of an epoch.
+    """Return a data set of images and labels, in a new order each epoch.
 
-    Each pass shows the next epoch: the order, and the random numbers of operations mapped on it, follow from
-    `seed` and the epoch alone (and `num_parallel_workers` of the operations, for MindSpore draws per worker).
-    To repeat or to resume epoch e exactly, build the pipeline with `epoch=e`; within an iterator of several
-    passes, the operations' random numbers run on from its first.
+    Each pass over it shows the next epoch. The order and the draws of random operations mapped on it follow from `seed`
+    and the epoch alone (and from the operations' `num_parallel_workers`, since MindSpore seeds each worker). To repeat
+    or resume epoch e exactly, build the pipeline with `epoch=e`: in an iterator of several passes, the operations'
+    draws continue from its first pass.
 
     Args:
-        name, root, split, download, class_names: see `mindcv.data.open_source`; `name` may be a source already open.
-        shuffle: a new order each epoch; else that of the source.
-        num_samples: images an epoch, over all shards (None: all).
-        num_shards, shard_id: share the epoch between that many devices, and which of them this one is; see
-            `epoch_order`.
-        num_parallel_workers: threads that read files; see `usable_workers`.
-        num_aug_repeats: copies of an image in an epoch, which is as long as without and so has that many times fewer
-            images (see `epoch_order`); 0 or 1: none.
-        seed, epoch: what the first pass shows.
-        pad_to: fill the epoch up to a multiple of this with images labelled -1. `batch_size * num_shards`
-            gives every device equal, whole batches that together hold every image once.
+        name: A name for `open_source`, such as "imagenet" or "digits", or a source that it returned.
+        root: Folder of the data set; for CIFAR and MNIST, None means `get_dataset_download_root()/name`.
+        split: Split to open, such as "train".
+        shuffle: Whether the order is random; otherwise it is the source's.
+        num_samples: Images per epoch, over all shards; None for all.
+        num_shards: Devices that share the epoch, taking turns in one order; None for one device.
+        shard_id: Index of this device, from 0. `num_shards` and `shard_id` go together.
+        num_parallel_workers: Threads that read files; at most one per core, and by default at most 8.
+        download: Download CIFAR or MNIST if it is missing.
+        num_aug_repeats: Copies of each image per epoch (repeated augmentation). The epoch keeps its length, so that it
+            shows so many times fewer images. 0 or 1 for none.
+        seed: Seed of the order and of the random operations.
+        epoch: Epoch, from 0, that the first pass shows.
+        pad_to: Pad the epoch to a multiple of this with images labelled -1. With `batch_size * num_shards`, every
+            device gets the same number of full batches, which together show every image once.
+        class_names: Class names in the order of their indices, for folders and MindRecord; by default the split's own.
+
+    Returns:
+        A data set with columns "image", uint8, encoded bytes (n,) or RGB pixels (H, W, 3), and "label", int32.
 
     Raises:
-        TypeError: an argument that does not exist, with the one to use.
-        ValueError, FileNotFoundError: the data set is not there or an argument makes no sense.
+        TypeError: An argument does not exist; the message names the one to use.
+        ValueError: An argument is invalid, or the data set or split is unknown.
+        FileNotFoundError: The data set is not in `root`.
     """
-    if num_aug_repeats < 0:
-        raise ValueError(f"num_aug_repeats must be 0 or more, got {num_aug_repeats}")
+    require_in_range("num_aug_repeats", num_aug_repeats, at_least=0)
     if num_aug_repeats > 1 and not shuffle:
         raise ValueError("num_aug_repeats shows a part of the images each epoch, always the same without shuffle=True")
     if (num_shards is None) != (shard_id is None):
         raise ValueError(f"num_shards and shard_id go together, got {num_shards} and {shard_id}")
     num_shards, shard_id = num_shards or 1, shard_id or 0
-    if not 0 <= shard_id < num_shards:
-        raise ValueError(f"shard_id must be 0 to {num_shards - 1}, got {shard_id}")
-    if pad_to < 1:
-        raise ValueError(f"pad_to must be 1 or more, got {pad_to}")
+    require_in_range("shard_id", shard_id, at_least=0, below=num_shards)
+    require_in_range("pad_to", pad_to, at_least=1)
     source = open_source(name, root, split, download, class_names) if isinstance(name, str) else name
     if num_samples is not None and not 0 < num_samples <= len(source):
         raise ValueError(f"num_samples is {num_samples}; it can be 1 to {len(source)}, the images there are")
@@ -164,36 +192,39 @@ def create_dataset(
         shard_id=shard_id,
         repeats=max(num_aug_repeats, 1),
     )
-    padded = source if pad_to == 1 else Padded(source)
+    padded = source if pad_to == 1 else PaddedSource(source)
     return ImageDataset(padded, sampler, usable_workers(num_parallel_workers))
 
 
 def usable_workers(num_parallel_workers: int | None) -> int:
-    """How many threads to ask MindSpore for: `num_parallel_workers` (None: 8), but at most one a core, for it
-    refuses more.
+    """Return a number of threads that MindSpore accepts: `num_parallel_workers`, at most one per core.
+
+    A reduction is logged once. None gives 8, or one per core if there are fewer.
 
     Raises:
-        ValueError: it is less than 1.
+        ValueError: `num_parallel_workers` is below 1.
     """
     cores = os.cpu_count() or 1
     if num_parallel_workers is None:
         return min(8, cores)
-    if num_parallel_workers < 1:
-        raise ValueError(f"num_parallel_workers must be 1 or more, got {num_parallel_workers}")
+    require_in_range("num_parallel_workers", num_parallel_workers, at_least=1)
     if num_parallel_workers > cores:
-        _notice(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")
+        _warn_once(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")
     return min(num_parallel_workers, cores)
 
 
-def affordable_batches(size: int, processes: int = 1) -> int:
-    """How many batches of `size` bytes each of so many processes makes ahead: 2 to 16, as many as together take a
-    sixteenth of the machine's memory.
+def default_prefetch_size(batch_bytes: int, processes: int = 1) -> int:
+    """Return the number of batches to prepare in advance: as many as fit into 1/16 of the memory, from 2 to 16.
+
+    Args:
+        batch_bytes: Size of a batch.
+        processes: Processes on this machine that share the memory.
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(16, max(2, memory // (16 * processes * size)))
+    return min(16, max(2, memory // (16 * processes * batch_bytes)))
 
 
 @functools.cache
-def _notice(message: str) -> None:
-    """Say it once."""
+def _warn_once(message: str) -> None:
+    """Log a warning, the first time that it is given."""
     logger.warning(message)

@@ -4,20 +4,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mindcv.errors import require_in_range
+
 
 class RandomErasing:
-    """Overwrite a random rectangle of an image.
+    """Overwrite a random rectangle of an image (algorithm 1 of the paper).
 
-    Area and aspect ratio are drawn as in the paper's algorithm 1, the ratio on a logarithmic scale, so that
-    upright and lying rectangles are equally likely. A draw that does not fit is repeated.
+    The aspect ratio is drawn on a logarithmic scale, so that tall and wide rectangles are equally likely. A rectangle
+    that does not fit into the image is drawn again.
 
     Args:
-        prob: share of the images that get a rectangle.
-        scale: range of its area, as a share of the image's.
-        ratio: range of its height / width.
-        value: what is written: a number, one per channel, or "random" for Gaussian noise of variance 1; in
-            units of normalised pixels, where 0 is the mean.
-        max_attempts: draws before an image is left as it is.
+        prob: Probability that an image is erased.
+        scale: (minimum, maximum) area of the rectangle, as a fraction of the image's.
+        ratio: (minimum, maximum) height / width of the rectangle.
+        value: Value of erased pixels after normalisation (0 is the mean): a number, one per channel, or "random" for
+            Gaussian noise of variance 1.
+        max_attempts: Draws after which an image is left unchanged.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     batchwise = True
@@ -30,25 +35,30 @@ class RandomErasing:
         value: float | Sequence[float] | str = 0,
         max_attempts: int = 10,
     ):
-        if not 0 <= prob <= 1:
-            raise ValueError(f"re_prob must be 0 to 1, got {prob}")
-        for name, (low, high), top in (("re_scale", scale, 1), ("re_ratio", ratio, np.inf)):
-            if not 0 < low <= high <= top:
-                raise ValueError(f"{name} must be two rising numbers above 0, got {low}, {high}")
+        require_in_range("re_prob", prob, at_least=0, at_most=1)
+        for name, (low, high), limit in (("re_scale", scale, 1.0), ("re_ratio", ratio, float("inf"))):
+            if not 0 < low <= high <= limit:
+                wanted = "above 0" if limit > 1 else "above 0, at most 1"
+                raise ValueError(f"{name} is {low}, {high}; it must be two rising numbers {wanted}")
         if isinstance(value, str) and value != "random":
-            raise ValueError(f're_value must be a number, one per channel, or "random", got {value!r}')
-        if max_attempts < 1:
-            raise ValueError(f"re_max_attempts must be 1 or more, got {max_attempts}")
+            raise ValueError(f're_value is {value!r}; it must be a number, one per channel, or "random"')
+        require_in_range("re_max_attempts", max_attempts, at_least=1)
         self.prob, self.scale, self.ratio = prob, tuple(scale), tuple(ratio)
         self.value = value if value == "random" else np.asarray(value, np.float32).reshape(-1, 1, 1)
         self.max_attempts = max_attempts
-        self._own_rng = np.random.default_rng()
+        self._default_rng = np.random.default_rng()
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator | None = None, views: int = 1) -> np.ndarray:
-        """(C, H, W), or (B, C, H, W), float32, changed in place and handed back; of several `views` not the first."""
-        rng = rng or self._own_rng
-        clean = len(images) // views if views > 1 else 0
-        for image in images[None] if images.ndim == 3 else images[clean:]:
+        """Erase in place, and return `images`.
+
+        Args:
+            images: One normalised image, (C, H, W), or a batch, (B, C, H, W), float32; changed in place.
+            rng: Source of the random draws; by default an unseeded generator.
+            views: Views per image in the batch; of several, the first views, at its start, are not erased.
+        """
+        rng = rng or self._default_rng
+        first = len(images) // views if views > 1 else 0
+        for image in images[None] if images.ndim == 3 else images[first:]:
             if rng.random() < self.prob:
                 self._erase(image, rng)
         return images

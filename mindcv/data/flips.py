@@ -2,31 +2,42 @@
 
 import numpy as np
 
+from mindcv.errors import require_in_range
+
 
 class RandomFlip:
-    """Mirror an image left-right, top-bottom, both or not at all.
+    """Mirror images left-right, top-bottom, both, or not at all.
 
-    A mirrored image is another look at the same memory, so this costs nothing where `Normalize` copies it anyway.
+    The result is a view with negative strides; where `Normalize` follows, which copies anyway, mirroring costs nothing.
 
     Args:
-        hflip, vflip: probability of mirroring left-right, top-bottom.
+        hflip: Probability of mirroring left-right.
+        vflip: Probability of mirroring top-bottom.
     """
 
     batchwise = True
 
     def __init__(self, hflip: float = 0.5, vflip: float = 0.0):
-        for name, prob in (("hflip", hflip), ("vflip", vflip)):
-            if not 0 <= prob <= 1:
-                raise ValueError(f"{name} must be 0 to 1, got {prob}")
-        self.hflip, self.vflip = hflip, vflip
-        self._own_rng = np.random.default_rng()
+        self.hflip = require_in_range("hflip", hflip, at_least=0, at_most=1)
+        self.vflip = require_in_range("vflip", vflip, at_least=0, at_most=1)
+        self._default_rng = np.random.default_rng()
 
     def __call__(
         self, images: np.ndarray | list[np.ndarray], rng: np.random.Generator | None = None, views: int = 1
     ) -> np.ndarray | list[np.ndarray]:
-        """One (H, W, C) image, or a list of B; several `views`, one after the other in it, share their draws."""
+        """Mirror one image, or each of a batch.
+
+        Args:
+            images: (H, W, C), or a list of them.
+            rng: Source of the random draws; by default an unseeded generator.
+            views: Views per image in the batch, all first views before all second views; the views of an image are
+                mirrored alike.
+
+        Returns:
+            An array, or a list of views into the images.
+        """
         if isinstance(images, np.ndarray):
             return np.ascontiguousarray(self([images], rng)[0])
-        draws = (rng or self._own_rng).random((len(images) // views, 2)) < (self.vflip, self.hflip)
-        steps = np.tile(1 - 2 * draws, (views, 1)).tolist()
-        return [image[::down, ::right] for image, (down, right) in zip(images, steps, strict=True)]
+        mirrored = (rng or self._default_rng).random((len(images) // views, 2)) < (self.vflip, self.hflip)
+        steps = np.tile(1 - 2 * mirrored, (views, 1)).tolist()
+        return [image[::vertical, ::horizontal] for image, (vertical, horizontal) in zip(images, steps, strict=True)]

@@ -1,10 +1,10 @@
-"""Image files as a viewer shows them, whatever is in them.
+"""Image files as a viewer shows them, whatever their format.
 
-MindSpore's C++ decoder reads plain JPEG and PNG files right: grey, palette, 1-bit, 16-bit and CMYK ones too.
-But it ignores EXIF orientation, drops alpha, knows no WebP and GIF, gives no file name when it fails, writes
-the file it failed on into the working folder, and a JPEG that ends inside its header kills the process. So
-Pillow looks at every header first (40 to 60 µs), what is plain goes on untouched, and the rest is read by
-Pillow and handed on as BMP bytes.
+MindSpore's C++ decoder reads plain JPEG and PNG files correctly, including grey, palette, 1-bit, 16-bit and CMYK ones.
+But it ignores EXIF orientation, drops transparency, supports neither WebP nor GIF, reports errors without the file's
+name, writes the file that it failed on into the working folder, and crashes on a JPEG that ends inside its header.
+Therefore Pillow reads every header first (40 to 60 µs). Plain files are passed on unchanged; all others are decoded by
+Pillow and passed on as BMP.
 """
 
 import io
@@ -19,53 +19,58 @@ _JPEG_END = b"\xff\xd9"
 
 
 class UnreadableImage(ValueError):
-    """A file that is no image, is broken, or is larger than Pillow's limit of 179 million pixels."""
+    """An image file that cannot be read: no image, damaged, or larger than Pillow's limit of 179 million pixels."""
 
     @classmethod
     def of(cls, path: str | os.PathLike, error: Exception) -> "UnreadableImage":
-        """What a decoder's error says about the file `path`, in one line."""
+        """Return the error "cannot read image PATH: REASON" for a decoder's `error`."""
         return cls(f"cannot read image {os.fspath(path)}: {_reason(error)}")
 
 
-def as_viewed(path: str | os.PathLike) -> np.ndarray:
-    """The bytes (n,) uint8 of an encoded image that MindSpore decodes to what a viewer shows of the file.
+def read_encoded(path: str | os.PathLike) -> np.ndarray:
+    """Return an image file as encoded bytes, (n,) uint8, that MindSpore decodes to what a viewer shows.
 
-    EXIF orientation is applied, transparency is laid over white (as a page or a viewer does), 16 bits and
-    floats in 0..1 are scaled to 8 bits, and of an animation the first frame is taken.
+    EXIF orientation is applied, transparency is composed over white, 16-bit values and floats in 0..1 are scaled to 8
+    bits, and of an animation the first frame is taken. A plain JPEG or PNG is returned unchanged, with only its header
+    (PNG: also its checksums) verified.
 
     Raises:
-        UnreadableImage: naming the file and what is wrong with it.
+        UnreadableImage: The file cannot be opened or decoded.
     """
     try:
         with open(path, "rb") as file:
-            return viewed(file.read())
-    except Exception as error:  # Pillow's decoders raise whatever they run into
+            return make_decodable(file.read())
+    except Exception as error:  # Pillow's decoders raise many types of error
         raise UnreadableImage.of(path, error) from error
 
 
-def viewed(data: bytes) -> np.ndarray:
-    """The same of a file's bytes. Raises whatever Pillow does."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.frombuffer(data if _is_plain(image, data) else _bmp(image), np.uint8)
+def make_decodable(data: bytes) -> np.ndarray:
+    """Return the bytes of an image file, (n,) uint8, re-encoded as BMP if MindSpore would not decode them correctly.
 
-
-def unreadable(error: Exception) -> str | None:
-    """What an `UnreadableImage` said, found in the error that MindSpore's pipeline raised, or None.
-
-    Damage behind a file's header is first met by MindSpore's decoder, which does not know the file's name.
+    `read_encoded` describes what the result shows. Raises whatever Pillow raises for a damaged file.
     """
-    if said := re.search(r"UnreadableImage: (cannot read image .*)", str(error)):
-        return said[1]
+    with Image.open(io.BytesIO(data)) as image:
+        return np.frombuffer(data if _is_plain(image, data) else _encode_bmp(image), np.uint8)
+
+
+def unreadable_message(error: Exception) -> str | None:
+    """Return the line about an unreadable image in an error of MindSpore's pipeline, or None if there is none.
+
+    Damage after a file's header is found by MindSpore's decoder, which does not know the file's name; then the line
+    says how to find it.
+    """
+    if message := re.search(r"UnreadableImage: (cannot read image .*)", str(error)):
+        return message[1]
     if "abnormal image" in str(error):
         return "an image cannot be decoded: python -m mindcv.data check names it, --on_bad_image skip leaves it out"
     return None
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
-    """Whether the C++ decoder reads `data` whole and right. A PNG's checksums are verified on the way."""
+    """Return whether MindSpore decodes `data` correctly. Verifies the checksums of a PNG."""
     if _is_transparent(image):
         return False
-    if image.format in ("JPEG", "MPO"):  # MPO is a JPEG with further pictures behind it
+    if image.format in ("JPEG", "MPO"):  # MPO is a JPEG followed by further images
         upright = image.getexif().get(_ORIENTATION, 1) == 1
         return upright and image.mode in ("L", "RGB") and data.endswith(_JPEG_END)
     if image.format == "PNG" and b"eXIf" not in data:
@@ -78,14 +83,18 @@ def _is_transparent(image: Image.Image) -> bool:
     return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
 
 
-def _bmp(image: Image.Image) -> bytes:
+def _encode_bmp(image: Image.Image) -> bytes:
     out = io.BytesIO()
     upright_rgb(image).save(out, "BMP")
     return out.getvalue()
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """`image` in 8-bit RGB, as `as_viewed` says."""
+    """Return `image` in 8-bit RGB as a viewer shows it.
+
+    EXIF orientation is applied, transparency is composed over white, and 16-bit values and floats in 0..1 are scaled to
+    8 bits.
+    """
     image = ImageOps.exif_transpose(image)
     if _is_transparent(image):
         image = image.convert("RGBA")
@@ -97,6 +106,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    """Return the first line of a decoder's error; Pillow's own, for an unknown format, would repeat the path."""
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is no image, or ends before its header does"
+        return "not an image, or it ends inside its header"
     return str(error).split("\n")[0] or type(error).__name__

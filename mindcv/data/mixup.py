@@ -4,25 +4,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mindcv.errors import require_in_range
+
 MODES = ("batch", "pair", "elem")
 
 
 class Mixup:
-    """Mix each image of a batch with the one at the mirrored place, and their labels alike.
+    """Mix each image i of a batch of B with image B - 1 - i, and their labels.
 
-    Mixup blends the two, λ·a + (1-λ)·b; CutMix puts a rectangle of b, 1-λ of the area, into a. λ ~ Beta(α,
-    α).
+    Mixup blends two images a and b, λ·a + (1-λ)·b; CutMix replaces a rectangle of a, 1-λ of its area, by the same
+    rectangle of b. λ is drawn from Beta(α, α).
 
     Args:
-        mixup_alpha: α of mixup; 0 for none.
-        cutmix_alpha: α of CutMix; 0 for none.
-        cutmix_minmax: in place of CutMix's λ, the range of the rectangle's sides as shares of the image's.
-        prob: probability that a batch (pair, image) is mixed at all.
-        switch_prob: probability of CutMix where both are on.
-        mode: draw once per "batch", per "pair" of mirrored places, or per image ("elem").
-        correct_lam: count CutMix's labels by the area really covered; a rectangle may reach over the edge.
-        label_smoothing: share of a label spread evenly over all classes; 0 where the loss smooths.
-        num_classes: C.
+        mixup_alpha: α of mixup; 0 turns it off.
+        cutmix_alpha: α of CutMix; 0 turns it off.
+        cutmix_minmax: (minimum, maximum) of the rectangle's sides as a fraction of the image's, used instead of λ.
+        prob: Probability that a batch (pair, image) is mixed.
+        switch_prob: Probability of CutMix if both are on.
+        mode: Draw once per "batch", per "pair" of images, or per image ("elem").
+        correct_lam: Weight CutMix's labels by the area that is really replaced; a rectangle may exceed the image.
+        label_smoothing: Fraction of each label that is spread evenly over all classes; 0 if the loss smooths labels.
+        num_classes: Number of classes C, the width of the soft labels.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -38,52 +43,56 @@ class Mixup:
         num_classes: int = 1000,
     ):
         if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+            raise ValueError(f"mode is {mode!r}; it must be one of {', '.join(MODES)}")
         if mixup_alpha < 0 or cutmix_alpha < 0 or mixup_alpha + cutmix_alpha == 0:
             raise ValueError(
-                f"mixup and cutmix must be 0 or more, one of them above; got {mixup_alpha}, {cutmix_alpha}"
+                f"mixup is {mixup_alpha} and cutmix is {cutmix_alpha}; both must be at least 0, and one above 0"
             )
-        for name, share in (
-            ("prob", prob),
-            ("switch_prob", switch_prob),
-            ("label_smoothing", label_smoothing),
-        ):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} must be 0 to 1, got {share}")
+        for name, value in (("prob", prob), ("switch_prob", switch_prob), ("label_smoothing", label_smoothing)):
+            require_in_range(name, value, at_least=0, at_most=1)
         self.mixup_alpha, self.cutmix_alpha, self.cutmix_minmax = mixup_alpha, cutmix_alpha, cutmix_minmax
         self.prob, self.switch_prob, self.mode = prob, switch_prob, mode
         self.correct_lam, self.label_smoothing, self.num_classes = correct_lam, label_smoothing, num_classes
-        self._own_rng = np.random.default_rng()
+        self._default_rng = np.random.default_rng()
 
     def __call__(
         self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mix a batch.
+        """Mix a batch in place.
 
         Args:
-            images: (B, C, H, W) float32; changed in place.
+            images: (B, channels, H, W) float32; changed in place.
             labels: (B,) class indices.
+            rng: Source of the random draws; by default an unseeded generator.
 
         Returns:
-            The images, and the labels as (B, `num_classes`) float32, each row summing to 1.
+            `images`, and soft labels (B, `num_classes`) float32, each row with the sum 1.
         """
-        rng = rng or self._own_rng
+        rng = rng or self._default_rng
         size = len(images)
-        draws = {"batch": 1, "pair": (size + 1) // 2, "elem": size}[self.mode]
-        plans = [self._plan(images.shape[2:], rng) for _ in range(draws)]
+        num_draws = {"batch": 1, "pair": (size + 1) // 2, "elem": size}[self.mode]
+        draws = [self._draw(images.shape[2:], rng) for _ in range(num_draws)]
         lam = np.ones(size)
-        before, spare = np.empty((2, *images.shape[1:]), np.float32)
+        original, buffer = np.empty((2, *images.shape[1:]), np.float32)
         for i in range(size // 2):
             j = size - 1 - i
-            plan_i, plan_j = plans[i % draws], plans[j if self.mode == "elem" else i % draws]
-            np.copyto(before, images[i])
-            _blend(images[i], images[j], plan_i, spare)
-            _blend(images[j], before, plan_j, spare)
-            lam[i], lam[j] = plan_i[0], plan_j[0]
+            draw_i, draw_j = draws[i % num_draws], draws[j if self.mode == "elem" else i % num_draws]
+            np.copyto(original, images[i])
+            _mix(images[i], images[j], *draw_i, buffer)
+            _mix(images[j], original, *draw_j, buffer)
+            lam[i], lam[j] = draw_i[0], draw_j[0]
         return images, self.targets(labels, lam)
 
     def targets(self, labels: np.ndarray, lam: np.ndarray | float = 1.0) -> np.ndarray:
-        """The soft labels, (B, `num_classes`) float32, of images that have the share `lam` of their own label."""
+        """Return the soft labels of a batch, (B, `num_classes`) float32.
+
+        Args:
+            labels: (B,) class indices.
+            lam: Weight of each image's own label, 0 to 1, scalar or (B,); the rest goes to image B - 1 - i's label.
+
+        Raises:
+            ValueError: A label is not a class index.
+        """
         if labels.min() < 0 or labels.max() >= self.num_classes:
             raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}")
         rows = np.arange(len(labels))
@@ -93,22 +102,23 @@ class Mixup:
         targets = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
         return targets.astype(np.float32)
 
-    def _plan(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, tuple[slice, slice] | None]:
-        """λ, and CutMix's rectangle (None for mixup), for images of `size` (H, W)."""
+    def _draw(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, tuple[slice, slice] | None]:
+        """Draw λ, and CutMix's rectangle as (rows, columns), or None for mixup, for images of `size` (H, W)."""
         if rng.random() >= self.prob:
             return 1.0, None
-        cut = self.cutmix_alpha > 0 and (self.mixup_alpha == 0 or rng.random() < self.switch_prob)
-        alpha = self.cutmix_alpha if cut else self.mixup_alpha
+        use_cutmix = self.cutmix_alpha > 0 and (self.mixup_alpha == 0 or rng.random() < self.switch_prob)
+        alpha = self.cutmix_alpha if use_cutmix else self.mixup_alpha
         lam = rng.beta(alpha, alpha)
-        if not cut:
+        if not use_cutmix:
             return lam, None
-        rows, columns = (self._span(side, lam, rng) for side in size)
+        rows, columns = (self._draw_extent(side, lam, rng) for side in size)
         if self.correct_lam or self.cutmix_minmax:
-            covered = (rows.stop - rows.start) * (columns.stop - columns.start)
-            lam = 1 - covered / (size[0] * size[1])
+            replaced = (rows.stop - rows.start) * (columns.stop - columns.start)
+            lam = 1 - replaced / (size[0] * size[1])
         return lam, (rows, columns)
 
-    def _span(self, side: int, lam: float, rng: np.random.Generator) -> slice:
+    def _draw_extent(self, side: int, lam: float, rng: np.random.Generator) -> slice:
+        """Draw the rectangle's rows or columns, clipped to an image with `side` of them."""
         if self.cutmix_minmax:
             low, high = self.cutmix_minmax
             length = rng.integers(int(side * low), int(side * high) + 1)
@@ -119,13 +129,10 @@ class Mixup:
         return slice(max(0, centre - half), min(side, centre + half))
 
 
-def _blend(
-    image: np.ndarray, other: np.ndarray, plan: tuple[float, tuple[slice, slice] | None], spare: np.ndarray
-) -> None:
-    """Mix `other` into `image` by a plan; `spare` is memory of the same shape to work in."""
-    lam, box = plan
+def _mix(image: np.ndarray, other: np.ndarray, lam: float, box: tuple[slice, slice] | None, buffer: np.ndarray) -> None:
+    """Mix `other` into `image` in place: its rectangle `box`, or 1 - `lam` of all pixels; overwrites `buffer`."""
     if box:
         image[:, box[0], box[1]] = other[:, box[0], box[1]]
     elif lam < 1:
         image *= np.float32(lam)
-        image += np.multiply(other, np.float32(1 - lam), out=spare)
+        image += np.multiply(other, np.float32(1 - lam), out=buffer)

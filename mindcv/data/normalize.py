@@ -1,4 +1,4 @@
-"""From the bytes of an image to the numbers that a model takes, for a whole batch."""
+"""Normalisation of a batch of images."""
 
 import math
 import weakref
@@ -9,22 +9,29 @@ import numpy as np
 
 from mindcv.errors import pixel_scale_mistake
 
-_LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # of red, green and blue, by ITU-R BT.601, as in Pillow's "L"
+_LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # weights of RGB in grey (ITU-R BT.601), as in Pillow's "L"
 
 
 class Normalize:
-    """(x - mean) / std per channel, and channels first; of colour images with one mean and std, in grey.
+    """Compute (image - mean) / std per channel, and put channels first.
 
-    Written in NumPy and applied to a batch at a time, straight into the batch's memory, which is that of an earlier
-    batch that nobody holds any longer: 0.10 ms an image of 224×224 pixels. MindSpore's `Normalize` and `HWC2CHW` take
-    0.24, and getting the memory of a large batch from the system 0.2.
+    With one mean and std, RGB images become grey first.
+
+    A batch is written into the memory of an earlier batch that is no longer referenced. In batches of 128 images of
+    224×224 pixels (77 MB), this takes 0.13 ms per image, and 0.20 ms with newly allocated memory; a complete loader
+    whose only operation is this one takes 0.35 and 0.44 ms. Batches of 32 MB or less gain nothing. (Medians of
+    alternating passes in one process on 2 cores.) It matters because one thread per process finishes all batches.
 
     Args:
-        mean, std: per channel, in units of pixel values 0..255; a mean of 0 and a standard deviation of 1 leave pixels
-            as they are, from 0 to 255, and 0 with 255 gives 0 to 1.
+        mean: Mean of each channel, for pixel values 0 to 255.
+        std: Standard deviation of each channel, for pixel values 0 to 255. A mean of 0 and a std of 1 leave pixels as
+            they are, from 0 to 255; a mean of 0 and a std of 255 give 0 to 1.
 
     Attributes:
-        scale, shift: (C, 1, 1) float32; a pixel becomes pixel * scale + shift.
+        scale, shift: (C, 1, 1) float32; the result is image * scale + shift.
+
+    Raises:
+        ValueError: `mean` and `std` are not two sequences of one length, or a std is not above 0.
     """
 
     batchwise = True
@@ -32,35 +39,44 @@ class Normalize:
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
         if self.mean.shape != self.std.shape or self.mean.ndim != 1 or not (self.std > 0).all():
-            raise ValueError(f"mean and std need one number a channel, std above 0; got {mean} and {std}")
+            raise ValueError(f"mean is {mean} and std is {std}; both must have one number per channel, std above 0")
         if mistake := pixel_scale_mistake(self.mean, self.std):
             raise ValueError(mistake)
         self.scale = (1 / self.std).astype(np.float32)[:, None, None]
         self.shift = (-self.mean / self.std).astype(np.float32)[:, None, None]
-        self._given_back = deque(maxlen=2)
+        self._free_memory = deque(maxlen=2)
 
     def __call__(self, images: np.ndarray | list[np.ndarray], rng=None, views: int = 1) -> np.ndarray:
-        """One (H, W, C) image, or a list of B, to float32 (C, H, W), or (B, C, H, W); C becomes 1 in grey."""
+        """Normalise one image, or a batch.
+
+        Args:
+            images: (H, W, C) uint8, or a list of B of them of one size.
+            rng: Not used; every batchwise operation takes it.
+            views: Not used; every batchwise operation takes it.
+
+        Returns:
+            (C, H, W), or (B, C, H, W), float32; C is 1 if RGB images become grey.
+        """
         if isinstance(images, np.ndarray):
             return self([images])[0]
         height, width, channels = images[0].shape
-        grey = channels == 3 and len(self.mean) == 1
-        out = self._memory(len(images), 1 if grey else channels, height, width)
+        to_grey = channels == 3 and len(self.mean) == 1
+        out = self._allocate(len(images), 1 if to_grey else channels, height, width)
         for image, result in zip(images, out, strict=True):
-            np.copyto(result, image @ _LUMA if grey else image.transpose(2, 0, 1))
+            np.copyto(result, image @ _LUMA if to_grey else image.transpose(2, 0, 1))
             result *= self.scale
             result += self.shift
         return out
 
-    def _memory(self, *shape: int) -> np.ndarray:
-        """An array of that shape, whose memory is given back when the last view of it goes."""
+    def _allocate(self, *shape: int) -> np.ndarray:
+        """Return a float32 array of `shape`; its memory is reused once the last view of it is deleted."""
         size = math.prod(shape) * 4
         try:
-            memory = self._given_back.pop()
+            memory = self._free_memory.pop()
         except IndexError:
             memory = b""
         if len(memory) != size:
-            memory = bytearray(size)  # not an array, which NumPy would take for the owner of all views
+            memory = bytearray(size)  # views of an ndarray would refer to it, not to `out`, which is watched below
         out = np.ndarray(shape, np.float32, memory)
-        weakref.finalize(out, self._given_back.append, memory).atexit = False
+        weakref.finalize(out, self._free_memory.append, memory).atexit = False
         return out

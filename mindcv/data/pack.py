@@ -1,7 +1,7 @@
-"""Pack a folder of images into a few large MindRecord files, which a shared disk reads faster than a million small.
+"""Pack a folder of images into a few large MindRecord files, which network disks read faster than a million small ones.
 
-The files' bytes stay as they are, in the folder's order, so that a run sees the same images in the same order from
-either. MindSpore's `MindDataset` reads them too (columns data, label, file_name).
+Image files are stored byte by byte in the folder's order, so that a run sees the same images in the same order from
+both. MindSpore's `MindDataset` can read the files too (columns data, label, file_name).
 """
 
 import hashlib
@@ -15,31 +15,42 @@ from mindspore.mindrecord import FileWriter
 from tqdm import tqdm
 
 from mindcv.data.datasets import Source
-from mindcv.data.datasets.mindrecord import MANIFEST, MindRecordSource, read_index, shard_bounds, shard_name
+from mindcv.data.datasets.mindrecord import (
+    LENGTH_BYTES,
+    MANIFEST,
+    MindRecordSource,
+    read_index,
+    shard_bounds,
+    shard_name,
+)
+from mindcv.errors import require_in_range
 from mindcv.io.files import atomic_write_text, json_object
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}
-_BATCH = 64  # images handed to MindSpore at a time
-_HEADER = 1 << 20  # bytes, in place of 16 MB
-_LARGEST = 1 << 26  # bytes of a page, which must hold the largest image
+_BATCH_SIZE = 64  # images written per call of MindSpore
+_HEADER_BYTES = 1 << 20  # MindSpore's default is 16 MB
+_PAGE_BYTES = 1 << 26  # an image must fit into half a page
 
 
 def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRecordSource:
-    """Write the image files of `source` to `folder` as `shards` MindRecord files, with a progress bar.
+    """Write the image files of `source` to `folder` as MindRecord files, with a progress bar.
 
-    Each file is read back and compared before it gets its name; after a break, the same call goes on with the first
-    that is missing.
+    Each file is read back and compared before it gets its final name. After an interruption, the same call continues
+    with the missing files.
+
+    Args:
+        source: Image files, from `open_source`.
+        folder: Folder of the split to write, empty or with an earlier packing of the same images.
+        shards: Number of MindRecord files; at most one per image.
 
     Returns:
-        The packed images.
+        The packed images, as a source.
 
     Raises:
-        ValueError: `folder` holds a packing of other images, or anything else; or a file read back is not what was
-            written.
-        OSError: an image cannot be read, or a file cannot be written.
+        ValueError: `folder` holds other files or other images, or a file was not read back as it was written.
+        OSError: An image cannot be read, or a file cannot be written.
     """
-    if shards < 1:
-        raise ValueError(f"shards must be 1 or more, got {shards}")
+    require_in_range("shards", shards, at_least=1)
     folder = Path(folder)
     shards = min(shards, len(source))
     manifest = {
@@ -48,7 +59,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
         "class_names": source.class_names,
         "packed_from": hashlib.sha256(source.fingerprint()).hexdigest(),
     }
-    _begin(folder, manifest)
+    _write_manifest(folder, manifest)
     bounds = shard_bounds(len(source), shards)
     with tqdm(total=len(source), desc="packing", unit="image", disable=None) as bar:
         for k in range(shards):
@@ -59,23 +70,20 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
     return MindRecordSource(folder.parent, folder.name)
 
 
-def require_unused(folder: Path) -> None:
-    """Check that `folder` holds a packing, finished or not, or nothing.
-
-    Raises:
-        ValueError: it holds something else.
-    """
+def require_pack_folder(folder: Path) -> None:
+    """Raise ValueError if `folder` has files, but not those of a finished or unfinished packing."""
     others = sorted(path.name for path in folder.glob("[!.]*"))
     if others and MANIFEST not in others:
         raise ValueError(f"{folder} holds other files, such as {others[0]}: give another folder")
 
 
-def _begin(folder: Path, manifest: dict) -> None:
-    there = folder / MANIFEST
-    require_unused(folder)
-    if not there.exists():
-        atomic_write_text(there, json.dumps(manifest))
-    elif json_object(there) != manifest:
+def _write_manifest(folder: Path, manifest: dict) -> None:
+    """Write the manifest, or check that an existing one is the same."""
+    path = folder / MANIFEST
+    require_pack_folder(folder)
+    if not path.exists():
+        atomic_write_text(path, json.dumps(manifest))
+    elif json_object(path) != manifest:
         raise ValueError(
             f"{folder} holds a packing of other images, of changed ones, or into another number of files: "
             "give another folder, or remove it"
@@ -83,25 +91,29 @@ def _begin(folder: Path, manifest: dict) -> None:
 
 
 def _write_shard(source: Source, images: range, folder: Path, name: str) -> None:
-    """Write some images to a file aside, compare, and move it and its index to their place, the file last."""
+    """Write one MindRecord file.
+
+    It is written to the folder `unfinished`, read back and compared; then its index and the file, in this order, are
+    moved to `folder`.
+    """
     temporary = folder / "unfinished"
     temporary.mkdir(exist_ok=True)
-    sums = []
+    checksums = []
     try:
         writer = FileWriter(str(temporary / name), shard_num=1, overwrite=True)
-        writer.set_header_size(_HEADER)
-        writer.set_page_size(_LARGEST)
+        writer.set_header_size(_HEADER_BYTES)
+        writer.set_page_size(_PAGE_BYTES)
         writer.add_schema(_SCHEMA, "an image file, its class and its name")
         writer.add_index(["label", "file_name"])
-        for first in range(images.start, images.stop, _BATCH):
-            rows = [_row(source, i) for i in range(first, min(first + _BATCH, images.stop))]
-            sums += [(zlib.crc32(row["data"]), row["label"]) for row in rows]
+        for first in range(images.start, images.stop, _BATCH_SIZE):
+            rows = [_row(source, i) for i in range(first, min(first + _BATCH_SIZE, images.stop))]
+            checksums += [(zlib.crc32(row["data"]), row["label"]) for row in rows]
             writer.write_raw_data(rows)
         writer.commit()
     except RuntimeError as error:
         reason = re.search(r"\[ERROR\] (.+)", str(error))
         raise OSError(f"cannot write {temporary / name}: {reason[1] if reason else error}") from error
-    if _sums_of(temporary / name) != sums:
+    if _read_checksums(temporary / name) != checksums:
         raise ValueError(f"{temporary / name} is not what was written to it: is the disk sound?")
     for part in (f"{name}.db", name):
         with open(temporary / part, "rb") as written:
@@ -112,18 +124,20 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
 
 
 def _row(source: Source, i: int) -> dict:
-    data = source.packed(i)
-    if not 0 < len(data) <= _LARGEST // 2:
+    """Return image `i` as a row of the MindRecord schema."""
+    data = source.read_bytes(i)
+    if not 0 < len(data) <= _PAGE_BYTES // 2:
         raise ValueError(
-            f"{source.path(i)}: cannot pack a file of {len(data):,} bytes: 1 to {_LARGEST // 2:,} are wanted"
+            f"{source.path(i)}: cannot pack a file of {len(data):,} bytes: 1 to {_PAGE_BYTES // 2:,} are wanted"
         )
     name = os.fspath(source.path(i).relative_to(source.folder))
     return {"data": data, "label": int(source.labels[i]), "file_name": name}
 
 
-def _sums_of(file: Path) -> list[tuple[int, int]]:
+def _read_checksums(file: Path) -> list[tuple[int, int]]:
+    """Return (CRC-32, label) of each image in a MindRecord file, in order."""
     with open(file, "rb") as opened:
         return [
-            (zlib.crc32(os.pread(opened.fileno(), int(length), int(start))[8:]), int(label))
-            for start, length, label in read_index(file)
+            (zlib.crc32(os.pread(opened.fileno(), int(length), int(offset))[LENGTH_BYTES:]), int(label))
+            for offset, length, label in read_index(file)
         ]

@@ -1,4 +1,4 @@
-"""`create_transforms`: what is done to an image between the file and the model."""
+"""`create_transforms`: the operations between an image file and the model."""
 
 import functools
 import inspect
@@ -12,7 +12,7 @@ from mindcv.data.datasets import is_encoded
 from mindcv.data.erasing import RandomErasing
 from mindcv.data.flips import RandomFlip
 from mindcv.data.normalize import Normalize
-from mindcv.errors import unknown_argument
+from mindcv.errors import require_in_range, unknown_argument
 
 INTERPOLATIONS = {
     "nearest": vision.Inter.NEAREST,
@@ -22,7 +22,7 @@ INTERPOLATIONS = {
     "pilcubic": vision.Inter.PILCUBIC,
 }
 
-# The options of a recipe, with MindCV's names and defaults.
+# Options of `create_transforms` and of a recipe, with MindCV's names and defaults.
 OPTIONS = {
     "scale": (0.08, 1.0),
     "ratio": (0.75, 1.333),
@@ -60,31 +60,44 @@ def create_transforms(
     separate: bool = False,
     **kwargs,
 ) -> list | tuple[list, list, list]:
-    """Operations from an image of `create_dataset` to the model's input, (3, H, W) float32, or (1, H, W) in grey.
+    """Return the operations that turn an image of `create_dataset` into a model's input, (3 or 1, H, W) float32.
 
-    Training: a random part of the image, resized; colour jitter or a policy; flips; normalised; random erasing.
-    Evaluation: the image resized so that it just covers the input size divided by `crop_pct`; its centre;
-    normalised. One set of options serves both, each mode taking what concerns it.
+    Training: random resized crop; colour jitter or an augmentation policy; flips; normalisation; random erasing.
+    Evaluation: resize so that the image just covers the input size divided by `crop_pct`; centre crop; normalisation.
+    Both modes accept all options, and each uses those that concern it.
 
     Args:
-        dataset_name: tells whether images come as files to be decoded (folders) or as pixels.
-        image_resize: input size in pixels, of a square or as (height, width).
-        auto_augment: an augmentation policy in place of the colour jitter (`3a` has both); see `create_policy`.
-        separate: hand on three lists, before, of and after the policy, for `create_loader(separate=…)`.
-        scale: range of the part's area, as a share of the image's.
-        ratio: range of the part's width / height.
-        hflip, vflip: probability of mirroring left-right, top-bottom.
-        color_jitter: strength of brightness, contrast and saturation changes (0.4: factors 0.6 to 1.4), one
-            number or one each, a fourth for hue (0 to 0.5); 0 or None for none.
-        interpolation: nearest, bilinear, bicubic, area, or pilcubic (Pillow's antialiased bicubic).
-        re_prob, re_scale, re_ratio, re_value, re_max_attempts: see `RandomErasing`.
-        mean, std: per channel, in units of pixel values 0..255; one of each for images in grey. A mean of 0 and a
-            standard deviation of 1 leave pixels as they are, from 0 to 255.
-        crop_pct: input size divided by the size resized to, in evaluation; 0.1 to 1.
+        dataset_name: Name of the data set, which tells whether its images must be decoded (folders, MindRecord) or are
+            pixels.
+        image_resize: Input size in pixels, of a square or as (height, width).
+        is_training: Whether to return the operations for training.
+        auto_augment: Augmentation policy, such as "randaug-m9-mstd0.5-inc1"; `create_policy` lists them. It replaces
+            colour jitter, except for "3a", which has both.
+        separate: Return three lists: the operations before the policy, the policy (or nothing), and those after it,
+            for `create_loader(separate=…)`.
+        scale: (minimum, maximum) area of the crop, as a fraction of the image's.
+        ratio: (minimum, maximum) width / height of the crop.
+        hflip: Probability of mirroring left-right.
+        vflip: Probability of mirroring top-bottom.
+        color_jitter: Strength of brightness, contrast and saturation changes (0.4: factors from 0.6 to 1.4), one number
+            or one each, with an optional fourth for hue (0 to 0.5); 0 or None for none.
+        interpolation: "nearest", "bilinear", "bicubic", "area", or "pilcubic" (Pillow's antialiased bicubic).
+        re_prob: Probability of random erasing.
+        re_scale: (minimum, maximum) area of the erased rectangle, as a fraction of the image's.
+        re_ratio: (minimum, maximum) height / width of the erased rectangle.
+        re_value: Value of erased pixels after normalisation: a number, one per channel, or "random" for Gaussian noise.
+        re_max_attempts: Draws of a rectangle after which an image is left unchanged.
+        mean: Mean of each channel, for pixel values 0 to 255; one number for grey images.
+        std: Standard deviation of each channel, for pixel values 0 to 255; one number for grey images. A mean of 0 and
+            a std of 1 leave pixels as they are, from 0 to 255.
+        crop_pct: Evaluation: side of the centre crop divided by the side resized to; 0.1 to 1.
+
+    Returns:
+        A list of operations, or three lists if `separate`.
 
     Raises:
-        ValueError: a value out of range.
-        TypeError: an unknown option.
+        ValueError: An option is out of range.
+        TypeError: An option is unknown.
     """
     for name in kwargs:
         if name not in OPTIONS:
@@ -92,19 +105,20 @@ def create_transforms(
             raise TypeError(unknown_argument("create_transforms", name, known, _RENAMED))
     option = {**OPTIONS, **kwargs}
     if option["interpolation"] not in INTERPOLATIONS:
-        raise ValueError(f"interpolation must be one of {', '.join(INTERPOLATIONS)}, got {option['interpolation']!r}")
+        raise ValueError(f"interpolation is {option['interpolation']!r}; it must be one of {', '.join(INTERPOLATIONS)}")
     interpolation = INTERPOLATIONS[option["interpolation"]]
     height, width = (image_resize, image_resize) if np.isscalar(image_resize) else image_resize
     size, encoded = (int(height), int(width)), is_encoded(dataset_name)
     policy, jitter = [], _jitter_ranges(option["color_jitter"])
     if not is_training:
-        view = _evaluation_view(encoded, size, interpolation, option)
+        crop = _evaluation_crop(encoded, size, interpolation, option["crop_pct"])
     else:
-        view = _training_view(encoded, size, interpolation, option)
+        crop_type = vision.RandomCropDecodeResize if encoded else vision.RandomResizedCrop
+        crop = [crop_type(size, tuple(option["scale"]), tuple(option["ratio"]), interpolation)]
         if auto_augment is not None:
             policy.append(create_policy(auto_augment, option["mean"], interpolation, jitter))
         elif any(low != high for low, high in jitter):
-            view.append(vision.RandomColorAdjust(*jitter))
+            crop.append(vision.RandomColorAdjust(*jitter))
     finish = [Normalize(option["mean"], option["std"])]
     if is_training and (option["hflip"] or option["vflip"]):
         finish.insert(0, RandomFlip(option["hflip"], option["vflip"]))
@@ -116,16 +130,11 @@ def create_transforms(
             )
         erasing = {name: option[f"re_{name}"] for name in ("prob", "scale", "ratio", "value", "max_attempts")}
         finish.append(RandomErasing(**erasing))
-    return (view, policy, finish) if separate else [*view, *policy, *finish]
-
-
-def _training_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
-    crop = vision.RandomCropDecodeResize if encoded else vision.RandomResizedCrop
-    return [crop(size, tuple(option["scale"]), tuple(option["ratio"]), interpolation)]
+    return (crop, policy, finish) if separate else [*crop, *policy, *finish]
 
 
 def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float, float]]:
-    """Of the factors of brightness, contrast and saturation, and of the turn of hue."""
+    """Return (minimum, maximum) of the factors of brightness, contrast and saturation, and of the hue shift."""
     strengths = [strength or 0] * 3 if strength is None or np.isscalar(strength) else list(strength)
     if not 3 <= len(strengths) <= 4:
         raise ValueError(
@@ -138,18 +147,18 @@ def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float
     return [*((max(0.0, 1.0 - factor), 1.0 + factor) for factor in factors), (-float(hue), float(hue))]
 
 
-def _evaluation_view(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, option: dict) -> list:
-    if not 0.1 <= option["crop_pct"] <= 1:
-        raise ValueError(f"crop_pct must be 0.1 to 1, got {option['crop_pct']}")
-    height, width = (int(side / option["crop_pct"]) for side in size)
-    resize = vision.Resize(height, interpolation) if height == width else Cover(height, width, interpolation)
+def _evaluation_crop(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, crop_pct: float) -> list:
+    """Return the operations that decode (if `encoded`), resize and crop the centre to `size`, (height, width)."""
+    require_in_range("crop_pct", crop_pct, at_least=0.1, at_most=1)
+    height, width = (int(side / crop_pct) for side in size)
+    resize = vision.Resize(height, interpolation) if height == width else ResizeToCover(height, width, interpolation)
     return [*([vision.Decode()] if encoded else []), resize, vision.CenterCrop(size)]
 
 
-class Cover:
-    """Resize an image, keeping its proportions, to the smallest size that covers `height` × `width`.
+class ResizeToCover:
+    """Resize an image, keeping its aspect ratio, to the smallest size that covers `height` × `width` pixels.
 
-    MindSpore's own `Resize` knows the shorter side alone, which serves a square.
+    MindSpore's `Resize` can only set the shorter side, which is enough for a square.
     """
 
     def __init__(self, height: int, width: int, interpolation: vision.Inter):
@@ -157,7 +166,7 @@ class Cover:
         self._resize = functools.lru_cache(maxsize=256)(lambda *size: vision.Resize(size, interpolation))
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 to (H, W, 3) uint8, H >= `height`, W >= `width`, one of them equal."""
+        """Return an image (h, w, 3) uint8 as (H, W, 3), where H = `height` and W ≥ `width`, or the reverse."""
         height, width = image.shape[:2]
         scale = max(self.height / height, self.width / width)
         return self._resize(max(self.height, int(height * scale)), max(self.width, int(width * scale)))(image)

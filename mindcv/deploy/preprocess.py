@@ -7,7 +7,7 @@ import numpy as np
 from mindspore import nn
 from PIL import Image
 
-from mindcv.data import Normalize, UnreadableImage, as_viewed, create_transforms, upright_rgb
+from mindcv.data import Normalize, UnreadableImage, create_transforms, read_encoded, upright_rgb
 
 OPTIONS = ("mean", "std", "crop_pct", "interpolation")  # arguments of `create_transforms` that matter in validation
 
@@ -48,7 +48,7 @@ class Preprocessor:
     def _crop_file(self, path: str | os.PathLike) -> np.ndarray:
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no image {os.fspath(path)}: check the path")
-        pixels = as_viewed(path)
+        pixels = read_encoded(path)
         try:
             for transform in self.file_transforms:
                 pixels = transform(pixels)

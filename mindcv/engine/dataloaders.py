@@ -11,19 +11,19 @@ import numpy as np
 from mindcv.config import Config
 from mindcv.data import (
     UnreadableImage,
-    affordable_batches,
-    checked,
     create_dataset,
     create_loader,
     create_transforms,
+    default_prefetch_size,
     default_val_split,
-    is_list_of_bad,
-    leave_out,
-    unreadable,
+    exclude_images,
+    is_unreadable_list,
+    unreadable_images,
+    unreadable_message,
 )
 from mindcv.data.datasets import Source, open_source
-from mindcv.data.datasets.classes import some
-from mindcv.data.datasets.subset import class_balanced
+from mindcv.data.datasets.classes import summarize_names
+from mindcv.data.datasets.subset import stratified_subset
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.distributed.context import ALONE, DistributedContext
 from mindcv.engine.checkpoints import START, TrainPosition
@@ -49,7 +49,7 @@ def open_training(config: Config, waits: bool = False) -> Source:
         TimeoutError: the process that decodes the images took longer than `CHECK_TIMEOUT`.
     """
     source = _without_unreadable(config, _training_split(config), waits)
-    return class_balanced(source, config.sampling_ratio, config.seed) if config.sampling_ratio < 1 else source
+    return stratified_subset(source, config.sampling_ratio, config.seed) if config.sampling_ratio < 1 else source
 
 
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
@@ -77,7 +77,7 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
         config.dataset, config.data_dir, split, config.dataset_download, class_names, config.val_list or None
     )
     found = len(source.class_names)
-    numbers_known = class_names is not None or getattr(source, "numbered", False)
+    numbers_known = class_names is not None or getattr(source, "has_numeric_labels", False)
     if not numbers_known and (config.num_classes or 0) > found:
         raise ValueError(
             f"{split} has {found} of {config.num_classes} classes, and nothing says which: put the training images' "
@@ -85,7 +85,7 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
         )
     unseen = np.setdiff1d(np.arange(found), source.labels)
     if unseen.size:
-        names = some([source.class_names[i] for i in unseen])
+        names = summarize_names([source.class_names[i] for i in unseen])
         if not config.val_partial:
             raise ValueError(f"no image of {names} in {split}: add some, or pass --val_partial True to score the rest")
         _log.warning("no image of %s in %s: the scores are of the other classes", names, split)
@@ -99,11 +99,11 @@ def write_bad_images(folder: Path, *sources: Source | None) -> None:
     where it is, or is moved to `earlier-N` if there is a list to write.
     """
     path = folder / "bad_images.txt"
-    lines = [line for source in sources for line in getattr(source, "left_out", ())]
-    if not lines and is_list_of_bad(path):
+    lines = [line for source in sources for line in getattr(source, "excluded", ())]
+    if not lines and is_unreadable_list(path):
         path.unlink()
     if lines:
-        archive_foreign({path: is_list_of_bad})
+        archive_foreign({path: is_unreadable_list})
         atomic_write_text(path, "\n".join(lines) + "\n")
 
 
@@ -116,11 +116,11 @@ def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
     """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"."""
     if config.on_bad_image == "raise":
         return source
-    bad = checked(source, wait=CHECK_TIMEOUT if waits else None)
+    bad = unreadable_images(source, wait=CHECK_TIMEOUT if waits else None)
     if bad:
         _log.warning("%s of %s images cannot be read and are left out, such as %s",
                      f"{len(bad):,}", f"{len(source):,}", bad[0].line)  # fmt: skip
-    return leave_out(source, bad)
+    return exclude_images(source, bad)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def name_unreadable_images() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if (line := unreadable(error)) is None:
+        if (line := unreadable_message(error)) is None:
             raise
         if not existed_before:
             copy.unlink(missing_ok=True)
@@ -248,7 +248,7 @@ def validation_loader(config: Config, source: Source, distributed: DistributedCo
 def _prefetch_size(config: Config, distributed: DistributedContext, views: int = 1) -> int:
     """Return the number of batches to prepare ahead, for `views` views of each image."""
     height, width = np.broadcast_to(config.image_resize, 2).tolist()
-    return config.prefetch_size or affordable_batches(
+    return config.prefetch_size or default_prefetch_size(
         config.batch_size * views * 3 * height * width * 4, min(distributed.size, config.num_devices)
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mindcv import weights
 from mindcv.config import Config, ConfigError
-from mindcv.data.datasets.classes import some
+from mindcv.data.datasets.classes import summarize_names
 from mindcv.engine.archive import archive_branch, archive_run, keep_copy
 from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, checkpoints_in
 from mindcv.engine.identity import Identity, check_same_run, describe_changes, read_identity
@@ -206,7 +206,7 @@ def cut_back_metrics(metrics_file: Path, records: list[dict], others: dict[int, 
         others: Lines that are not records, by line number.
     """
     if others:
-        numbers = some([str(number) for number in others])
+        numbers = summarize_names([str(number) for number in others])
         _log.warning("%s: not a record of an epoch, and left out: line %s", metrics_file, numbers)
     if metrics_file.exists():
         atomic_write_text(metrics_file, "".join(json.dumps(record) + "\n" for record in records))

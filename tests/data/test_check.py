@@ -1,4 +1,4 @@
-"""Pictures of every odd kind are read, damaged ones are found, named and left out."""
+"""Check that unusual images are read, and damaged ones are found, named and excluded."""
 
 import io
 import threading
@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data import check, checked, create_dataset, create_loader, create_transforms, find_unreadable, leave_out
+from mindcv.data import (
+    check,
+    create_dataset,
+    create_loader,
+    create_transforms,
+    exclude_images,
+    find_unreadable,
+    unreadable_images,
+)
 from mindcv.data.datasets import open_source
 
 
@@ -51,36 +59,36 @@ BAD = {
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A hundred plain images and the odd ones, in two classes."""
+    """A hundred plain images in class "plain", and the unusual and damaged ones in class "mixed"."""
     monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    for name in ("odd", "plain"):
+    for name in ("mixed", "plain"):
         (tmp_path / "train" / name).mkdir(parents=True)
     for i in range(100):
         (tmp_path / "train/plain" / f"{i:03}.jpg").write_bytes(GOOD["plain.jpg"])
     for name, data in {**GOOD, **BAD}.items():
-        (tmp_path / "train/odd" / name).write_bytes(data)
-    (tmp_path / "train/odd/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    (tmp_path / "train/odd/folder.jpg").mkdir()
+        (tmp_path / "train/mixed" / name).write_bytes(data)
+    (tmp_path / "train/mixed/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "train/mixed/folder.jpg").mkdir()
     yield tmp_path
-    assert not list(work.iterdir()), "something was dropped into the working folder"
+    assert not list(work.iterdir()), "a file was left in the working folder"
 
 
-def test_the_unreadable_are_found_and_named_and_the_odd_are_not(root):
+def test_find_unreadable_names_damaged_files_only(root):
     source = open_source("folder", str(root), "train")
     found = {source.path(bad.index).name: bad.line for bad in find_unreadable(source)}
     assert found.keys() == {*BAD, "gone.jpg"}
     for name, line in found.items():
-        assert line.startswith(f"{root}/train/odd/{name}: ") and "\n" not in line
-    assert "No such file" in found["gone.jpg"] and "no image" in found["text.jpg"]
+        assert line.startswith(f"{root}/train/mixed/{name}: ") and "\n" not in line
+    assert "No such file" in found["gone.jpg"] and "not an image" in found["text.jpg"]
 
 
-def test_what_is_left_goes_through_the_whole_pipeline(root):
+def test_exclude_images_leaves_images_that_the_pipeline_reads(root):
     source = open_source("folder", str(root), "train")
-    kept = leave_out(source, checked(source))
-    assert len(kept) == 108 and len(kept.left_out) == 6
+    kept = exclude_images(source, unreadable_images(source))
+    assert len(kept) == 108 and len(kept.excluded) == 6
     loader = create_loader(create_dataset(kept), 27, transform=create_transforms("folder", 16, is_training=True))
     batches = list(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
     labels = np.concatenate([label for _, label in batches])
@@ -89,9 +97,9 @@ def test_what_is_left_goes_through_the_whole_pipeline(root):
     assert all(np.isfinite(image).all() for image, _ in batches)
 
 
-def test_files_are_decoded_once(root, monkeypatch):
+def test_unreadable_images_decodes_unchanged_files_once(root, monkeypatch):
     def found():
-        return [bad.index for bad in checked(open_source("folder", str(root), "train"))]
+        return [bad.index for bad in unreadable_images(open_source("folder", str(root), "train"))]
 
     first = found()
     assert len(first) == 6
@@ -100,39 +108,39 @@ def test_files_are_decoded_once(root, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("MINDCV_HOME", str(root / "home"))
     monkeypatch.chdir(root / "work")
-    (root / "train/odd/text.jpg").write_bytes(GOOD["plain.jpg"])  # mended
+    (root / "train/mixed/text.jpg").write_bytes(GOOD["plain.jpg"])  # repaired
     assert len(found()) == 5
     (root / "train/plain/new.jpg").write_bytes(b"")
     assert len(found()) == 6
     (root / "train/plain/new.jpg").chmod(0o400)
     monkeypatch.setattr(check, "find_unreadable", lambda *_: [])
-    assert found() == [], "an image that was opened to this user is looked at again"
+    assert found() == [], "an image with new permissions is decoded again"
 
 
-def test_one_process_checks_and_the_others_wait(root):
+def test_unreadable_images_with_wait_waits_for_another_process(root):
     source = open_source("folder", str(root), "train")
     with pytest.raises(TimeoutError, match=r"waited 0 s for the process that checks the images to write .*\.json"):
-        checked(source, wait=0)
-    seen = []
-    other = threading.Thread(target=lambda: seen.append(checked(source, wait=30)))
+        unreadable_images(source, wait=0)
+    results = []
+    other = threading.Thread(target=lambda: results.append(unreadable_images(source, wait=30)))
     other.start()
     time.sleep(0.3)
-    assert not seen
-    assert len(checked(source)) == 6
+    assert not results
+    assert len(unreadable_images(source)) == 6
     other.join(30)
-    assert seen == [checked(source)]
+    assert results == [unreadable_images(source)]
 
 
-def test_pixels_need_no_check():
+def test_unreadable_images_of_arrays_is_empty():
     digits = open_source("digits", None, "val")
-    assert checked(digits) == [] and leave_out(digits, []) is digits
+    assert unreadable_images(digits) == [] and exclude_images(digits, []) is digits
 
 
-def test_too_many(root):
+def test_exclude_images_of_too_many_or_a_class_raises(root):
     source = open_source("folder", str(root), "train")
-    some = [check.BadImage(i, "x.jpg: broken") for i in range(20, 32)]
+    bad = [check.BadImage(i, "x.jpg: broken") for i in range(20, 32)]
     with pytest.raises(ValueError, match=r"^12 of 114 images cannot be read, too many .* x.jpg: broken$"):
-        leave_out(source, some)
-    assert len(leave_out(source, some[:11])) == 103
-    with pytest.raises(ValueError, match="no image of class odd can be read, such as x"):
-        leave_out(source, [check.BadImage(i, "x.jpg: broken") for i in range(14)])
+        exclude_images(source, bad)
+    assert len(exclude_images(source, bad[:11])) == 103
+    with pytest.raises(ValueError, match="no image of class mixed can be read, such as x"):
+        exclude_images(source, [check.BadImage(i, "x.jpg: broken") for i in range(14)])

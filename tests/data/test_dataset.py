@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.data import affordable_batches, create_dataset, epoch_order, usable_workers
-from mindcv.data.dataset import _notice
+from mindcv.data import create_dataset, default_prefetch_size, epoch_order, usable_workers
+from mindcv.data.dataset import _warn_once
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,14 @@ def labels(dataset):
     return [int(label) for _, label in rows(dataset)]
 
 
-def which(dataset):
-    """The indices of the images that a pass over the digits shows."""
+def shown_indices(dataset):
+    """Return the indices of the images that a pass over the digits shows."""
     source = dataset.source
     known = {source[i][0].tobytes(): i for i in range(len(source))}
     return [known[image.tobytes()] for image, _ in rows(dataset)]
 
 
-def test_columns(root):
+def test_create_dataset_has_image_and_label_columns(root):
     image, label = rows(create_dataset("folder", root, shuffle=False))[7]
     assert image.dtype == np.uint8 and image.tobytes() == Path(root, "train/class1/7.png").read_bytes()
     assert label.dtype == np.int32 and label.shape == () and label == 1
@@ -44,14 +44,14 @@ def test_columns(root):
     assert image.shape == (8, 8, 3) and image.dtype == np.uint8
 
 
-def test_every_pass_is_the_next_epoch():
+def test_create_dataset_shows_next_epoch_at_every_pass():
     dataset = create_dataset("digits", split="val", seed=5, epoch=3)
     for epoch in (3, 4):
         assert dataset.epoch == epoch
-        assert which(dataset) == epoch_order(359, epoch, 5, shuffle=True).tolist()
+        assert shown_indices(dataset) == epoch_order(359, epoch, 5, shuffle=True).tolist()
 
 
-def test_several_epochs_of_one_iterator():
+def test_create_dataset_iterator_of_several_epochs_shows_each():
     dataset = create_dataset("digits", split="val", seed=5, num_samples=20)
     source = dataset.source
     iterator = dataset.create_tuple_iterator(num_epochs=3, output_numpy=True)
@@ -61,68 +61,68 @@ def test_several_epochs_of_one_iterator():
     assert dataset.epoch == 3
 
 
-def test_looking_at_shapes_and_sizes_counts_no_epoch():
+def test_create_dataset_getters_do_not_count_as_epochs():
     dataset = create_dataset("digits", split="val", seed=5)
     batches = dataset.batch(8)
     batches.get_dataset_size(), batches.output_shapes(), batches.output_types(), batches.get_col_names()
-    assert dataset.epoch == 0 and which(dataset)[:5] == epoch_order(359, 0, 5, shuffle=True).tolist()[:5]
+    assert dataset.epoch == 0 and shown_indices(dataset)[:5] == epoch_order(359, 0, 5, shuffle=True).tolist()[:5]
 
 
-def test_repeats_stand_beside_each_other_in_an_epoch_of_the_same_length():
-    seen = which(create_dataset("digits", split="val", seed=5, num_aug_repeats=3))
-    assert len(seen) == 359
-    assert seen[:357] == np.repeat(epoch_order(359, 0, 5, shuffle=True)[:119], 3).tolist()
-    assert which(create_dataset("digits", split="val", num_aug_repeats=1)) == which(
+def test_create_dataset_with_num_aug_repeats_shows_copies_in_succession():
+    shown = shown_indices(create_dataset("digits", split="val", seed=5, num_aug_repeats=3))
+    assert len(shown) == 359
+    assert shown[:357] == np.repeat(epoch_order(359, 0, 5, shuffle=True)[:119], 3).tolist()
+    assert shown_indices(create_dataset("digits", split="val", num_aug_repeats=1)) == shown_indices(
         create_dataset("digits", split="val")
     )
 
 
-def test_shards_share_an_epoch():
+def test_create_dataset_shards_are_disjoint():
     shards = [create_dataset("digits", split="val", num_shards=3, shard_id=k) for k in range(3)]
-    seen = [which(shard) for shard in shards]
-    assert [len(s) for s in seen] == [119] * 3 == [shard.get_dataset_size() for shard in shards]
-    assert len(set().union(*seen)) == 357
+    shown = [shown_indices(shard) for shard in shards]
+    assert [len(s) for s in shown] == [119] * 3 == [shard.get_dataset_size() for shard in shards]
+    assert len(set().union(*shown)) == 357
 
 
-def test_padding_is_labelled_minus_one(root):
+def test_create_dataset_with_pad_to_adds_images_labelled_minus_one(root):
     shards = [create_dataset("folder", root, shuffle=False, pad_to=8, num_shards=2, shard_id=k) for k in range(2)]
-    seen = [labels(shard) for shard in shards]
-    assert seen == [[0, 0, 0, 1, 1, -1, -1, -1], [0, 0, 1, 1, 1, -1, -1, -1]]
+    shown = [labels(shard) for shard in shards]
+    assert shown == [[0, 0, 0, 1, 1, -1, -1, -1], [0, 0, 1, 1, 1, -1, -1, -1]]
     assert shards[0].source.class_names == ["class0", "class1"]
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         ({"num_aug_repeats": 3, "shuffle": False}, "always the same without shuffle=True"),
-        ({"num_aug_repeats": -1}, "num_aug_repeats must be 0 or more, got -1"),
+        ({"num_aug_repeats": -1}, "num_aug_repeats is -1; it must be at least 0"),
         ({"num_shards": 2}, "num_shards and shard_id go together, got 2 and None"),
-        ({"num_shards": 2, "shard_id": 2}, "shard_id must be 0 to 1, got 2"),
+        ({"num_shards": 2, "shard_id": 2}, "shard_id is 2; it must be at least 0 and below 2"),
         ({"num_samples": 0}, "num_samples is 0; it can be 1 to 10"),
         ({"num_samples": 11}, "num_samples is 11; it can be 1 to 10"),
-        ({"pad_to": 0}, "pad_to must be 1 or more"),
-        ({"num_parallel_workers": 0}, "num_parallel_workers must be 1 or more"),
+        ({"pad_to": 0}, "pad_to is 0; it must be at least 1"),
+        ({"num_parallel_workers": 0}, "num_parallel_workers is 0; it must be at least 1"),
     ],
 )
-def test_senseless_arguments(root, arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_create_dataset_with_invalid_argument_raises(root, arguments, message):
+    with pytest.raises(ValueError, match=message):
         create_dataset("folder", root, **arguments)
 
 
-def test_unknown_argument_names_itself(root):
+def test_create_dataset_with_unknown_argument_raises(root):
     with pytest.raises(TypeError, match="shufle"):
         create_dataset("folder", root, shufle=True)
 
 
-def test_batches_ahead_take_a_sixteenth_of_the_memory(monkeypatch):
+def test_default_prefetch_size_takes_a_sixteenth_of_the_memory(monkeypatch):
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 16 * 100, "SC_PAGE_SIZE": 4096}.get)  # 100 pages to take
-    assert [affordable_batches(4096 * pages) for pages in (1, 10, 25, 80)] == [16, 10, 4, 2]
-    assert affordable_batches(4096 * 10, processes=2) == 5
+    assert [default_prefetch_size(4096 * pages) for pages in (1, 10, 25, 80)] == [16, 10, 4, 2]
+    assert default_prefetch_size(4096 * 10, processes=2) == 5
 
 
-def test_more_workers_than_cores_are_clamped_with_one_notice(caplog, monkeypatch):
+def test_usable_workers_above_the_cores_warns_once(caplog, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    _notice.cache_clear()
+    _warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "mindcv"):
         assert [usable_workers(n) for n in (100, 100, 4, 3, None)] == [4, 4, 4, 3, 4]
     assert [r.getMessage() for r in caplog.records] == [

@@ -41,7 +41,7 @@ def same(first, second):
     )
 
 
-def test_training_batches(root):
+def test_create_loader_training_batches_have_soft_labels(root):
     loader = training(root)
     assert loader.get_dataset_size() == 3
     assert loader.output_shapes() == [[8, 3, 32, 32], [8, 10]]
@@ -53,7 +53,7 @@ def test_training_batches(root):
     assert loader.create_dict_iterator(num_epochs=1).__next__().keys() == {"image", "label"}
 
 
-def test_evaluation_batches(root):
+def test_create_loader_evaluation_batches_keep_order_and_remainder(root):
     dataset = create_dataset("folder", root, shuffle=False)
     batches = epoch(create_loader(dataset, 10, transform=create_transforms("folder", 16)))
     assert [len(image) for image, _ in batches] == [10, 10, 4]
@@ -63,7 +63,7 @@ def test_evaluation_batches(root):
 
 @pytest.mark.parametrize("data", ["folder", "digits"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_rebuilt_pipeline_is_bit_identical(root, data, workers):
+def test_create_loader_rebuilt_with_epoch_is_bit_identical(root, data, workers):
     root = root if data == "folder" else None
     loader = training(root, workers, seed=3)
     epochs = [epoch(loader) for _ in range(3)]
@@ -73,8 +73,8 @@ def test_a_rebuilt_pipeline_is_bit_identical(root, data, workers):
     assert not same(epochs[0], epoch(training(root, workers, seed=4)))
 
 
-def test_no_two_epochs_augment_alike():
-    """With the order, mixing and erasing taken away, the C++ operations still differ from epoch to epoch."""
+def test_create_loader_augments_every_epoch_differently():
+    """MindSpore's random operations differ between epochs, even without shuffling, mixing and erasing."""
     transform = create_transforms("digits", 8, True, hflip=0.5)
     dataset = create_dataset("digits", split="val", shuffle=False)
     loader = create_loader(dataset, 64, True, True, transform=transform, num_parallel_workers=2)
@@ -82,21 +82,22 @@ def test_no_two_epochs_augment_alike():
     assert all((a[0] != b[0]).any(axis=(1, 2, 3)).mean() > 0.9 for a, b in zip(first, second, strict=True))
 
 
-def test_no_two_epochs_and_batches_mix_alike():
-    def shares(passes):
+def test_create_loader_mixes_every_batch_differently():
+    def mixing_weights(passes):
         return [np.unique(label[0][label[0] > 0]).round(6).tolist() for batches in passes for _, label in batches]
 
     build = {"shuffle": False, "num_samples": 100}
     loader = training(None, **build)
-    apart = shares(epoch(loader) for _ in range(3))
+    separately = mixing_weights(epoch(loader) for _ in range(3))
     iterator = training(None, **build).create_tuple_iterator(num_epochs=3, output_numpy=True)
-    together = shares(list(iterator) for _ in range(3))
-    assert apart == together  # one iterator of three passes, or three of one
-    mixed_up = [tuple(share) for share in apart if 0.01 < share[0] * 32**2 % 1 < 0.99]  # CutMix counts whole pixels
-    assert len(mixed_up) > 5 and len(set(mixed_up)) == len(mixed_up)
+    together = mixing_weights(list(iterator) for _ in range(3))
+    assert separately == together  # one iterator of three passes, or three of one
+    # CutMix's weights are whole pixels; the others are mixup's.
+    blended = [tuple(weights) for weights in separately if 0.01 < weights[0] * 32**2 % 1 < 0.99]
+    assert len(blended) > 5 and len(set(blended)) == len(blended)
 
 
-def test_mixing_ends_where_it_should():
+def test_create_loader_with_mixup_off_epoch_stops_mixing():
     transform = create_transforms("digits", 8, True)
     dataset = create_dataset("digits", num_samples=32)
     loader = create_loader(dataset, 16, True, True, transform=transform, mixup_off_epoch=2, **MIXING)
@@ -109,17 +110,17 @@ def test_mixing_ends_where_it_should():
     np.testing.assert_array_equal(labels, passes[2][:16])
 
 
-def test_shards_augment_differently_and_together_see_the_whole():
+def test_create_loader_shards_mix_differently_and_see_all_images():
     transform = create_transforms("digits", 8, crop_pct=1.0)
     build = {"transform": transform, "drop_remainder": True, "num_parallel_workers": 1}
-    whole = epoch(create_loader(create_dataset("digits", split="val", seed=1), 40, **build))
-    parts = [
+    one_device = epoch(create_loader(create_dataset("digits", split="val", seed=1), 40, **build))
+    shards = [
         epoch(create_loader(create_dataset("digits", split="val", seed=1, num_shards=4, shard_id=k), 10, **build))
         for k in range(4)
     ]
-    assert len(whole) == len(parts[0]) == 8
-    for step, (images, _) in enumerate(whole):
-        together = np.concatenate([part[step][0] for part in parts])
+    assert len(one_device) == len(shards[0]) == 8
+    for step, (images, _) in enumerate(one_device):
+        together = np.concatenate([shard[step][0] for shard in shards])
         assert sorted(i.tobytes() for i in together) == sorted(i.tobytes() for i in images)
     mixed = [training(None, 1, num_shards=2, shard_id=k, shuffle=False) for k in range(2)]
     lam = [np.unique(label.round(4)) for _, label in map(next, map(iter, map(epoch, mixed)))]
@@ -127,7 +128,7 @@ def test_shards_augment_differently_and_together_see_the_whole():
 
 
 @pytest.mark.parametrize("shards, batch_size", [(1, 100), (2, 64), (3, 7)])
-def test_padded_evaluation_counts_every_image_once(shards, batch_size):
+def test_create_loader_padded_evaluation_counts_every_image_once(shards, batch_size):
     transform = create_transforms("digits", 8)
     counts = np.zeros(10, int)
     for shard in range(shards):
@@ -145,13 +146,13 @@ def test_padded_evaluation_counts_every_image_once(shards, batch_size):
     np.testing.assert_array_equal(counts, np.bincount(create_dataset("digits", split="val").source.labels))
 
 
-def test_default_transform_decodes_where_needed(root):
+def test_create_loader_default_transform_decodes_files(root):
     assert epoch(create_loader(create_dataset("folder", root), 4))[0][0].shape == (4, 3, 224, 224)
     dataset = create_dataset("digits", split="val", num_samples=4)
     assert epoch(create_loader(dataset, 4, is_training=True))[0][0].shape == (4, 3, 224, 224)
 
 
-def test_target_transform():
+def test_create_loader_applies_target_transform():
     dataset = create_dataset("digits", split="val", shuffle=False, num_samples=8)
     order = dataset.source.labels[epoch_order(len(dataset.source), num_samples=8)]
     transform = create_transforms("digits", 8)
@@ -159,7 +160,7 @@ def test_target_transform():
     np.testing.assert_array_equal(epoch(loader)[0][1], 9 - order)
 
 
-def test_other_peoples_data_sets():
+def test_create_loader_accepts_other_data_sets_with_transform():
     images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
     dataset = ds.NumpySlicesDataset((images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False)
     with pytest.raises(ValueError, match="needs a transform"):
@@ -180,7 +181,7 @@ def policy_batches(workers=2, text="randaug-m9-mstd0.5-inc1", batch_size=8, pass
 
 
 @pytest.mark.parametrize("text", ["randaug-m9-mstd0.5-inc1", "augmix-m3-w3"])
-def test_a_policy_follows_from_seed_and_epoch_on_any_number_of_workers(text):
+def test_create_loader_policy_does_not_depend_on_workers(text):
     passes = policy_batches(text=text, passes=2)
     assert not same(*passes)
     for number, batches in enumerate(passes):
@@ -189,10 +190,10 @@ def test_a_policy_follows_from_seed_and_epoch_on_any_number_of_workers(text):
     assert not same(passes[0], policy_batches(text=text, seed=4)[0])
 
 
-def test_a_policy_draws_for_every_image_anew():
-    """Over epochs, positions and shards, with the same image everywhere."""
+def test_create_loader_policy_draws_differently_for_every_image():
+    """Show one image in all epochs, positions and shards."""
 
-    class One:
+    class SameImage:
         encoded, class_names, splits, labels = False, ["a"], [], np.zeros(64, np.int32)
 
         def __len__(self):
@@ -203,14 +204,14 @@ def test_a_policy_draws_for_every_image_anew():
 
     def images(shard, epoch):
         where = {"num_samples": None, "num_shards": 2, "shard_id": shard, "epoch": epoch}
-        ((batch, _),) = policy_batches(text="randaug-m9-mstd0.5-p1-n3", batch_size=32, name=One(), **where)[0]
+        ((batch, _),) = policy_batches(text="randaug-m9-mstd0.5-p1-n3", batch_size=32, name=SameImage(), **where)[0]
         return [image.tobytes() for image in batch]
 
     together = [image for shard in (0, 1) for epoch in (0, 1) for image in images(shard, epoch)]
     assert len(together) == 128 and len(set(together)) > 115
 
 
-def test_other_peoples_data_sets_may_have_a_policy():
+def test_create_loader_accepts_other_data_sets_with_policy():
     images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
     dataset = ds.NumpySlicesDataset((images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False)
     loader = create_loader(dataset, 10, transform=create_transforms("digits", 8, True, "trivialaugwide"))
@@ -219,7 +220,7 @@ def test_other_peoples_data_sets_may_have_a_policy():
 
 
 @pytest.mark.parametrize("separate, views", [(True, 3), (2, 2)])
-def test_separate_views(separate, views):
+def test_create_loader_separate_keeps_first_view_clean(separate, views):
     plain = {"scale": (1, 1), "ratio": (1, 1), "hflip": 0, "mean": [0] * 3, "std": [1] * 3}
     transform = create_transforms("digits", 8, True, "augmix-m9-w3", separate=True, re_prob=1.0, re_value=7, **plain)
     dataset = create_dataset("digits", num_samples=20, shuffle=False)
@@ -236,7 +237,7 @@ def test_separate_views(separate, views):
             assert not any(np.array_equal(a, b) for a, b in zip(images[:10], others, strict=True))
 
 
-def test_python_multiprocessing():
+def test_create_loader_python_multiprocessing_gives_same_batches():
     dataset = create_dataset("digits", split="val", num_samples=8, seed=1)
     build = {"transform": create_transforms("digits", 8, True, re_prob=1.0), "num_parallel_workers": 1}
     threads = epoch(create_loader(dataset, 4, is_training=True, **build))
@@ -245,13 +246,13 @@ def test_python_multiprocessing():
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (
             {"batch_size": 25, "drop_remainder": True},
             "no full batch: 24 images for this device and a batch_size of 25",
         ),
-        ({"batch_size": 0}, "batch_size must be 1 or more, got 0"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
         ({"batch_size": 4, "separate": True, "transform": []}, "need the three lists of create_transforms"),
         ({"batch_size": 4, "separate": True, "is_training": True}, "need a policy that makes them differ"),
         (
@@ -263,45 +264,45 @@ def test_python_multiprocessing():
         ({"batch_size": 4, "transform": create_transforms("", 8)[::-1]}, "go last"),
     ],
 )
-def test_senseless_arguments(root, arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_create_loader_with_invalid_argument_raises(root, arguments, message):
+    with pytest.raises(ValueError, match=message):
         create_loader(create_dataset("folder", root), **arguments)
 
 
-def test_batches_that_are_kept_stay_as_they_are(root):
-    """Though memory is used again: those of a later pass, and those that came before it."""
+def test_create_loader_does_not_overwrite_batches_that_are_kept(root):
+    """Memory of batches is reused, but only after they are deleted."""
     loader = training(root, 2, batch_size=2, seed=3)
     kept = epoch(loader)
     epoch(loader)
     assert same(kept, epoch(training(root, 2, batch_size=2, seed=3)))
 
 
-def held(labels, class_names=("a", "b", "c")):
-    """Labelled grey images in memory, without the check that opening a data set makes."""
+def array_source(labels, class_names=("a", "b", "c")):
+    """Return grey images with `labels`, which may be out of range."""
     source = ArraySource(np.zeros((len(labels), 8, 8), np.uint8), np.zeros(len(labels), int), class_names, [])
     source.labels = np.array(labels, np.int32)
     return source
 
 
-@pytest.mark.parametrize("labels, said", [
+@pytest.mark.parametrize("labels, message", [
     ([1, 2, 3, 1], "image 2 of the data: got label 3, wanted 0 to 2: num_classes is 3 and the data names 3 classes"),
     ([0, -1, 1, -100], r"image 1 of the data: got label -1 \(and 1 more such labels\), wanted 0 to 2: "),
 ])  # fmt: skip
-def test_a_label_out_of_range_names_the_image_before_any_is_loaded(labels, said):
+def test_create_loader_label_out_of_range_raises_before_loading(labels, message):
     transform = create_transforms("digits", 8)
-    with pytest.raises(ValueError, match=said):
-        create_loader(create_dataset(held(labels)), 2, num_classes=3, transform=transform)
+    with pytest.raises(ValueError, match=message):
+        create_loader(create_dataset(array_source(labels)), 2, num_classes=3, transform=transform)
 
 
-def test_a_label_beyond_num_classes_names_the_file(root):
+def test_create_loader_label_beyond_num_classes_names_the_file(root):
     dataset = create_dataset("folder", root)
-    said = (
+    message = (
         r"class2/02.jpg: got label 2 \(and 7 more such labels\), wanted 0 to 1: num_classes is 2 and the data names 3"
     )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         create_loader(dataset, 4, num_classes=2)
     with pytest.raises(ValueError, match="image 20 of the data: got label 1, wanted 0 to 0"):
-        create_loader(create_dataset(Subset(held([0] * 20 + [1]), np.arange(20, 21))), 1, num_classes=1)
+        create_loader(create_dataset(Subset(array_source([0] * 20 + [1]), np.arange(20, 21))), 1, num_classes=1)
 
 
 def loaded(dataset, **options):
@@ -309,23 +310,23 @@ def loaded(dataset, **options):
     return epoch(create_loader(dataset, 2, num_classes=3, transform=transform, num_parallel_workers=1, **options))
 
 
-def foreign(labels):
-    """A data set of MindSpore's own."""
+def mindspore_dataset(labels):
+    """Return a data set that create_dataset did not make."""
     images = np.zeros((len(labels), 8, 8, 3), np.uint8)
     return ds.NumpySlicesDataset((images, np.array(labels)), ["image", "label"], shuffle=False)
 
 
-def test_labels_known_only_when_loaded_are_checked_by_batch():
+def test_create_loader_checks_labels_of_other_data_sets_by_batch():
     for label in (3, -2):
         with pytest.raises(RuntimeError, match=rf"image 3 of the epoch: got label {label}, wanted 0 to 2"):
-            loaded(foreign([0, 1, 2, label, 0, 0]))
-    assert loaded(foreign([0, 1, 2, -1]))[-1][1].tolist() == [2, -1]
+            loaded(mindspore_dataset([0, 1, 2, label, 0, 0]))
+    assert loaded(mindspore_dataset([0, 1, 2, -1]))[-1][1].tolist() == [2, -1]
     with pytest.raises(RuntimeError, match="image 3 of the epoch: got label -1, wanted 0 to 2"):
-        loaded(foreign([0, 1, 2, -1]), is_training=True)
+        loaded(mindspore_dataset([0, 1, 2, -1]), is_training=True)
 
 
-def test_labels_are_checked_as_target_transform_leaves_them():
-    dataset = create_dataset(held([1, 2, 3, 1]), shuffle=False)
+def test_create_loader_checks_labels_after_target_transform():
+    dataset = create_dataset(array_source([1, 2, 3, 1]), shuffle=False)
     batches = loaded(dataset, target_transform=lambda label: label - np.int32(1))
     assert np.concatenate([labels for _, labels in batches]).tolist() == [0, 1, 2, 0]
 

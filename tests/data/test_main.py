@@ -15,29 +15,29 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_check_lists_the_unreadable_and_says_so_by_its_exit_code(root, capsys):
+def test_check_with_unreadable_images_lists_them_and_returns_1(root, capsys):
     assert main(["check", str(root)]) == 0
     assert capsys.readouterr().out == ""
     (root / "val/a/1.png").write_bytes(b"text")
     listed = root.parent / "bad.txt"
     assert main(["check", str(root), "--split", "train", "val", "--output", str(listed)]) == 1
-    said = capsys.readouterr()
-    assert said.out == listed.read_text() == f"{root}/val/a/1.png: it is no image, or ends before its header does\n"
-    assert said.err.endswith("6 images, 1 unreadable\n")
+    captured = capsys.readouterr()
+    assert captured.out == listed.read_text() == f"{root}/val/a/1.png: not an image, or it ends inside its header\n"
+    assert captured.err.endswith("6 images, 1 unreadable\n")
 
 
-def test_check_refuses_to_write_over_another_file(root, capsys):
-    mine = root / "train/a/0.png"
-    before = mine.read_bytes()
-    assert main(["check", str(root), "--output", str(mine)]) == 2
+def test_check_with_output_of_another_kind_returns_2(root, capsys):
+    existing = root / "train/a/0.png"
+    before = existing.read_bytes()
+    assert main(["check", str(root), "--output", str(existing)]) == 2
     assert capsys.readouterr().err == (
-        f"python -m mindcv.data: {mine} exists and is not a list of unreadable images: name another file, or move it "
-        "away\n"
+        f"python -m mindcv.data: {existing} exists and is not a list of unreadable images: name another file, or "
+        "move it away\n"
     )
-    assert mine.read_bytes() == before
+    assert existing.read_bytes() == before
 
 
-def test_check_replaces_its_own_list(root):
+def test_check_with_output_of_an_older_list_replaces_it(root):
     (root / "val/a/1.png").write_bytes(b"text")
     listed = root.parent / "bad.txt"
     for expected in (1, 0):
@@ -46,7 +46,7 @@ def test_check_replaces_its_own_list(root):
         (root / "val/a/1.png").write_bytes((root / "val/a/0.png").read_bytes())
 
 
-def test_pack_refuses_a_folder_with_other_files(root, capsys):
+def test_pack_into_a_folder_with_other_files_returns_2(root, capsys):
     for out, other in ((root, "a"), (root.parent / "out", "00000.mindrecord")):
         if out != root:
             (out / "train").mkdir(parents=True)
@@ -56,6 +56,6 @@ def test_pack_refuses_a_folder_with_other_files(root, capsys):
         assert [path.name for path in (out / "train").iterdir()] == [other]
 
 
-def test_a_users_mistake_is_one_line(root, capsys):
+def test_check_of_a_missing_split_prints_one_line(root, capsys):
     assert main(["check", str(root), "--split", "test"]) == 2
     assert capsys.readouterr().err == f"python -m mindcv.data: no split 'test' in {root}; it has train, val\n"

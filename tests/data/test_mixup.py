@@ -1,4 +1,4 @@
-"""The labels must follow from the pixels: image i is filled with i + 1, so each pixel says whose it is."""
+"""Compare labels with pixels: image i is filled with i + 1, so that each pixel tells which image it is from."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ def mixed(seed=0, size=B, **options):
     return mixup(images.copy(), LABELS[:size], np.random.default_rng(seed))
 
 
-def own_share(images, labels, i):
-    """How much of image i is its own, and how much of its label."""
+def own_fractions(images, labels, i):
+    """Return the fraction of image i that is its own, and the weight of its own label."""
     mirror = len(images) - 1 - i
     pixels = (images[i].astype(float).mean() - (mirror + 1)) / (i - mirror)
     return pixels, labels[i, LABELS[i]]
@@ -25,7 +25,7 @@ def own_share(images, labels, i):
 @pytest.mark.parametrize("mode", ["batch", "pair", "elem"])
 @pytest.mark.parametrize("kind", ["mixup", "cutmix", "both", "minmax"])
 @pytest.mark.parametrize("seed", range(5))
-def test_labels_follow_the_pixels(mode, kind, seed):
+def test_mixup_labels_match_pixel_fractions(mode, kind, seed):
     options = {
         "mixup": {"mixup_alpha": 1.0},
         "cutmix": {"mixup_alpha": 0.0, "cutmix_alpha": 1.0},
@@ -36,7 +36,7 @@ def test_labels_follow_the_pixels(mode, kind, seed):
     assert labels.shape == (B, C) and labels.dtype == np.float32 and images.dtype == np.float32
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
     for i in range(B):
-        pixels, label = own_share(images, labels, i)
+        pixels, label = own_fractions(images, labels, i)
         if LABELS[i] == LABELS[B - 1 - i]:
             assert label == 1
         else:
@@ -45,15 +45,15 @@ def test_labels_follow_the_pixels(mode, kind, seed):
 
 
 @pytest.mark.parametrize("mode, different", [("batch", 1), ("pair", 3), ("elem", 6)])
-def test_modes_draw_once_each(mode, different):
+def test_mixup_mode_sets_the_number_of_draws(mode, different):
     images, labels = mixed(1, mode=mode, mixup_alpha=1.0)
-    shares = [own_share(images, labels, i)[0] for i in range(B)]
-    assert len(np.unique(np.round(shares, 4))) == different
+    fractions = [own_fractions(images, labels, i)[0] for i in range(B)]
+    assert len(np.unique(np.round(fractions, 4))) == different
     if mode == "pair":
-        np.testing.assert_allclose(shares, shares[::-1], atol=1e-5)
+        np.testing.assert_allclose(fractions, fractions[::-1], atol=1e-5)
 
 
-def test_cutmix_puts_in_one_rectangle():
+def test_cutmix_replaces_one_rectangle():
     images, _ = mixed(2, mixup_alpha=0.0, cutmix_alpha=1.0)
     foreign = images[0, 0] == B
     assert ((images[0] == 1) | (images[0] == B)).all() and 0 < foreign.sum() < SIDE**2
@@ -61,19 +61,19 @@ def test_cutmix_puts_in_one_rectangle():
     assert ((images[-1, 0] == 1) == foreign).all()
 
 
-def test_uncorrected_lambda_is_the_drawn_one():
+def test_cutmix_without_correct_lam_keeps_drawn_lambda():
     drawn, corrected = (mixed(s, mixup_alpha=0.0, cutmix_alpha=1.0, correct_lam=c) for s in [3] for c in (False, True))
     np.testing.assert_array_equal(drawn[0], corrected[0])
     assert abs(drawn[1][0, 3] - corrected[1][0, 3]) > 1e-3
 
 
-def test_probabilities():
+def test_mixup_probabilities_set_the_frequencies():
     def kinds(**options):
         count = {"none": 0, "mixup": 0, "cutmix": 0}
         for seed in range(300):
             image = mixed(seed, **options)[0][0]
-            whole = len(np.unique(image)) == 1
-            count["cutmix" if not whole else "none" if image[0, 0, 0] == 1 else "mixup"] += 1
+            is_uniform = len(np.unique(image)) == 1
+            count["cutmix" if not is_uniform else "none" if image[0, 0, 0] == 1 else "mixup"] += 1
         return count
 
     count = kinds(mixup_alpha=1.0, cutmix_alpha=1.0, prob=0.5, switch_prob=0.8)
@@ -81,13 +81,13 @@ def test_probabilities():
     assert kinds(mixup_alpha=1.0, prob=0.0)["none"] == 300
 
 
-def test_alpha_is_that_of_a_beta_distribution():
-    shares = [own_share(*mixed(seed, mixup_alpha=0.2), 0)[0] for seed in range(1000)]
+def test_mixup_lambda_has_the_variance_of_beta():
+    fractions = [own_fractions(*mixed(seed, mixup_alpha=0.2), 0)[0] for seed in range(1000)]
     # Var of Beta(a, a) = 1 / (4 (2a + 1))
-    assert abs(np.mean(shares) - 0.5) < 0.05 and abs(np.var(shares) - 1 / (4 * 1.4)) < 0.015
+    assert abs(np.mean(fractions) - 0.5) < 0.05 and abs(np.var(fractions) - 1 / (4 * 1.4)) < 0.015
 
 
-def test_smoothing_and_odd_batches():
+def test_mixup_smooths_labels_and_accepts_odd_batches():
     images = np.zeros((5, 3, 4, 4), np.float32)
     _, labels = Mixup(prob=0.0, label_smoothing=0.1, num_classes=C)(images, LABELS[:5], np.random.default_rng(0))
     np.testing.assert_allclose(labels, np.eye(C)[LABELS[:5]] * 0.9 + 0.01, atol=1e-7)
@@ -96,19 +96,19 @@ def test_smoothing_and_odd_batches():
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
-        ({"mode": "half"}, "mode must be one of batch, pair, elem"),
-        ({"mixup_alpha": 0.0}, "mixup and cutmix"),
-        ({"prob": 2}, "prob must be 0 to 1"),
+        ({"mode": "half"}, "mode is 'half'; it must be one of batch, pair, elem"),
+        ({"mixup_alpha": 0.0}, "mixup is 0.0 and cutmix is 0.0; both must"),
+        ({"prob": 2}, "prob is 2; it must be at least 0 and at most 1"),
         ({"label_smoothing": -1}, "label_smoothing"),
     ],
 )
-def test_senseless_arguments(arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_mixup_with_invalid_argument_raises(arguments, message):
+    with pytest.raises(ValueError, match=message):
         Mixup(**arguments)
 
 
-def test_labels_beyond_the_classes():
+def test_mixup_label_beyond_num_classes_raises():
     with pytest.raises(ValueError, match="labels 1 to 9 do not fit num_classes 9"):
         Mixup(num_classes=9)(np.zeros((6, 3, 4, 4), np.float32), LABELS)

@@ -5,7 +5,7 @@ from PIL import Image
 from mindcv.data import Normalize
 
 
-def test_one_image_and_a_batch():
+def test_normalize_image_and_batch_match_numpy():
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
     mean, std = np.array([1.0, 2, 3]), np.array([10.0, 20, 30])
     expected = ((images - mean) / std).transpose(0, 3, 1, 2)
@@ -15,7 +15,7 @@ def test_one_image_and_a_batch():
     np.testing.assert_array_equal(Normalize(mean, std)(images[1]), batch[1])
 
 
-def test_one_mean_and_std_see_colour_in_grey():
+def test_normalize_with_one_mean_converts_to_grey():
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
     grey = np.stack([np.asarray(Image.fromarray(image).convert("L"), np.float64) for image in images])
     batch = Normalize([100], [50])(list(images))
@@ -23,7 +23,7 @@ def test_one_mean_and_std_see_colour_in_grey():
     np.testing.assert_allclose(batch[:, 0], (grey - 100) / 50, atol=1 / 50)  # Pillow rounds to whole levels
 
 
-def test_memory_is_used_again_once_nobody_holds_it():
+def test_normalize_reuses_memory_after_its_last_view_is_deleted():
     normalize = Normalize([0], [1])
     images = [np.full((2, 2, 1), level, np.uint8) for level in range(5)]
     first = normalize(images[:2])
@@ -43,6 +43,6 @@ def test_normalize_mean_0_and_std_1_leave_pixels_as_they_are():
 
 
 @pytest.mark.parametrize("mean, std", [([0], [0]), ([0, 0], [1]), (1, 1)])
-def test_senseless(mean, std):
-    with pytest.raises(ValueError, match="mean and std"):
+def test_normalize_with_invalid_mean_or_std_raises(mean, std):
+    with pytest.raises(ValueError, match=r"mean is .* and std is .*; both must have one number per channel"):
         Normalize(mean, std)

@@ -20,7 +20,7 @@ from mindcv.data.datasets import open_source
 from mindcv.data.pack import pack
 
 packing = sys.modules["mindcv.data.pack"]
-sums_of = packing._sums_of
+read_checksums = packing._read_checksums
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def both(root, packed, split="train", **more):
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_the_same_images_in_the_same_order(root, packed, split):
+def test_pack_keeps_images_order_and_labels(root, packed, split):
     folder, records = both(root, packed, split)
     assert records.encoded and records.class_names == folder.class_names and records.splits == folder.splits
     np.testing.assert_array_equal(records.labels, folder.labels)
@@ -58,7 +58,7 @@ def test_the_same_images_in_the_same_order(root, packed, split):
         assert records.path(i).endswith(f"({folder.path(i).relative_to(folder.folder)})")
 
 
-def test_a_run_sees_the_same_batches(root, packed):
+def test_packed_images_give_the_same_batches(root, packed):
     def batches(name, where, shard):
         dataset = create_dataset(name, str(where), num_shards=2, shard_id=shard, seed=1, epoch=2)
         loader = create_loader(dataset, 5, transform=create_transforms(name, 8, True, "randaug-m9"), is_training=True)
@@ -70,23 +70,23 @@ def test_a_run_sees_the_same_batches(root, packed):
             np.testing.assert_array_equal(one[1], other[1])
 
 
-def test_mindspores_own_reader_agrees(root, packed):
+def test_packed_images_can_be_read_by_mind_dataset(root, packed):
     folder = open_source("folder", str(root), "train")
     files = sorted(str(file) for file in (packed / "train").glob("*.mindrecord"))
     rows = list(ds.MindDataset(files, shuffle=False).create_dict_iterator(num_epochs=1, output_numpy=True))
     assert len(rows) == 21
     for i, row in enumerate(sorted(rows, key=lambda row: (row["label"], str(row["file_name"])))):
-        assert row["data"].tobytes() == folder.packed(i) and row["label"] == folder.labels[i]
+        assert row["data"].tobytes() == folder.read_bytes(i) and row["label"] == folder.labels[i]
 
 
-def test_labels_by_other_classes(root, packed):
+def test_packed_images_with_class_names_are_relabelled(root, packed):
     _, records = both(root, packed, "val", class_names=["z", "class2", "class1", "class0"])
     assert records.labels.tolist() == [3, 3, 2, 1]
     with pytest.raises(ValueError, match="class0 not among the 2 known classes"):
         open_source("mindrecord", str(packed), "val", class_names=["class1", "class2"])
 
 
-SLOWLY = """
+PACK_SLOWLY = """
 import sys, time
 from mindcv.cli import data as __main__
 from mindcv.data import pack
@@ -96,9 +96,9 @@ __main__.main(sys.argv[1:])
 """
 
 
-def test_packing_goes_on_where_it_was_killed(root, tmp_path):
-    """The process is killed when it has written some of its files; then the same command finishes."""
-    command = [sys.executable, "-c", SLOWLY, "pack", str(root), str(tmp_path), "--shards", "20"]
+def test_pack_after_a_kill_continues(root, tmp_path):
+    """Kill the process after it has written some of its files, and run the same command again."""
+    command = [sys.executable, "-c", PACK_SLOWLY, "pack", str(root), str(tmp_path), "--shards", "20"]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("train/*.mindrecord"))) < 2 and time.monotonic() < deadline:
@@ -117,17 +117,17 @@ def test_packing_goes_on_where_it_was_killed(root, tmp_path):
     assert not (tmp_path / "train/unfinished").exists()
 
 
-def test_other_images_are_not_mixed_in(root, tmp_path, capsys):
+def test_pack_of_changed_images_into_a_packing_raises(root, tmp_path, capsys):
     source = open_source("folder", str(root), "train")
     pack(source, tmp_path / "train", 2)
     os.utime(source.path(3))
     with pytest.raises(ValueError, match="holds a packing of other images, of changed ones"):
         pack(open_source("folder", str(root), "train"), tmp_path / "train", 2)
     assert main(["pack", str(root), str(tmp_path), "--shards", "0"]) == 2
-    assert capsys.readouterr().err == "python -m mindcv.data: shards must be 1 or more, got 0\n"
+    assert capsys.readouterr().err == "python -m mindcv.data: shards is 0; it must be at least 1\n"
 
 
-def test_a_listed_split_is_packed_beside_one_of_class_folders(root, tmp_path, capsys):
+def test_pack_with_list_packs_listed_and_folder_splits(root, tmp_path, capsys):
     flat = tmp_path / "images"
     shutil.copytree(root / "train", flat / "train")
     (flat / "val").mkdir()
@@ -145,34 +145,36 @@ def test_a_listed_split_is_packed_beside_one_of_class_folders(root, tmp_path, ca
     assert f"no images in {flat}/train itself, for {tmp_path}/val.txt" in capsys.readouterr().err
 
 
-def test_what_is_written_is_read_back_and_compared(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "_sums_of", lambda file: sums_of(file)[::-1])
+def test_pack_read_back_differently_raises(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "_read_checksums", lambda file: read_checksums(file)[::-1])
     with pytest.raises(ValueError, match=r"unfinished/00000.mindrecord is not what was written to it"):
         pack(open_source("folder", str(root), "train"), tmp_path / "train", 1)
     assert not list(tmp_path.glob("train/*.mindrecord"))
 
 
-def test_damage_is_seen(root, tmp_path):
+def test_packed_images_that_are_damaged_are_reported(root, tmp_path):
     source = open_source("folder", str(root), "train")
     pack(source, tmp_path / "train", 1)
     file = tmp_path / "train/00000.mindrecord"
     data = bytearray(file.read_bytes())
-    start = data.find(source.packed(7))
+    start = data.find(source.read_bytes(7))
     data[start : start + 8] = b"no image"
     file.write_bytes(data)
     (bad,) = find_unreadable(open_source("mindrecord", str(tmp_path), "train"))
-    assert bad.index == 7 and bad.line.startswith(f"{file} (") and "no image" in bad.line
+    assert bad.index == 7 and bad.line.startswith(f"{file} (") and "not an image" in bad.line
     file.write_bytes(data[: start + 4])
     assert len(find_unreadable(open_source("mindrecord", str(tmp_path), "train"))) >= 13
     (tmp_path / "train/00000.mindrecord.db").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"00000.mindrecord: no MindRecord file with its index"):
+    with pytest.raises(ValueError, match=r"00000.mindrecord is not a MindRecord file with its index"):
         open_source("mindrecord", str(tmp_path), "train")
 
 
 @pytest.fixture
 def changed(packed, tmp_path):
-    """A function that changes a copy of the packed training images by a statement on the first file's index, or by
-    values of pack.json, and says how it is refused."""
+    """A function that damages a copy of the packed training images, and returns the message of the ValueError.
+
+    It runs an SQL statement on the first file's index, or sets values of pack.json.
+    """
 
     def change(statement="", **manifest):
         folder = tmp_path / "train"
@@ -190,27 +192,29 @@ def changed(packed, tmp_path):
     return change
 
 
-def test_rows_that_are_missing_name_their_file(changed):
-    said = "/00000.mindrecord holds 6 of 7 images: remove it and 00000.mindrecord.db and run pack again"
-    assert changed("DELETE FROM INDEXES WHERE ROW_ID = 3") == said
+def test_packed_images_with_missing_rows_raise(changed):
+    message = "/00000.mindrecord holds 6 of 7 images: remove it and 00000.mindrecord.db and run pack again"
+    assert changed("DELETE FROM INDEXES WHERE ROW_ID = 3") == message
 
 
 @pytest.mark.parametrize("label", [-1, 3])
-def test_a_packed_label_without_a_class_names_its_image(changed, label):
-    said = changed(f"UPDATE INDEXES SET label_0 = {label} WHERE ROW_ID = 3")
-    assert re.fullmatch(rf"/00000.mindrecord \(class0/.*\): got label {label}, wanted 0 to 2: remove the file .*", said)
+def test_packed_images_with_label_out_of_range_raise(changed, label):
+    message = changed(f"UPDATE INDEXES SET label_0 = {label} WHERE ROW_ID = 3")
+    assert re.fullmatch(
+        rf"/00000.mindrecord \(class0/.*\): got label {label}, wanted 0 to 2: remove the file .*", message
+    )
 
 
-def test_a_class_that_is_packed_twice_is_refused(changed):
-    said = changed(class_names=["class0", "class1", "class1"])
-    assert said == "/pack.json: several classes are called class1: give each a name of its own"
+def test_packed_images_with_duplicate_class_name_raise(changed):
+    message = changed(class_names=["class0", "class1", "class1"])
+    assert message == "/pack.json: several classes are called class1: give each a name of its own"
 
 
 @pytest.mark.parametrize("values", [{"images": "21"}, {"shards": 0}, {"class_names": [1, 2, 3]}, {"class_names": None}])
-def test_a_damaged_manifest_is_named(changed, values):
+def test_packed_images_with_damaged_manifest_raise(changed, values):
     assert changed(**values) == "/pack.json is damaged: remove the folder and run pack again"
 
 
-def test_a_folder_that_was_not_packed(root):
+def test_open_source_of_a_folder_that_is_not_packed_raises(root):
     with pytest.raises(FileNotFoundError, match=r"no pack.json in .*: python -m mindcv.data pack writes"):
         open_source("mindrecord", str(root), "train")

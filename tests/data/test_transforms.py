@@ -1,4 +1,4 @@
-"""Against Pillow and NumPy; MindSpore's interpolation differs from Pillow's by some grey levels."""
+"""Compare with Pillow and NumPy; MindSpore's interpolation differs from Pillow's by a few grey levels."""
 
 import mindspore.dataset as ds
 import numpy as np
@@ -18,7 +18,7 @@ def smooth(width, height, seed=0):
 
 
 def apply(operations, images):
-    """Each of `images` through the operations, in one MindSpore pipeline with one worker."""
+    """Return each of `images` after the operations, run by a MindSpore pipeline with one worker."""
     data = ds.GeneratorDataset(lambda: ((i,) for i in images), ["image"]).map(
         operations, "image", num_parallel_workers=1
     )
@@ -33,29 +33,31 @@ def pixels(image):
 @pytest.mark.parametrize("size", [32, (32, 32), (48, 24), (24, 48)])
 @pytest.mark.parametrize("interpolation, tolerance", [("bilinear", 3), ("bicubic", 3), ("pilcubic", 1.1)])
 @pytest.mark.parametrize("shape", [(60, 80), (100, 40)])
-def test_evaluation_resizes_crops_and_normalises(size, interpolation, tolerance, shape):
+def test_evaluation_transforms_match_pillow(size, interpolation, tolerance, shape):
     image = smooth(shape[1], shape[0])
     operations = create_transforms("digits", size, crop_pct=0.8, interpolation=interpolation)
     (out,) = apply(operations, [image])
     height, width = (size, size) if np.isscalar(size) else size
     assert out.shape == (3, height, width) and out.dtype == np.float32
     scale = max(height / 0.8 / shape[0], width / 0.8 / shape[1])
-    whole = (int(shape[1] * scale + 1e-9), int(shape[0] * scale + 1e-9))
-    resized = Image.fromarray(image).resize(whole, Image.BILINEAR if interpolation == "bilinear" else Image.BICUBIC)
-    left, top = (whole[0] - width) // 2, (whole[1] - height) // 2
-    # The centre of an odd margin may lie half a pixel to either side.
+    resized_size = (int(shape[1] * scale + 1e-9), int(shape[0] * scale + 1e-9))
+    resized = Image.fromarray(image).resize(
+        resized_size, Image.BILINEAR if interpolation == "bilinear" else Image.BICUBIC
+    )
+    left, top = (resized_size[0] - width) // 2, (resized_size[1] - height) // 2
+    # For odd margins, the centre may lie half a pixel to either side.
     centres = [(left + x, top + y, left + x + width, top + y + height) for x in (0, 1) for y in (0, 1)]
     assert min(np.abs(pixels(out) - np.asarray(resized.crop(box))).max() for box in centres) <= tolerance
 
 
-def test_normalisation_is_exact():
+def test_evaluation_transforms_normalise_exactly():
     image = smooth(32, 32)
     (out,) = apply(create_transforms("digits", 32, crop_pct=1.0, mean=[1, 2, 3], std=[4, 5, 6]), [image])
     expected = (image.astype(float) - [1, 2, 3]) / [4, 5, 6]
     np.testing.assert_allclose(out, expected.transpose(2, 0, 1), rtol=0, atol=1e-5)
 
 
-def test_files_are_decoded_and_arrays_are_not(tmp_path):
+def test_transforms_decode_files_but_not_arrays(tmp_path):
     Image.fromarray(smooth(40, 30)).save(tmp_path / "a.png")
     encoded = np.fromfile(tmp_path / "a.png", np.uint8)
     for training in (False, True):
@@ -65,8 +67,8 @@ def test_files_are_decoded_and_arrays_are_not(tmp_path):
         np.testing.assert_allclose(file, array, atol=1 / 50)
 
 
-def test_training_crops_obey_scale_and_ratio():
-    # Each pixel says where it is: the corners of a crop tell its rectangle.
+def test_training_crops_span_scale_and_ratio():
+    # Each pixel holds its position, so that the corners of a crop tell its rectangle.
     side = 256
     where = np.zeros((side, side, 3), np.uint8)
     where[..., 0], where[..., 1] = np.arange(side), np.arange(side)[:, None]
@@ -91,7 +93,7 @@ def flips(hflip, vflip, count=1000):
     return np.array([np.argwhere(out[0] > 0)[0] > 3 for out in outs], float).T
 
 
-def test_flips_come_at_their_rates_and_independently():
+def test_flips_have_their_probabilities_and_are_independent():
     down, right = flips(hflip=0.5, vflip=0.2)
     assert abs(right.mean() - 0.5) < 0.06 and abs(down.mean() - 0.2) < 0.05
     assert abs(np.corrcoef(down, right)[0, 1]) < 0.1
@@ -99,33 +101,33 @@ def test_flips_come_at_their_rates_and_independently():
 
 
 @pytest.mark.parametrize("jitter", [(0.4, 0, 0), (0, 0.4, 0), (0, 0, 0.4), 0.4, (0.4, 0.4, 0.4, 0.1)])
-def test_flips_and_colours_are_independent(jitter):
-    """MindSpore starts all operations with one seed, so they must not draw in step."""
+def test_flips_are_independent_of_color_jitter(jitter):
+    """MindSpore seeds all operations alike, so that flips by its own operations would be correlated with colours."""
     image = np.full((8, 8, 3), (150, 90, 60), np.uint8)
     image[:4] //= 2
     image[0, 0] = 255
     plain = {"scale": (1, 1), "ratio": (1, 1), "interpolation": "nearest", "color_jitter": jitter}
     outs = apply(create_transforms("digits", 8, True, hflip=0.5, vflip=0.5, **plain), [image] * 1000)
-    seen = np.stack([pixels(out) for out in outs])
-    corner = seen.sum(-1).reshape(1000, -1).argmax(1)
+    images = np.stack([pixels(out) for out in outs])
+    corner = images.sum(-1).reshape(1000, -1).argmax(1)
     right, down = corner % 8 > 3, corner // 8 > 3
-    mean = seen.mean((1, 2, 3))
-    contrast = np.abs(seen[:, 1:4].mean((1, 2, 3)) - seen[:, 4:7].mean((1, 2, 3))) / mean
-    saturation = (seen[..., 0] - seen[..., 2]).mean((1, 2)) / mean
+    mean = images.mean((1, 2, 3))
+    contrast = np.abs(images[:, 1:4].mean((1, 2, 3)) - images[:, 4:7].mean((1, 2, 3))) / mean
+    saturation = (images[..., 0] - images[..., 2]).mean((1, 2)) / mean
     for colour in (mean, contrast, saturation):
         if colour.std() > 1e-3:
             assert abs(np.corrcoef(right, colour)[0, 1]) < 0.12
             assert abs(np.corrcoef(down, colour)[0, 1]) < 0.12
 
 
-def test_brightness_spans_its_range():
+def test_color_jitter_brightness_spans_its_range():
     image = np.full((8, 8, 3), 100, np.uint8)
     operations = create_transforms("digits", 8, True, color_jitter=(0.4, 0, 0), hflip=0)
     levels = [pixels(out).mean() for out in apply(operations, [image] * 300)]
     assert 59 < min(levels) < 64 and 136 < max(levels) < 141
 
 
-def test_a_policy_takes_the_place_of_the_jitter_and_follows_the_crop():
+def test_auto_augment_replaces_color_jitter_after_the_crop():
     def names(**options):
         return [type(operation).__name__ for operation in create_transforms("", 8, True, re_prob=0.1, **options)]
 
@@ -141,55 +143,59 @@ def test_a_policy_takes_the_place_of_the_jitter_and_follows_the_crop():
     assert "AutoAugment" not in [type(o).__name__ for o in create_transforms("", 8, False, "autoaug")]
 
 
-def test_a_policy_fills_with_the_mean_and_resamples_as_the_crop_does():
+def test_auto_augment_has_mean_as_fill_and_the_crops_interpolation():
     policy = create_transforms("", 8, True, "autoaug", interpolation="bicubic")[1]
-    assert policy.look == (vision.Inter.BICUBIC, (124, 116, 104))
-    assert len(create_transforms("", 8, True, "3a", color_jitter=(0.4, 0, 0.2))[1].afterwards) == 2
+    assert policy.context == (vision.Inter.BICUBIC, (124, 116, 104))
+    assert len(create_transforms("", 8, True, "3a", color_jitter=(0.4, 0, 0.2))[1].final_steps) == 2
 
 
-def test_separate_hands_on_three_lists():
+def test_transforms_separate_returns_three_lists():
     first, policy, last = create_transforms("", 8, True, "augmix-m3-w3", separate=True, re_prob=0.1)
     assert [len(first), len(policy), len(last)] == [1, 1, 3]
     assert create_transforms("", 8, separate=True)[1] == []
 
 
-def test_erasing_comes_last_and_only_when_asked_for():
+def test_transforms_end_with_erasing_only_with_re_prob():
     names = [type(op).__name__ for op in create_transforms("", 8, True, re_prob=0.1)]
     assert names[-2:] == ["Normalize", "RandomErasing"]
     for training, options in ((True, {}), (False, {"re_prob": 0.5})):
         assert type(create_transforms("", 8, training, **options)[-1]).__name__ == "Normalize"
 
 
-def test_one_set_of_options_serves_both_modes():
+def test_transforms_accept_all_options_in_both_modes():
     for training in (True, False):
         create_transforms("imagenet", 224, training, **OPTIONS)
 
 
 @pytest.mark.parametrize("size, shape", [(32, (1, 1)), ((16, 48), (1, 1)), (32, (3, 2000)), ((16, 48), (2000, 3))])
 @pytest.mark.parametrize("training", [True, False])
-def test_extreme_images_come_out_right_sized(size, shape, training):
+def test_transforms_of_extreme_images_return_the_input_size(size, shape, training):
     (out,) = apply(create_transforms("digits", size, training), [smooth(*shape)])
     assert out.shape[1:] == ((size, size) if np.isscalar(size) else size) and np.isfinite(out).all()
 
 
 @pytest.mark.parametrize(
-    "arguments, error, said",
+    "arguments, error, message",
     [
-        ({"scal": (1, 1)}, TypeError, "create_transforms has no argument 'scal'; did you mean scale"),
+        ({"scal": (1, 1)}, TypeError, "create_transforms has no argument 'scal'; did you mean 'scale'"),
         ({"img_size": 32}, TypeError, "no argument 'img_size'; use image_resize"),
         ({"color_jitter": 1e30, "is_training": True}, ValueError, "color_jitter must be 0 to 1e6"),
         ({"mean": (0.5,) * 3, "std": (0.5,) * 3}, ValueError, "as in mean 127.5 127.5 127.5, std 127.5 127.5 127.5"),
         ({"std": (0.229, 0.224, 0.225)}, ValueError, "are for pixels of 0 to 1"),
-        ({"auto_augment": "randaugm-9", "is_training": True}, ValueError, "did you mean randaug"),
-        ({"hflip": -0.1, "is_training": True}, ValueError, "hflip must be 0 to 1, got -0.1"),
-        ({"vflip": 1.1, "is_training": True}, ValueError, "vflip must be 0 to 1, got 1.1"),
-        ({"interpolation": "cubic"}, ValueError, "interpolation must be one of nearest, bilinear, bicubic"),
-        ({"crop_pct": 0}, ValueError, "crop_pct must be 0.1 to 1, got 0"),
+        ({"auto_augment": "randaugm-9", "is_training": True}, ValueError, "did you mean 'randaug'"),
+        ({"hflip": -0.1, "is_training": True}, ValueError, "hflip is -0.1; it must be at least 0 and at most 1"),
+        ({"vflip": 1.1, "is_training": True}, ValueError, "vflip is 1.1; it must be at least 0 and at most 1"),
+        (
+            {"interpolation": "cubic"},
+            ValueError,
+            "interpolation is 'cubic'; it must be one of nearest, bilinear, bicubic",
+        ),
+        ({"crop_pct": 0}, ValueError, "crop_pct is 0; it must be at least 0.1 and at most 1"),
         ({"color_jitter": (1, 1), "is_training": True}, ValueError, "color_jitter"),
         ({"std": (0, 1, 1)}, ValueError, "std above 0"),
-        ({"dataset_name": "cifar01"}, ValueError, "did you mean cifar10"),
+        ({"dataset_name": "cifar01"}, ValueError, "did you mean 'cifar10'"),
     ],
 )
-def test_senseless_arguments(arguments, error, said):
-    with pytest.raises(error, match=said):
+def test_transforms_with_invalid_argument_raises(arguments, error, message):
+    with pytest.raises(error, match=message):
         create_transforms(**arguments)

@@ -36,7 +36,7 @@ def as_validated(folder, size, options):
             return len(self.paths)
 
         def __getitem__(self, i):
-            return mindcv.data.as_viewed(self.paths[i]), self.labels[i]
+            return mindcv.data.read_encoded(self.paths[i]), self.labels[i]
 
     dataset = mindcv.create_dataset(Source(), shuffle=False)
     transforms = mindcv.create_transforms("imagenet", size, **options)

@@ -116,7 +116,7 @@ def test_training_takes_a_share_of_each_class():
     config = DIGITS.replace(sampling_ratio=0.1, seed=3)
     source = open_training(config)
     assert 140 <= len(source) <= 148
-    assert not np.array_equal(source.chosen, open_training(config.replace(seed=4)).chosen)
+    assert not np.array_equal(source.indices, open_training(config.replace(seed=4)).indices)
 
 
 def test_repeats_and_the_end_of_mixing_reach_the_loader():
@@ -147,7 +147,7 @@ def test_no_more_batches_are_made_ahead_than_prefetch_size_says(make, prefetch, 
 
 def test_how_many_batches_are_made_ahead_follows_from_their_size_and_the_processes(monkeypatch):
     asked = []
-    monkeypatch.setattr("mindcv.engine.dataloaders.affordable_batches", lambda *given: asked.append(given) or 2)
+    monkeypatch.setattr("mindcv.engine.dataloaders.default_prefetch_size", lambda *given: asked.append(given) or 2)
     config = DIGITS.replace(image_resize=(16, 8), auto_augment="augmix", aug_splits=3)
     training_loader(config, open_training(config), 10)
     training_loader(config.replace(num_devices=4), open_training(config), 10, DistributedContext(0, 8))

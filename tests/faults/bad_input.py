@@ -194,12 +194,12 @@ def _(bench):
     return "train", ["-c", bench.file("type.yaml", "batch_size: many\n")]
 
 
-@row("a data folder that is not there")
+@row("a missing data folder")
 def _(bench):
     return train_on(bench.folder / "nowhere")
 
 
-@row("a split that is not there")
+@row("an unknown split")
 def _(bench):
     return train_on(bench.images(), "--train_split", "training")
 
@@ -217,7 +217,7 @@ def _(bench):
     return train_on(folder)
 
 
-@row("class folders without one image")
+@row("class folders without images")
 def _(bench):
     return train_on(bench.images(each=0))
 
@@ -227,7 +227,7 @@ def _(bench):
     return train_on(bench.images(), "--num_classes", "1")
 
 
-@row("a class in val that training does not have")
+@row("a class in val that train does not have")
 def _(bench):
     return train_on(bench.images(val=("cat", "emu")), "--num_classes", "2", "--val_while_train")
 
@@ -237,7 +237,7 @@ def _(bench):
     return train_on(bench.images(val=("cat",)), "--num_classes", "2", "--val_while_train")
 
 
-@row("fewer classes in val than num_classes, and no names")
+@row("fewer classes in val than num_classes, without class names")
 def _(bench):
     folder = bench.images(classes=(), val=("cat",))
     arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
@@ -254,13 +254,13 @@ def listed(what: str, *lines: str):
         return train_on(folder, "--val_list", listing, "--num_classes", "2", "--val_while_train")
 
 
-listed("a label in a list that no class has", "0.png 0", "1.png 99999999999")
-listed("an image twice in a list", "0.png 0", "1.png 1", "0.png 1")
-listed("an image in a list that is not there", "0.png 0", "1.png 1", "2.png 1")
-listed("an image that a list leaves out", "0.png 0")
+listed("a list with a label out of range", "0.png 0", "1.png 99999999999")
+listed("a list that names an image twice", "0.png 0", "1.png 1", "0.png 1")
+listed("a list that names a missing image", "0.png 0", "1.png 1", "2.png 1")
+listed("a list that omits an image", "0.png 0")
 
 
-@row("packed images that are missing")
+@row("packed images with missing rows")
 def _(bench):
     pack(open_source("folder", str(bench.images()), "train"), bench.folder / "packed/train", 1)
     with closing(sqlite3.connect(bench.folder / "packed/train/00000.mindrecord.db")) as index:
@@ -269,7 +269,7 @@ def _(bench):
     return train_on(bench.folder / "packed", "--dataset", "mindrecord")
 
 
-@row("a packed label that no class has")
+@row("packed images with a label out of range")
 def _(bench):
     pack(open_source("folder", str(bench.images()), "train"), bench.folder / "packed/train", 1)
     with closing(sqlite3.connect(bench.folder / "packed/train/00000.mindrecord.db")) as index:
@@ -286,8 +286,8 @@ def mnist(what: str, *labels: int):
         return train_on(bench.folder, "--dataset", "mnist")
 
 
-mnist("a digit's label that is not a digit", 5, 200)
-mnist("more digits than labels", 5)
+mnist("MNIST with a label out of range", 5, 200)
+mnist("MNIST with more images than labels", 5)
 
 
 def unreadable(what: str, data):
@@ -303,8 +303,8 @@ def unreadable(what: str, data):
 
 unreadable("a text named .jpg", lambda jpeg: b"this is no picture")
 unreadable("an empty image file", lambda jpeg: b"")
-unreadable("a JPEG cut in its pixels", lambda jpeg: jpeg[: len(jpeg) // 2])
-unreadable("a JPEG cut in its header", lambda jpeg: jpeg[:150])
+unreadable("a JPEG truncated in its pixels", lambda jpeg: jpeg[: len(jpeg) // 2])
+unreadable("a JPEG truncated in its header", lambda jpeg: jpeg[:150])
 
 
 @row("an image that cannot be opened")
@@ -314,7 +314,7 @@ def _(bench):
     return train_on(folder, "--num_classes", "2")
 
 
-@row("images of which too many are unreadable")
+@row("too many unreadable images")
 def _(bench):
     folder = bench.images(each=4)
     for split in ("train", "val"):
@@ -324,14 +324,14 @@ def _(bench):
     return train_on(folder, "--num_classes", "2", "--on_bad_image", "skip")
 
 
-@row("a class of unreadable images alone")
+@row("a class with unreadable images only")
 def _(bench):
     folder = bench.images(classes=("dog",), each=20)
     bench.file("images/train/cat/odd.jpg", "no picture")
     return train_on(folder, "--num_classes", "2", "--on_bad_image", "skip")
 
 
-@row("data that was not downloaded")
+@row("a data set that was not downloaded")
 def _(bench):
     return train_on(bench.folder, "--dataset", "cifar10")
 

@@ -1,14 +1,21 @@
-"""Data sets by name.
+"""Data sets, opened by name.
 
-Each is a *source*: `class_names`, `splits`, `encoded` (whether an image comes as the bytes of its file or as
-pixels), `labels`, (N,) int32, `names()`, bytes that identify each image wherever the data lies, `len(source)`, and
-`source[i]`, which is a uint8 array, (n,) if encoded, else (H, W, 3), and an int32 label from 0 to
-len(class_names) - 1. `path(i)` names an image, by its file or by its index. Encoded ones have `fingerprint()`, bytes
-that change when their files do.
+`open_source` returns a *source*, an indexable data set. Every source has
+
+- `source[i]`: image i and its label. The image is uint8: the encoded bytes of its file, (n,), if `encoded`, else RGB
+  pixels, (H, W, 3). The label is an int32 from 0 to len(class_names) - 1;
+- `len(source)`, the number of images N;
+- `encoded`, whether images come as encoded bytes;
+- `labels`, (N,) int32, and `class_names`, the name of each class index;
+- `splits`, the splits that the data set has;
+- `path(i)`, which names image i by its file or by its index, and
+- `names()`, an iterator of bytes that identify each image wherever the data is stored.
+
+Encoded sources also have `fingerprint(*stat_fields)`, bytes that change when a file changes; folders and MindRecord
+files have `read_bytes(i)`, the file of image i.
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from mindcv.data.datasets.arrays import ArraySource
 from mindcv.data.datasets.cifar import open_cifar10, open_cifar100
@@ -18,11 +25,12 @@ from mindcv.data.datasets.listed import ListedSource
 from mindcv.data.datasets.mindrecord import MindRecordSource
 from mindcv.data.datasets.mnist import open_mnist
 from mindcv.data.datasets.subset import Subset
+from mindcv.errors import did_you_mean
 from mindcv.io.download import get_dataset_download_root
 
 _FOLDERS = ("", "folder", "imagenet")
-_PUBLISHED = {"cifar10": open_cifar10, "cifar100": open_cifar100, "mnist": open_mnist}
-NAMES = (*_FOLDERS, "mindrecord", *_PUBLISHED, "digits")
+_DOWNLOADABLE = {"cifar10": open_cifar10, "cifar100": open_cifar100, "mnist": open_mnist}
+NAMES = (*_FOLDERS, "mindrecord", *_DOWNLOADABLE, "digits")
 
 Source = ArraySource | FolderSource | ListedSource | MindRecordSource | Subset
 
@@ -35,32 +43,34 @@ def open_source(
     class_names: Sequence[str] | None = None,
     listing: str | None = None,
 ) -> Source:
-    """The data set `name`.
+    """Return one split of the data set `name`. Image files are listed, but not read.
 
     Args:
-        name: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for what
-            `python -m mindcv.data pack` made of that; "cifar10", "cifar100", "mnist", "digits".
-        root: its folder. Not needed for digits; for those that can be downloaded, None means
+        name: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for such a folder packed by
+            `mindcv data pack`; "cifar10", "cifar100", "mnist"; or "digits", which ships with the package.
+        root: Folder of the data set. Not used for digits; for CIFAR and MNIST, None means
             `get_dataset_download_root()/name`.
-        split: "train" and so on (see `default_val_split`); "" takes the class folders in `root` itself.
-        download: fetch CIFAR or MNIST, verified by checksum, if it is not in `root`.
-        class_names: the classes that labels count by, in place of the split's own (folders and MindRecord only).
-        listing: a file that says which class each image is of, where they lie in `root/split` itself; see
-            `ListedSource`.
+        split: Name of the split, such as "train"; `default_val_split` gives the one to validate on. For folders, ""
+            means that the class folders lie in `root` itself.
+        download: Download CIFAR or MNIST, verified by checksum, if it is not in `root`.
+        class_names: Class names in the order of their indices, such as those of the training split; by default,
+            those of the split. Other data sets than folders and MindRecord accept only their own.
+        listing: For folders, path of a list with the class of each image, if the images lie in `root/split` itself;
+            `ListedSource` describes its format.
 
     Raises:
-        ValueError: no such name or split, a class not in `class_names`, or `download` of what cannot be.
-        FileNotFoundError: it is not there.
+        ValueError: The name or split is unknown, a class is not in `class_names`, or the data set cannot be downloaded.
+        FileNotFoundError: The data set is not in `root`.
     """
     check_name(name)
     if listing and name not in _FOLDERS:
         raise ValueError(f"a list of images goes with a folder of them, not with dataset {name!r}")
-    if name in _PUBLISHED:
-        source = _PUBLISHED[name](root or f"{get_dataset_download_root()}/{name}", split, download)
+    if name in _DOWNLOADABLE:
+        source = _DOWNLOADABLE[name](root or f"{get_dataset_download_root()}/{name}", split, download)
     elif name == "digits":
         source = open_digits(split)
     elif download:
-        raise ValueError(f"dataset {name!r} cannot be downloaded; {', '.join(_PUBLISHED)} can")
+        raise ValueError(f"dataset {name!r} cannot be downloaded; {', '.join(_DOWNLOADABLE)} can")
     elif root is None:
         raise ValueError(f"dataset {name!r} needs a root, the folder that holds its splits")
     elif name == "mindrecord":
@@ -77,20 +87,22 @@ def open_source(
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError, with the nearest names, if there is no data set of this name."""
+    """Raise ValueError, with the most similar name, if no data set is called `name`."""
     if name not in NAMES:
-        near = get_close_matches(name, NAMES, n=2, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(NAMES[1:])}"
-        raise ValueError(f"no dataset {name!r}; {hint} (your own images: 'folder')")
+        raise ValueError(f"no dataset {name!r}{did_you_mean(name, NAMES[1:])} (your own images: 'folder')")
 
 
 def is_encoded(name: str) -> bool:
-    """Whether the images of data set `name` come as files to decode, and not as pixels."""
+    """Return whether the images of data set `name` are files to decode, rather than pixels. Raises ValueError."""
     check_name(name)
     return name in (*_FOLDERS, "mindrecord")
 
 
 def default_val_split(name: str) -> str:
-    """The split to validate on: "test" for those published with train and test alone, else "val"."""
+    """Return the split to validate on: "test" for CIFAR and MNIST, otherwise "val".
+
+    Raises:
+        ValueError: No data set has this name.
+    """
     check_name(name)
-    return "test" if name in _PUBLISHED else "val"
+    return "test" if name in _DOWNLOADABLE else "val"

@@ -1,4 +1,4 @@
-"""What sources in folders share: splits, classes and their numbers."""
+"""Splits, class names and labels of data sets in folders."""
 
 import os
 from collections import Counter
@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 
 
-def folders_in(folder: str | Path) -> list[str]:
-    """The names of its folders, in order, without the hidden. Raises FileNotFoundError if it is none itself."""
+def list_folders(folder: str | Path) -> list[str]:
+    """Return the sorted names of the folders in `folder`, without hidden ones.
+
+    Raises:
+        FileNotFoundError: `folder` is not a folder.
+    """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"no folder {folder}: name the one that holds train, val or other splits")
     with os.scandir(folder) as entries:
@@ -17,30 +21,48 @@ def folders_in(folder: str | Path) -> list[str]:
 
 
 def split_folder(root: str | Path, split: str, splits: Sequence[str]) -> Path:
-    """The folder of `split` in `root`. Raises FileNotFoundError, naming the splits there are, if there is none."""
+    """Return the folder of `split` in `root`.
+
+    Args:
+        root: Folder of the data set.
+        split: Name of the split; "" for `root` itself.
+        splits: All splits in `root`, for the error message.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+    """
     folder = Path(root) / split
     if not folder.is_dir():
-        raise FileNotFoundError(f"no split {split!r} in {root}; it has {some(splits) or 'no folders at all'}")
+        raise FileNotFoundError(
+            f"no split {split!r} in {root}; it has {summarize_names(splits) or 'no folders at all'}"
+        )
     return folder
 
 
-def labels_by(class_names: Sequence[str], found: Sequence[str], where: str | Path) -> list[int]:
-    """The number of each class of `found`, counted by `class_names`.
+def class_indices(class_names: Sequence[str], found: Sequence[str], origin: str | Path) -> list[int]:
+    """Return the index in `class_names` of each name in `found`.
+
+    Args:
+        class_names: All class names, in the order of their indices.
+        found: Class names of a data set, in any order and with repetitions.
+        origin: Where `found` comes from, for error messages.
 
     Raises:
-        ValueError: a class is not in the list, or a name is in it twice; `where` says whose classes they are.
+        ValueError: A name in `found` is not in `class_names`, or `class_names` has duplicates.
     """
-    check_names(class_names, where)
+    check_unique_names(class_names, origin)
     index = {name: i for i, name in enumerate(class_names)}
-    if strange := [name for name in found if name not in index]:
-        raise ValueError(f"{where}: {some(strange)} not among the {len(index)} known classes")
+    if unknown := [name for name in found if name not in index]:
+        raise ValueError(f"{origin}: {summarize_names(unknown)} not among the {len(index)} known classes")
     return [index[name] for name in found]
 
 
-def check_names(class_names: Sequence[str], where: str | Path) -> None:
-    """Raise ValueError if two classes have one name."""
-    if twice := [name for name, times in Counter(class_names).items() if times > 1]:
-        raise ValueError(f"{where}: several classes are called {some(twice)}: give each a name of its own")
+def check_unique_names(class_names: Sequence[str], origin: str | Path) -> None:
+    """Raise ValueError if two classes have the same name; `origin` begins the message."""
+    if duplicates := [name for name, count in Counter(class_names).items() if count > 1]:
+        raise ValueError(
+            f"{origin}: several classes are called {summarize_names(duplicates)}: give each a name of its own"
+        )
 
 
 def check_labels(labels: np.ndarray, num_classes: int, name: Callable[[int], object], remedy: str) -> None:
@@ -48,9 +70,9 @@ def check_labels(labels: np.ndarray, num_classes: int, name: Callable[[int], obj
 
     Args:
         labels: (N,) integers.
-        num_classes: labels must be 0 to `num_classes` - 1.
-        name: gives the name of image `i` for the message.
-        remedy: what the user can do, the end of the message.
+        num_classes: Labels must be 0 to `num_classes` - 1.
+        name: Returns the name of image `i` for the message.
+        remedy: What the user can do, the end of the message.
     """
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if wrong.size:
@@ -59,6 +81,6 @@ def check_labels(labels: np.ndarray, num_classes: int, name: Callable[[int], obj
         raise ValueError(f"{name(i)}: got label {labels[i]}{more}, wanted 0 to {num_classes - 1}: {remedy}")
 
 
-def some(names: Sequence[str]) -> str:
-    """The first five of `names`, and how many more there are."""
+def summarize_names(names: Sequence[str]) -> str:
+    """Join the first five of `names` by commas, and say how many more follow: "a, b, c, d, e and 3 more"."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

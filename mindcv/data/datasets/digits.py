@@ -10,9 +10,9 @@ SPLITS = ("train", "val")
 
 
 def open_digits(split: str) -> ArraySource:
-    """1,438 `train` or 359 `val` images of 8×8 pixels, white ink on black, 10 classes."""
+    """Return the 1,438 `train` or 359 `val` images of 8×8 pixels, white on black, in 10 classes."""
     check_split(split, SPLITS, "digits")
     with np.load(Path(__file__).with_name("digits.npz")) as digits:
-        chosen = digits["held_out"] == (split == "val")
-        images = np.round(digits["images"][chosen] * (255 / 16)).astype(np.uint8)
-        return ArraySource(images, digits["labels"][chosen], [str(digit) for digit in range(10)], SPLITS)
+        in_split = digits["held_out"] == (split == "val")
+        images = np.round(digits["images"][in_split] * (255 / 16)).astype(np.uint8)
+        return ArraySource(images, digits["labels"][in_split], [str(digit) for digit in range(10)], SPLITS)

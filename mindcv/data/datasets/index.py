@@ -1,4 +1,4 @@
-"""The names of many images, kept, so that a folder of a million is not listed at every start."""
+"""A cache of the image names in class folders, so that a folder of a million images is not listed at every start."""
 
 import hashlib
 import os
@@ -10,66 +10,71 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mindcv.data.datasets.files import EXTENSIONS, images_in
+from mindcv.data.datasets.files import EXTENSIONS, list_images
 from mindcv.io.download import get_download_root
 
-WORTH_KEEPING = 100_000  # images
-SETTLED = 10  # seconds since a class folder's last change; a change in the same tick of its clock would not be seen
+MIN_CACHED_IMAGES = 100_000
+# A class folder is cached once it has not changed for so many seconds: a second change within one tick of the file
+# system's clock would go unnoticed.
+MIN_UNCHANGED_SECONDS = 10
 
 
-def images_of(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
-    """The names of the images of each class folder, as `images_in` gives them, each class (n,) bytes.
+def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
+    """Return the sorted names of the image files in each class folder, one array of (n,) bytes per class.
 
-    Of `WORTH_KEEPING` images or more they are kept in `indices/` of the folder for everything fetched, see
-    `mindcv.io.download`. A class folder is listed again when it has changed since: when a file was added, taken away or
-    renamed there, in whatever way.
+    If there are `MIN_CACHED_IMAGES` or more, the names are written to `indices/` in `get_download_root()`, and later
+    calls list only the class folders in which files were added, removed or renamed since.
+
+    Args:
+        folder: Folder that holds the class folders.
+        classes: Names of the class folders.
     """
-    path = _place(folder)
-    known, found = _read(path) if path else {}, {}
-    began = time.time_ns()
+    path = _cache_path(folder)
+    cached, found = _read_cache(path) if path else {}, {}
+    started = time.time_ns()
     for name in classes:
-        key = name, *_state(folder / name)
-        found[key] = known[key] if key in known else np.array(images_in(folder / name), np.bytes_)
-    settled = {key: names for key, names in found.items() if 0 < key[-1] < began - SETTLED * 1e9}
-    if path and settled.keys() != known.keys() and sum(map(len, settled.values())) >= WORTH_KEEPING:
-        _write(path, settled)
+        key = name, *_folder_state(folder / name)
+        found[key] = cached[key] if key in cached else np.array(list_images(folder / name), np.bytes_)
+    unchanged = {key: names for key, names in found.items() if 0 < key[-1] < started - MIN_UNCHANGED_SECONDS * 1e9}
+    if path and unchanged.keys() != cached.keys() and sum(map(len, unchanged.values())) >= MIN_CACHED_IMAGES:
+        _write_cache(path, unchanged)
     return list(found.values())
 
 
-def _place(folder: Path) -> Path | None:
-    """Where the index is; None for a user without a home."""
-    what = os.fsencode(folder.resolve()) + "".join(EXTENSIONS).encode()
+def _cache_path(folder: Path) -> Path | None:
+    """Return the cache file of `folder`, or None for a user without a home folder."""
+    key = os.fsencode(folder.resolve()) + "".join(EXTENSIONS).encode()
     with suppress(RuntimeError):
-        return Path(get_download_root(), "indices", f"{hashlib.sha256(what).hexdigest()[:16]}.npz")
+        return Path(get_download_root(), "indices", f"{hashlib.sha256(key).hexdigest()[:16]}.npz")
     return None
 
 
-def _state(folder: Path) -> tuple[int, int]:
-    """Which folder it is, and when it changed last, a time that no program can set."""
-    facts = os.stat(folder)
-    return facts.st_ino, facts.st_ctime_ns
+def _folder_state(folder: Path) -> tuple[int, int]:
+    """Return the folder's inode and the time of its last change in nanoseconds (ctime, which programs cannot set)."""
+    status = os.stat(folder)
+    return status.st_ino, status.st_ctime_ns
 
 
-def _read(path: Path) -> dict[tuple[str, int, int], np.ndarray]:
-    """By class folder, in that state; empty where there is no index, or a damaged one."""
-    with suppress(Exception), np.load(path) as index:  # which raises whatever a damaged file leads it to
+def _read_cache(path: Path) -> dict[tuple[str, int, int], np.ndarray]:
+    """Return image names by (class folder, inode, ctime); empty if the cache is missing or damaged."""
+    with suppress(Exception), np.load(path) as index:  # NumPy raises many types of error for damaged files
         names = np.split(index["names"], np.cumsum(index["counts"])[:-1])
         return dict(zip(zip(index["classes"].tolist(), *index["states"].T.tolist(), strict=True), names, strict=True))
     return {}
 
 
-def _write(path: Path, known: dict[tuple[str, int, int], np.ndarray]) -> None:
-    """Where that is not possible, do without: the workers of a run write it side by side, each aside first."""
-    classes, *states = zip(*known, strict=True)
+def _write_cache(path: Path, names_by_state: dict[tuple[str, int, int], np.ndarray]) -> None:
+    """Write the cache atomically, since the workers of a run do so at the same time; ignore an OSError."""
+    classes, *states = zip(*names_by_state, strict=True)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as temporary:
-            whole = Path(temporary, path.name)
+            complete = Path(temporary, path.name)
             np.savez(
-                whole,
+                complete,
                 classes=classes,
                 states=np.array(states, np.uint64).T,
-                counts=[len(names) for names in known.values()],
-                names=np.concatenate(list(known.values())),
+                counts=[len(names) for names in names_by_state.values()],
+                names=np.concatenate(list(names_by_state.values())),
             )
-            whole.replace(path)
+            complete.replace(path)

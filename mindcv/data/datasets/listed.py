@@ -1,4 +1,4 @@
-"""Images in one folder, with a list that says which class each is of, as ImageNet's validation images come."""
+"""Images in one folder with a list of their classes, as ImageNet's validation images are distributed."""
 
 import os
 import re
@@ -8,81 +8,88 @@ from pathlib import Path
 
 import numpy as np
 
-from mindcv.data.datasets.classes import check_labels, folders_in, labels_by, some, split_folder
-from mindcv.data.datasets.files import EXTENSIONS, FileSource, images_in
+from mindcv.data.datasets.classes import check_labels, class_indices, list_folders, split_folder, summarize_names
+from mindcv.data.datasets.files import EXTENSIONS, FileSource, list_images
 
-MOST_CLASSES = 1_000_000  # where nothing says how many there are, larger numbers are taken for mistakes
+MAX_CLASSES = 1_000_000  # larger class numbers are taken for mistakes if the number of classes is unknown
 _NUMBER = re.compile(r"[+-]?\d+")
 
 
 class ListedSource(FileSource):
-    """The image files that lie in `root/split` itself, labelled by the file `listing`.
+    """The image files directly in `root/split`, labelled by the file `listing`.
 
-    A line of the list is one of
+    Each line of the list has one of these forms:
 
     - a file's name and its class, by name or by number: `ILSVRC2012_val_00000001.JPEG 65` (Caffe's val.txt),
-      `ILSVRC2012_val_00000001,n01751748 …` (Kaggle's LOC_val_solution.csv, whose first line is a heading);
-    - a class's name alone (TensorFlow's imagenet_2012_validation_synset_labels.txt): they belong to the files in
-      the order of their names.
+      `ILSVRC2012_val_00000001,n01751748 …` (Kaggle's LOC_val_solution.csv, with its heading);
+    - a class name alone (TensorFlow's imagenet_2012_validation_synset_labels.txt): line k labels the k-th file in
+      alphabetical order.
 
-    A file's name may stand without its extension, or with another, where only one file can be meant. Every file is
-    listed once, and every file that is listed is there.
+    A file may be listed without its extension, or with another, if only one file matches. The list must name every
+    file in the folder exactly once, and no other file.
 
-    Numbers count from 0 in the order of `class_names`, those of the training images; without them, the names in the
-    list are the classes, in alphabetical order. `numbered` says whether the list has numbers.
+    Args:
+        root: Folder of the data set.
+        split: Name of the split, the folder with the images; "" for `root` itself.
+        listing: Path of the list.
+        class_names: Class names in the order of their indices; numbers in the list count from 0 in this order. By
+            default, the names in the list in alphabetical order, or "0", "1", … for a list of numbers.
+
+    Attributes:
+        has_numeric_labels: Whether the list gives classes by number.
 
     Raises:
-        FileNotFoundError: there is no such folder or list, or no image.
-        ValueError: the list and the files do not agree, or a class is not known.
+        FileNotFoundError: The folder or the list does not exist, or the folder has no image.
+        ValueError: The list and the files do not match, or a class is unknown.
     """
 
     def __init__(self, root: str, split: str, listing: str, class_names: Sequence[str] | None = None):
-        self.splits = folders_in(root)
+        self.splits = list_folders(root)
         self.folder = split_folder(root, split, self.splits)
-        names = images_in(self.folder)
+        names = list_images(self.folder)
         if not names:
             raise FileNotFoundError(f"no images in {self.folder} itself, which val_list {listing} is a list of")
         self._files = np.array(names)
-        classes = _classes_of([os.fsdecode(name) for name in names], listing)
+        classes = _read_classes([os.fsdecode(name) for name in names], listing)
         numbers = [name for name in classes if _NUMBER.fullmatch(name)]
-        self.numbered = len(numbers) == len(classes)
-        if self.numbered:
-            self.labels, class_names = self._by_number(classes, listing, class_names)
+        self.has_numeric_labels = len(numbers) == len(classes)
+        if self.has_numeric_labels:
+            self.labels, class_names = self._labels_from_numbers(classes, listing, class_names)
         elif numbers and not class_names:
             name = next(name for name in classes if name not in numbers)
             raise ValueError(f"{listing} has classes by number ({numbers[0]}) and by name ({name}): write all one way")
         else:
             class_names = class_names or sorted(set(classes))
-            self.labels = np.array(labels_by(class_names, classes, listing), np.int32)
+            self.labels = np.array(class_indices(class_names, classes, listing), np.int32)
         self.class_names = list(class_names)
 
-    def _by_number(
+    def _labels_from_numbers(
         self, classes: list[str], listing: str, class_names: Sequence[str] | None
     ) -> tuple[np.ndarray, Sequence[str]]:
-        """The labels (N,) int32 that numbers stand for, and the names of the classes."""
-        labels = np.array(list(map(int, classes)), object)  # of any size
+        """Return the labels, (N,) int32, for class numbers written as text, and the class names."""
+        labels = np.array(list(map(int, classes)), object)  # integers of any size
 
         def name(i: int) -> str:
             return f"{listing}, {os.fsdecode(self._files[i])}"
 
-        check_labels(labels, len(class_names or range(MOST_CLASSES)), name, "classes count from 0; correct the list")
+        check_labels(labels, len(class_names or range(MAX_CLASSES)), name, "classes count from 0; correct the list")
         if class_names is None:
             class_names = [str(i) for i in range(labels.max() + 1)]
         index = {name: i for i, name in enumerate(class_names)}
-        if unclear := [number for number in set(classes) if index.get(number, int(number)) != int(number)]:
-            number = min(unclear)
+        if ambiguous := [number for number in set(classes) if index.get(number, int(number)) != int(number)]:
+            number = min(ambiguous)
             raise ValueError(
                 f"{listing}: class {number} may be the one of that name or number {number}, which is called "
                 f"{class_names[int(number)]}: give classes names that are not numbers"
             )
         return labels.astype(np.int32), class_names
 
-    def relative(self, i: int) -> bytes:
+    def relative_path(self, i: int) -> bytes:
         return self._files[i]
 
 
-def _classes_of(files: list[str], listing: str) -> list[str]:
-    """The class of each of `files`, by name or number, as the list says."""
+def _read_classes(files: list[str], listing: str) -> list[str]:
+    """Return the class of each of `files` as the list writes it, by name or by number."""
     try:
         lines = Path(listing).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -99,36 +106,42 @@ def _classes_of(files: list[str], listing: str) -> list[str]:
                 "use a list with the names of the classes (n01440764 …) or of the files"
             )
         return [row[0] for row in rows]
-    if bare := [row[0] for row in rows if len(row) == 1]:
-        raise ValueError(f"{listing} gives no class for {some(bare)}")
-    class_of = _by_file([(row[0], row[1]) for row in rows], files, listing)
+    if without_class := [row[0] for row in rows if len(row) == 1]:
+        raise ValueError(f"{listing} gives no class for {summarize_names(without_class)}")
+    class_of = _match_files([(row[0], row[1]) for row in rows], files, listing)
     return [class_of[file] for file in files]
 
 
-def _by_file(entries: list[tuple[str, str]], files: list[str], listing: str) -> dict[str, str]:
-    """The class of every file, from pairs of a name, perhaps without its extension, and a class."""
+def _match_files(entries: list[tuple[str, str]], files: list[str], listing: str) -> dict[str, str]:
+    """Return the class of every file.
+
+    Args:
+        entries: (file name, class); the name may lack its extension or have another.
+        files: Names of the files in the folder.
+        listing: Path of the list, for error messages.
+    """
     listed, by_stem = {name for name, _ in entries}, defaultdict(list)
     for file in files:
         by_stem[file if file in listed else _stem(file)].append(file)
-    class_of, absent = {}, []
+    class_of, missing = {}, []
     for name, class_name in entries:
-        meant = by_stem.get(name) or by_stem.get(_stem(name), [])
-        if not meant:
-            absent.append(name)
-        elif len(meant) > 1:
-            raise ValueError(f"{listing}: {name} may be {some(meant)}: write the extension")
-        elif meant[0] in class_of:
-            raise ValueError(f"{listing} lists {meant[0]} twice: leave one line")
+        matches = by_stem.get(name) or by_stem.get(_stem(name), [])
+        if not matches:
+            missing.append(name)
+        elif len(matches) > 1:
+            raise ValueError(f"{listing}: {name} may be {summarize_names(matches)}: write the extension")
+        elif matches[0] in class_of:
+            raise ValueError(f"{listing} lists {matches[0]} twice: leave one line")
         else:
-            class_of[meant[0]] = class_name
+            class_of[matches[0]] = class_name
     if unlisted := [file for file in files if file not in class_of]:
-        raise ValueError(f"{listing} does not list {some(unlisted)}")
-    if absent:
-        raise ValueError(f"{listing} lists {some(absent)}, and there is no such image: remove the lines")
+        raise ValueError(f"{listing} does not list {summarize_names(unlisted)}")
+    if missing:
+        raise ValueError(f"{listing} lists {summarize_names(missing)}, and there is no such image: remove the lines")
     return class_of
 
 
 def _stem(name: str) -> str:
-    """`name` without an image's extension."""
+    """Return `name` without an image's extension."""
     stem, extension = os.path.splitext(name)
     return stem if extension.lower() in EXTENSIONS else name

@@ -1,11 +1,11 @@
-"""Images packed into MindRecord files by `python -m mindcv.data pack`.
+"""Images packed into MindRecord files by `mindcv data pack`.
 
-MindSpore's own readers know no place to start from: `MindDataset` takes a list of rows once and for all, `FileReader`
-goes from the first to the last. A run wants image i now, in an order of its own each epoch. The index that MindSpore
-writes beside each file (SQLite) says where every row's bytes are, so one `pread` fetches an image.
+MindSpore's readers cannot serve a new order each epoch: `MindDataset` takes a fixed list of rows, and `FileReader`
+reads sequentially. Here one `pread` fetches image i, at the position given by the SQLite index that MindSpore writes
+with each file.
 
-A file is a header (8 bytes: the length of its JSON; the JSON), then pages of one size; a row of the index names page
-and range of an image's bytes, which begin with 8 bytes that count the others.
+A MindRecord file is a header (8 bytes with the length of its JSON, then the JSON) and pages of one size. A row of the
+index gives page and byte range of an image; the range begins with 8 bytes that hold the image's length.
 """
 
 import json
@@ -16,147 +16,169 @@ from pathlib import Path
 
 import numpy as np
 
-from mindcv.data.datasets.classes import check_labels, check_names, folders_in, labels_by, split_folder
-from mindcv.data.image_decode import UnreadableImage, viewed
+from mindcv.data.datasets.classes import check_labels, check_unique_names, class_indices, list_folders, split_folder
+from mindcv.data.image_decode import UnreadableImage, make_decodable
 
 MANIFEST = "pack.json"
-_COUNT = 8  # bytes before an image that say how many it has
+LENGTH_BYTES = 8  # before an image's bytes, little-endian
 
 
 class MindRecordSource:
-    """The images of `root/split`, in the order of the folder that they were packed from.
+    """The packed images of `root/split`, in the order of the folder that they were packed from.
+
+    Args:
+        root: Folder of the packed splits.
+        split: Name of the split.
+        class_names: Class names in the order of their indices; by default, as they were when packed.
+
+    Attributes:
+        folder: Folder of the split.
+        labels: (N,) int32 class indices.
+        class_names: Name of each class index.
+        splits: Splits in `root`.
 
     Raises:
-        FileNotFoundError: they are not there, or the packing was not finished.
-        ValueError: a class is not among `class_names`, the files hold more or fewer images than were packed, a label
-            is not the index of a class, or a file does not fit its index.
+        FileNotFoundError: The folder does not exist, or packing was not completed.
+        ValueError: A class is not among `class_names`, the files hold more or fewer images than were packed, a label
+            is not a class index, or a file does not match its index.
     """
 
     encoded = True
 
     def __init__(self, root: str, split: str, class_names: Sequence[str] | None = None):
-        self.splits = folders_in(root)
+        self.splits = list_folders(root)
         self.folder = split_folder(root, split, self.splits)
-        images, shards, packed = _read_manifest(self.folder)
-        self.class_names = list(class_names) if class_names else packed
+        images, shards, packed_classes = _read_manifest(self.folder)
+        self.class_names = list(class_names) if class_names else packed_classes
         self._files = [self.folder / shard_name(k) for k in range(shards)]
         if missing := [file for file in self._files if not file.exists()]:
             raise FileNotFoundError(
                 f"{len(missing)} of {len(self._files)} files are missing in {self.folder}: run pack again, it goes on"
             )
         rows = [read_index(file) for file in self._files]
-        for file, found, wanted in zip(self._files, map(len, rows), np.diff(shard_bounds(images, shards)), strict=True):
+        self._shard_starts = shard_bounds(images, shards)
+        for file, found, wanted in zip(self._files, map(len, rows), np.diff(self._shard_starts), strict=True):
             if found != wanted:
                 raise ValueError(
                     f"{file} holds {found} of {wanted} images: remove it and {file.name}.db and run pack again"
                 )
-        self._begins = shard_bounds(images, shards)
-        self._starts, self._lengths, labels = np.concatenate(rows).T
-        check_labels(labels, len(packed), self.path, "remove the file and its .db and run pack again")
-        self.labels = np.array(labels_by(self.class_names, packed, self.folder), np.int32)[labels]
-        self._open = [open(file, "rb", buffering=0) for file in self._files]  # noqa: SIM115 read as long as this lives
+        self._offsets, self._lengths, labels = np.concatenate(rows).T
+        check_labels(labels, len(packed_classes), self.path, "remove the file and its .db and run pack again")
+        indices = class_indices(self.class_names, packed_classes, self.folder)
+        self.labels = np.array(indices, np.int32)[labels]
+        self._open_files = [open(file, "rb", buffering=0) for file in self._files]  # noqa: SIM115 open until deleted
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def names(self) -> Iterator[bytes]:
-        """The path that every image had in the folder it was packed from, in the order of `labels`."""
+        """Iterate over the paths that the images had relative to the packed folder, in the order of `labels`."""
         for file in self._files:
-            with _index(file) as index:
+            with _Index(file) as index:
                 for (name,) in index.execute("SELECT file_name_0 FROM INDEXES ORDER BY ROW_ID"):
                     yield os.fsencode(name)
 
     def path(self, i: int) -> str:
-        """Which file image `i` is in, and the file's name that it had."""
-        shard, row = self._where(i)
-        with _index(self._files[shard]) as index:
+        """Return "FILE (NAME)": the MindRecord file of image `i`, and the image's path before packing."""
+        shard, row = self._locate(i)
+        with _Index(self._files[shard]) as index:
             (name,) = index.execute("SELECT file_name_0 FROM INDEXES WHERE ROW_ID = ?", (row,)).fetchone()
         return f"{self._files[shard]} ({name})"
 
-    def fingerprint(self, *more: str) -> bytes:
-        """Changes when the images are packed anew: names, sizes and times of the files. `more` is as in a folder's."""
-        facts = ("st_size", "st_mtime_ns", *more)
+    def fingerprint(self, *stat_fields: str) -> bytes:
+        """Return bytes that change when a MindRecord file is written again.
+
+        They hold the class names, and each file's absolute path, size and modification time.
+
+        Args:
+            stat_fields: Further attributes of `os.stat_result` to include, such as "st_mode".
+        """
+        fields = ("st_size", "st_mtime_ns", *stat_fields)
         table = [
-            (str(file.absolute()), *(getattr(found, fact) for fact in facts))
-            for file, found in ((file, file.stat()) for file in self._files)
+            (str(file.absolute()), *(getattr(status, field) for field in fields))
+            for file, status in ((file, file.stat()) for file in self._files)
         ]
         return json.dumps([table, self.class_names]).encode()
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
-        """The bytes of image `i`, encoded, as (n,) uint8, and its label. Raises UnreadableImage."""
+        """Return image `i` as encoded bytes, (n,) uint8, and its label. Raises UnreadableImage."""
         try:
-            return viewed(self.packed(i)), self.labels[i]
-        except Exception as error:  # Pillow's decoders raise whatever they run into
+            return make_decodable(self.read_bytes(i)), self.labels[i]
+        except Exception as error:  # Pillow's decoders raise many types of error
             raise UnreadableImage.of(self.path(i), error) from error
 
-    def packed(self, i: int) -> bytes:
-        """The file's bytes, as they were packed."""
-        shard, _ = self._where(i)
-        data = os.pread(self._open[shard].fileno(), int(self._lengths[i]), int(self._starts[i]))
-        if int.from_bytes(data[:_COUNT], "little") != len(data) - _COUNT:
+    def read_bytes(self, i: int) -> bytes:
+        """Return the file of image `i` byte by byte, as packed. Raises ValueError if the index does not match."""
+        shard, _ = self._locate(i)
+        data = os.pread(self._open_files[shard].fileno(), int(self._lengths[i]), int(self._offsets[i]))
+        if int.from_bytes(data[:LENGTH_BYTES], "little") != len(data) - LENGTH_BYTES:
             raise ValueError("the file does not fit its index: pack it again")
-        return data[_COUNT:]
+        return data[LENGTH_BYTES:]
 
-    def _where(self, i: int) -> tuple[int, int]:
-        shard = int(np.searchsorted(self._begins, i, side="right")) - 1
-        return shard, int(i - self._begins[shard])
+    def _locate(self, i: int) -> tuple[int, int]:
+        """Return the file number of image `i` and its row in that file."""
+        shard = int(np.searchsorted(self._shard_starts, i, side="right")) - 1
+        return shard, int(i - self._shard_starts[shard])
 
 
 def shard_name(k: int) -> str:
-    """The name of the `k`-th file of a packed split."""
+    """Return the name of MindRecord file number `k` of a split."""
     return f"{k:05}.mindrecord"
 
 
 def shard_bounds(images: int, shards: int) -> np.ndarray:
-    """(shards + 1,) where each file's images begin among all, and the end of the last."""
+    """Return, (shards + 1,) int, the index of the first image in each file, and the number of images at the end."""
     return np.linspace(0, images, shards + 1).astype(int)
 
 
 def _read_manifest(folder: Path) -> tuple[int, int, list[str]]:
-    """How many images and files a packed split has, and the names of its classes.
+    """Return a packed split's number of images, number of files, and class names.
 
     Raises:
-        FileNotFoundError: there is no manifest.
-        ValueError: the manifest is not what `pack` writes.
+        FileNotFoundError: The manifest does not exist.
+        ValueError: `pack` did not write it, or it is damaged.
     """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         images, shards, class_names = (manifest[key] for key in ("images", "shards", "class_names"))
-        sound = 0 < shards <= images and all(isinstance(name, str) for name in class_names)
+        is_valid = 0 < shards <= images and all(isinstance(name, str) for name in class_names)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"no {MANIFEST} in {folder}: python -m mindcv.data pack writes MindRecord files there"
         ) from None
     except (ValueError, KeyError, TypeError):
-        sound = False
-    if not sound:
+        is_valid = False
+    if not is_valid:
         raise ValueError(f"{path} is damaged: remove the folder and run pack again")
-    check_names(class_names, path)
+    check_unique_names(class_names, path)
     return images, shards, class_names
 
 
 def read_index(file: Path) -> np.ndarray:
-    """Start, length and label of each image in a MindRecord file: (n, 3) int64.
+    """Return offset in bytes, length in bytes and label of each image in a MindRecord file, (n, 3) int64.
 
     Raises:
-        ValueError: it is none, or its index is missing.
+        ValueError: It is not a MindRecord file, or its index is missing.
     """
     try:
         with open(file, "rb") as opened:
             header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        with _index(file) as index:
+        with _Index(file) as index:
             rows = index.execute(
                 "SELECT PAGE_ID_BLOB, PAGE_OFFSET_BLOB, PAGE_OFFSET_BLOB_END, label_0 FROM INDEXES ORDER BY ROW_ID"
             ).fetchall()
         page, start, end, label = np.array(rows, np.int64).T
         return np.stack([header["header_size"] + page * header["page_size"] + start, end - start, label], axis=1)
     except (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{file}: no MindRecord file with its index, {file.name}.db: pack it again") from error
+        raise ValueError(f"{file} is not a MindRecord file with its index {file.name}.db: pack it again") from error
 
 
-class _index:
-    """The index beside a MindRecord file, open for reading (a connection's own `with` would not close it)."""
+class _Index:
+    """A read-only connection to the index of a MindRecord file, closed at the end of its `with` block.
+
+    (SQLite's own `with connection:` commits, but does not close.)
+    """
 
     def __init__(self, file: Path):
         self.uri = f"{file.absolute().as_uri()}.db?mode=ro&immutable=1"

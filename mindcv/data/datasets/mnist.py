@@ -1,7 +1,7 @@
 """MNIST (LeCun, Cortes, Burges 1998) in its IDX format, gzipped as published or unpacked.
 
-An IDX file is a big-endian header (two zero bytes, a type code, 8 for unsigned bytes, the number of
-dimensions, then each dimension as four bytes) and the values.
+An IDX file is a big-endian header (two zero bytes, a type code, which is 8 for unsigned bytes, the number of
+dimensions, and each dimension as four bytes), then the values.
 """
 
 import gzip
@@ -28,15 +28,26 @@ _MD5 = {
 
 
 def open_mnist(root: str, split: str, download: bool) -> ArraySource:
-    """The `train` (60,000) or `test` (10,000) images, 28×28, white ink on black; `root` holds the files."""
+    """Return the 60,000 `train` or 10,000 `test` images of 28×28 pixels, white on black, in 10 classes.
+
+    Args:
+        root: Folder of the four IDX files.
+        split: "train" or "test".
+        download: Download the split's two files, verified by checksum, if they are not in `root`.
+
+    Raises:
+        ValueError: The split is unknown, or a file is damaged.
+        FileNotFoundError: A file is missing.
+    """
     check_split(split, list(_PREFIX), "MNIST")
-    images = read_idx(_locate(Path(root), f"{_PREFIX[split]}-images-idx3-ubyte", download), dims=3)
-    labels = read_idx(_locate(Path(root), f"{_PREFIX[split]}-labels-idx1-ubyte", download), dims=1)
+    images = read_idx(_find_or_fetch(Path(root), f"{_PREFIX[split]}-images-idx3-ubyte", download), dims=3)
+    labels = read_idx(_find_or_fetch(Path(root), f"{_PREFIX[split]}-labels-idx1-ubyte", download), dims=1)
     digits = [str(digit) for digit in range(10)]
     return ArraySource(images, labels, digits, list(_PREFIX), f"MNIST's {split} split in {root}")
 
 
-def _locate(root: Path, name: str, download: bool) -> Path:
+def _find_or_fetch(root: Path, name: str, download: bool) -> Path:
+    """Return the path of the IDX file `name` in `root`, unpacked or gzipped, after downloading it if allowed."""
     for path in (root / name, root / f"{name}.gz"):
         if path.is_file():
             return path
@@ -47,7 +58,7 @@ def _locate(root: Path, name: str, download: bool) -> Path:
 
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
-    """An IDX file of unsigned bytes with `dims` dimensions. Raises ValueError if it is anything else."""
+    """Return the values of an IDX file, uint8. Raises ValueError if it does not hold bytes in `dims` dimensions."""
     data = path.read_bytes()
     if path.suffix == ".gz":
         try:

@@ -1,65 +1,81 @@
-"""Some of the images of a source."""
+"""Data sets that show some of another data set's images."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mindcv.errors import require_in_range
+
 if TYPE_CHECKING:
     from mindcv.data.datasets import Source
 
 
 class Subset:
-    """The images `chosen`, in that order, of a source, whose classes and labels they keep.
+    """The images of `source` at `indices`, in that order, with its classes and labels.
 
     Args:
-        source: the whole.
-        chosen: (n,) indices into it.
-        left_out: what was wrong with those that are not chosen, a line each, where that is why.
+        source: The full data set.
+        indices: (n,) indices into `source`.
+        excluded: For each image left out because it cannot be read, a line that names it and the reason.
+
+    Attributes:
+        labels: (n,) int32 class indices.
+        class_names, splits, encoded: Those of `source`.
+        excluded: The lines given, after those of `source`.
     """
 
-    def __init__(self, source: "Source", chosen: np.ndarray, left_out: tuple[str, ...] = ()):
-        self.source, self.chosen = source, np.asarray(chosen)
-        self.labels = source.labels[self.chosen]
+    def __init__(self, source: "Source", indices: np.ndarray, excluded: tuple[str, ...] = ()):
+        self.source, self.indices = source, np.asarray(indices)
+        self.labels = source.labels[self.indices]
         self.class_names, self.splits, self.encoded = source.class_names, source.splits, source.encoded
-        self.left_out = (*getattr(source, "left_out", ()), *left_out)
+        self.excluded = (*getattr(source, "excluded", ()), *excluded)
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.indices)
 
     def names(self) -> Iterator[bytes]:
-        """The names of the chosen images, as their source gives them."""
+        """Iterate over the images' names, as `source` names them, in the order of `labels`."""
         names = list(self.source.names())
-        return (names[i] for i in self.chosen.tolist())
+        return (names[i] for i in self.indices.tolist())
 
     def path(self, i: int) -> str:
-        """Where image number `i` of the chosen is."""
-        return self.source.path(int(self.chosen[i]))
+        """Return the path or name of image `i` of the subset."""
+        return self.source.path(int(self.indices[i]))
 
-    def fingerprint(self, *more: str) -> bytes:
-        """Changes with the files of the whole, and with what is chosen of them."""
-        return self.source.fingerprint(*more) + self.chosen.tobytes()
+    def fingerprint(self, *stat_fields: str) -> bytes:
+        """Return bytes that change with the files of `source` and with the selection.
+
+        Args:
+            stat_fields: Further attributes of `os.stat_result` that count as a change, such as "st_mode".
+        """
+        return self.source.fingerprint(*stat_fields) + self.indices.tobytes()
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
-        """Image and label number `i` of the chosen."""
-        return self.source[int(self.chosen[i])]
+        """Return image `i` of the subset as `source` does, and its label."""
+        return self.source[int(self.indices[i])]
 
 
-def class_balanced(source: "Source", ratio: float, seed: int) -> Subset:
-    """The share `ratio` of every class, drawn by `seed`, in the source's order.
+def stratified_subset(source: "Source", fraction: float, seed: int) -> Subset:
+    """Return a random fraction of every class, in the order of `source`.
 
-    ConViT's sample efficiency is measured so (d'Ascoli et al. 2021, section 4). A class of n images keeps
-    round(ratio · n), at least one.
+    ConViT's sample efficiency is measured this way (d'Ascoli et al. 2021, section 4). A class of n images keeps
+    round(fraction · n) of them, at least one.
+
+    Args:
+        source: The full data set.
+        fraction: Above 0, at most 1.
+        seed: Determines which images are drawn.
 
     Raises:
-        ValueError: `ratio` is not above 0 and at most 1.
+        ValueError: `fraction` is out of range.
     """
-    if not 0 < ratio <= 1:
-        raise ValueError(f"sampling_ratio must be above 0 and at most 1, got {ratio}")
+    require_in_range("sampling_ratio", fraction, above=0, at_most=1)
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(source))
     by_class = shuffled[np.argsort(source.labels[shuffled], kind="stable")]
     counts = np.bincount(source.labels)
     starts = np.cumsum(counts) - counts
-    kept = np.maximum(np.round(ratio * counts), counts > 0).astype(int)
-    return Subset(source, np.sort(np.concatenate([by_class[s : s + k] for s, k in zip(starts, kept, strict=True)])))
+    kept = np.maximum(np.round(fraction * counts), counts > 0).astype(int)
+    drawn = [by_class[start : start + count] for start, count in zip(starts, kept, strict=True)]
+    return Subset(source, np.sort(np.concatenate(drawn)))

@@ -1,4 +1,4 @@
-"""Tiny files in the format that https://www.cs.toronto.edu/~kriz/cifar.html describes."""
+"""Read tiny files in the format described at https://www.cs.toronto.edu/~kriz/cifar.html."""
 
 import io
 import tarfile
@@ -29,7 +29,7 @@ def write_cifar10(folder, images):
     (folder / "test_batch.bin").write_bytes(records(images[:3], [7, 8, 9]))
 
 
-def test_cifar10(tmp_path, images):
+def test_cifar10_reads_images_and_labels(tmp_path, images):
     write_cifar10(tmp_path / "cifar-10-batches-bin", images)
     for root in (tmp_path, tmp_path / "cifar-10-batches-bin"):
         train = open_source("cifar10", str(root), "train")
@@ -42,7 +42,7 @@ def test_cifar10(tmp_path, images):
     assert [int(open_source("cifar10", str(tmp_path), "test")[i][1]) for i in range(3)] == [7, 8, 9]
 
 
-def test_cifar100_takes_the_fine_label(tmp_path, images):
+def test_cifar100_reads_the_fine_label(tmp_path, images):
     (tmp_path / "fine_label_names.txt").write_text("\n".join(f"fine{i}" for i in range(100)))
     (tmp_path / "train.bin").write_bytes(records(images[:2], [3, 4], [98, 99]))
     train = open_source("cifar100", str(tmp_path), "train")
@@ -50,39 +50,39 @@ def test_cifar100_takes_the_fine_label(tmp_path, images):
     np.testing.assert_array_equal(train[1][0], images[1])
 
 
-def test_missing_files_are_named(tmp_path):
+def test_cifar10_with_missing_files_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no test_batch.bin and batches.meta.txt in .*download=True"):
         open_source("cifar10", str(tmp_path), "test")
 
 
-def test_val_is_no_split(tmp_path):
+def test_cifar10_val_split_raises(tmp_path):
     with pytest.raises(ValueError, match="no split 'val' in cifar-10-batches-bin; it has train, test"):
         open_source("cifar10", str(tmp_path), "val")
 
 
-def test_truncated_file(tmp_path, images):
+def test_cifar10_truncated_file_raises(tmp_path, images):
     write_cifar10(tmp_path / "cifar-10-batches-bin", images)
     path = tmp_path / "cifar-10-batches-bin" / "data_batch_3.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"data_batch_3.bin: 6145 bytes are no whole number of 3073-byte"):
+    with pytest.raises(ValueError, match=r"data_batch_3.bin: 6145 bytes are not a multiple of the 3073-byte"):
         open_source("cifar10", str(tmp_path), "train")
 
 
-def test_a_label_without_a_class_names_its_image(tmp_path, images):
+def test_cifar10_label_out_of_range_raises(tmp_path, images):
     write_cifar10(tmp_path / "c", images)
     (tmp_path / "c" / "data_batch_4.bin").write_bytes(records(images[6:8], [6, 10]))
     with pytest.raises(ValueError, match=r"image 7 of the train split in .*/c: got label 10, wanted 0 to 9: correct"):
         open_source("cifar10", str(tmp_path / "c"), "train")
 
 
-def test_a_name_of_two_classes_is_refused(tmp_path, images):
+def test_cifar10_duplicate_class_name_raises(tmp_path, images):
     write_cifar10(tmp_path / "c", images)
     (tmp_path / "c" / "batches.meta.txt").write_text("\n".join("abcdefghia"))
     with pytest.raises(ValueError, match=r"the train split in .*/c: several classes are called a: give each a name"):
         open_source("cifar10", str(tmp_path / "c"), "train")
 
 
-def test_download_unpacks_the_archive(tmp_path, images, monkeypatch):
+def test_cifar10_download_unpacks_the_archive(tmp_path, images, monkeypatch):
     write_cifar10(tmp_path / "cifar-10-batches-bin", images)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:

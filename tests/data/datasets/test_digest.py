@@ -13,7 +13,7 @@ from mindcv.data.pack import pack
 
 @pytest.fixture
 def root(tmp_path):
-    """Five images in two classes; a number is the class's first in one and its second in the other."""
+    """Five images in two classes, with equal names in both."""
     for name in ("train/cat/1.png", "train/cat/2 é.png", "train/dog/1.png", "train/dog/3.png", "train/dog/4.png"):
         path = tmp_path / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,14 +67,14 @@ def test_list_digest_changes_with_the_list(change, root):
     assert digest(root) != before
 
 
-def test_list_digest_changes_with_labels_and_with_what_is_left_out(root):
+def test_list_digest_changes_with_labels_and_excluded_images(root):
     source = open_source("folder", str(root), "train")
     relabelled = open_source("folder", str(root), "train", class_names=["dog", "cat"])
     part = Subset(source, np.arange(4))
     assert len({list_digest(each) for each in (source, relabelled, part)}) == 3
 
 
-def test_list_digest_of_arrays_tells_pixels_and_labels_apart():
+def test_list_digest_of_arrays_changes_with_pixels_and_labels():
     images, labels = np.arange(48, dtype=np.uint8).reshape(3, 4, 4), np.array([0, 1, 1])
 
     def of(order=(0, 1, 2), images=images, labels=labels):
@@ -84,7 +84,7 @@ def test_list_digest_of_arrays_tells_pixels_and_labels_apart():
     assert len({of(), of(images=images + 1), of(labels=np.array([1, 0, 1]))}) == 3
 
 
-def test_list_digest_is_the_same_in_every_version():
-    """It is kept in checkpoints."""
+def test_list_digest_does_not_change_between_versions():
+    """Checkpoints contain it."""
     source = ArraySource(np.zeros((2, 1, 1), np.uint8), np.array([0, 1]), ["a", "b"], [])
     assert list_digest(source) == "dabeb24955a9b4c2e9e417ee09f2ef3b"

@@ -13,7 +13,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_classes_files_and_labels(root):
+def test_folder_source_lists_classes_files_and_labels(root):
     (root / "train/n01/notes.txt").write_text("no image")
     (root / "train/n01/.hidden.jpg").write_bytes(b"")
     (root / "train/.cache").mkdir()
@@ -29,11 +29,11 @@ def test_classes_files_and_labels(root):
     np.testing.assert_array_equal(source[1][0], np.fromfile(root / "train/n02/a.jpg", np.uint8))
 
 
-def test_without_split(root):
+def test_folder_source_without_split_takes_root(root):
     assert open_source("folder", str(root / "train"), "").class_names == ["n01", "n02"]
 
 
-def test_labels_by_the_training_classes(root):
+def test_folder_source_with_class_names_labels_by_them(root):
     train = open_source("folder", str(root), "train")
     assert int(open_source("folder", str(root), "val")[0][1]) == 0
     val = open_source("folder", str(root), "val", class_names=train.class_names)
@@ -42,14 +42,14 @@ def test_labels_by_the_training_classes(root):
         open_source("folder", str(root), "val", class_names=["n01"])
 
 
-def test_names_beyond_ascii(root):
+def test_folder_source_reads_non_ascii_names(root):
     (root / "train/n03").mkdir()
     Image.new("RGB", (1, 1)).save(root / "train/n03/猫 été.png")
     source = open_source("folder", str(root), "train")
     assert source.path(3).name == "猫 été.png" and source[3][1] == 2
 
 
-def test_what_is_missing_is_named(root):
+def test_folder_source_with_missing_parts_raises(root):
     with pytest.raises(FileNotFoundError, match="no folder /nowhere"):
         open_source("folder", "/nowhere", "train")
     with pytest.raises(FileNotFoundError, match=r"no split 'test' in .*; it has train, val"):

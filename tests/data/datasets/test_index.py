@@ -1,4 +1,4 @@
-"""Lists of many images that are kept."""
+"""Check that the image names of large folders are cached, and listed again when a folder changes."""
 
 import os
 import re
@@ -14,8 +14,8 @@ from mindcv.data.datasets import index
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(index, "WORTH_KEEPING", 3)
-    monkeypatch.setattr(index, "SETTLED", 0)
+    monkeypatch.setattr(index, "MIN_CACHED_IMAGES", 3)
+    monkeypatch.setattr(index, "MIN_UNCHANGED_SECONDS", 0)
     return tmp_path / "home"
 
 
@@ -30,19 +30,19 @@ def root(tmp_path):
 
 @pytest.fixture
 def listed(monkeypatch):
-    """The class folders that were looked into, in turn."""
-    seen, look = [], index.images_in
+    """The names of the class folders listed so far, in order."""
+    names, list_images = [], index.list_images
 
-    def look_and_note(folder):
-        seen.append(folder.name)
-        return look(folder)
+    def record_and_list(folder):
+        names.append(folder.name)
+        return list_images(folder)
 
-    monkeypatch.setattr(index, "images_in", look_and_note)
-    return seen
+    monkeypatch.setattr(index, "list_images", record_and_list)
+    return names
 
 
 def tick():
-    time.sleep(0.02)  # longer than those of a file system's clock
+    time.sleep(0.02)  # longer than a tick of the file system's clock
 
 
 def images(root):
@@ -50,7 +50,7 @@ def images(root):
     return [(source.path(i).relative_to(root / "train").as_posix(), int(source.labels[i])) for i in range(len(source))]
 
 
-def test_a_folder_is_listed_once(home, root, listed):
+def test_index_lists_an_unchanged_folder_once(home, root, listed):
     wanted = [("n01/a.jpg", 0), ("n01/longer.jpg", 0), ("n02/b.jpg", 1), ("n02/猫.jpg", 1)]
     assert images(root) == wanted
     assert listed == ["n01", "n02"]
@@ -66,9 +66,9 @@ def test_a_folder_is_listed_once(home, root, listed):
         lambda n02: (n02 / "b.jpg").unlink(),
         lambda n02: (n02 / "b.jpg").rename(n02 / "d.jpg"),
     ],
-    ids=["added", "taken away", "renamed"],
+    ids=["added", "removed", "renamed"],
 )
-def test_a_class_folder_that_has_changed_is_listed_again(change, home, root, listed):
+def test_index_lists_a_changed_class_folder_again(change, home, root, listed):
     images(root)
     times = os.stat(root / "train/n02")
     change(root / "train/n02")
@@ -83,7 +83,7 @@ def test_a_class_folder_that_has_changed_is_listed_again(change, home, root, lis
     assert listed == ["n01", "n02", "n02"]
 
 
-def test_another_class_and_one_less(home, root, listed):
+def test_index_lists_a_renamed_class_folder_again(home, root, listed):
     images(root)
     (root / "train/n01").rename(root / "train/n03")
     tick()
@@ -92,15 +92,15 @@ def test_another_class_and_one_less(home, root, listed):
     assert listed == ["n01", "n02", "n03"]
 
 
-def test_a_folder_that_may_still_change_is_not_kept(home, root, listed, monkeypatch):
-    monkeypatch.setattr(index, "SETTLED", 1000)
+def test_index_does_not_cache_a_recently_changed_folder(home, root, listed, monkeypatch):
+    monkeypatch.setattr(index, "MIN_UNCHANGED_SECONDS", 1000)
     assert images(root) == images(root)
     assert listed == ["n01", "n02"] * 2
     assert not home.exists()
 
 
-def test_few_images_are_not_kept(home, root, monkeypatch):
-    monkeypatch.setattr(index, "WORTH_KEEPING", 5)
+def test_index_does_not_cache_few_images(home, root, monkeypatch):
+    monkeypatch.setattr(index, "MIN_CACHED_IMAGES", 5)
     images(root)
     assert not home.exists()
 
@@ -115,7 +115,7 @@ def test_few_images_are_not_kept(home, root, monkeypatch):
     ],
     ids=["half", "empty", "a letter", "encrypted"],
 )
-def test_a_damaged_index_is_made_anew(damage, home, root, listed):
+def test_index_replaces_a_damaged_cache(damage, home, root, listed):
     wanted = images(root)
     [kept] = (home / "indices").iterdir()
     kept.write_bytes(damage(kept.read_bytes()))
@@ -123,25 +123,25 @@ def test_a_damaged_index_is_made_anew(damage, home, root, listed):
     assert listed == ["n01", "n02"] * 2
 
 
-def test_without_a_place_to_keep_it(home, root, listed):
+def test_index_without_a_writable_cache_lists_again(home, root, listed):
     home.write_text("no folder")
     assert images(root) == images(root)
     assert listed == ["n01", "n02"] * 2
 
 
 @pytest.mark.parametrize(("state", "times"), [((2**64 - 1, 1), 1), ((1, 0), 2)], ids=["a large number", "no time"])
-def test_what_file_systems_say_of_a_folder(state, times, home, root, listed, monkeypatch):
-    monkeypatch.setattr(index, "_state", lambda _: state)
+def test_index_accepts_any_inode_but_not_a_zero_ctime(state, times, home, root, listed, monkeypatch):
+    monkeypatch.setattr(index, "_folder_state", lambda _: state)
     assert images(root) == images(root)
     assert listed == ["n01", "n02"] * times
 
 
-def test_a_user_without_a_home(root, listed, monkeypatch):
+def test_index_without_a_home_folder_lists_again(root, listed, monkeypatch):
     def no_home():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(index, "WORTH_KEEPING", 1)
-    monkeypatch.setattr(index, "SETTLED", 0)
+    monkeypatch.setattr(index, "MIN_CACHED_IMAGES", 1)
+    monkeypatch.setattr(index, "MIN_UNCHANGED_SECONDS", 0)
     monkeypatch.delenv("MINDCV_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     assert images(root) == images(root)

@@ -30,14 +30,14 @@ def listing(root, lines, name="list.txt"):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_the_lists_that_people_have(root, name):
+def test_listed_source_reads_published_formats(root, name):
     source = open_source("imagenet", str(root), "val", class_names=CLASSES, listing=listing(root, LISTS[name], name))
     assert source.labels.tolist() == GIVEN and source.class_names == CLASSES and source.encoded
     assert [source.path(i).name for i in range(4)] == NAMES and source[0][1] == 2
-    assert source[0][0].tobytes() == source.packed(0) == (root / "val" / NAMES[0]).read_bytes()
+    assert source[0][0].tobytes() == source.read_bytes(0) == (root / "val" / NAMES[0]).read_bytes()
 
 
-def test_without_the_training_classes(root):
+def test_listed_source_without_class_names_takes_the_lists(root):
     assert (
         open_source("folder", str(root), "val", listing=listing(root, LISTS["synset_labels.txt"])).class_names
         == CLASSES
@@ -49,7 +49,7 @@ def test_without_the_training_classes(root):
     ]
 
 
-@pytest.mark.parametrize("lines, said", [
+@pytest.mark.parametrize("lines, message", [
     (LISTS["val.txt"][1:], r"list.txt does not list ILSVRC2012_val_00000004.JPEG$"),
     (CLASSES, "has 3 lines for 4 images: one for each is wanted"),
     (["490", "361", "171", "822"], "numbers alone, and the ImageNet devkit counts classes in an order of its own"),
@@ -63,12 +63,12 @@ def test_without_the_training_classes(root):
     ([*LISTS["val.txt"], "other.JPEG 1"], r"lists other.JPEG, and there is no such image: remove the lines$"),
     ([*LISTS["val.txt"][:3], NAMES[0]], "gives no class for ILSVRC2012_val_00000001.JPEG$"),
 ])  # fmt: skip
-def test_lists_that_do_not_fit(root, lines, said):
-    with pytest.raises(ValueError, match=said):
+def test_listed_source_with_mismatching_list_raises(root, lines, message):
+    with pytest.raises(ValueError, match=message):
         open_source("imagenet", str(root), "val", class_names=CLASSES, listing=listing(root, lines))
 
 
-def test_what_is_missing(root):
+def test_listed_source_with_missing_parts_raises(root):
     with pytest.raises(FileNotFoundError, match=r"no images in .*train itself, which val_list .* is a list of"):
         open_source("imagenet", str(root), "train", listing=listing(root, CLASSES))
     with pytest.raises(FileNotFoundError, match=r"nowhere.txt"):
@@ -77,27 +77,27 @@ def test_what_is_missing(root):
         open_source("digits", None, "val", listing="x")
 
 
-def test_numbers_alone_say_how_many_classes_there_are_unless_they_are_too_large(root):
+def test_listed_source_with_too_large_numbers_raises(root):
     for number in (2_000_000_000, 99_999_999_999):
         lines = [*LISTS["val.txt"][:3], f"{NAMES[0]} {number}"]
         with pytest.raises(ValueError, match=f"1.JPEG: got label {number}, wanted 0 to 999999: classes count from 0"):
             open_source("imagenet", str(root), "val", listing=listing(root, lines))
 
 
-def test_numbers_and_names_in_one_list_are_refused(root):
+def test_listed_source_with_numbers_and_names_raises(root):
     lines = [*LISTS["val.txt"][:3], f"{NAMES[0]} n01440764"]
     with pytest.raises(ValueError, match=r"has classes by number \(0\) and by name \(n01440764\): write all one way"):
         open_source("imagenet", str(root), "val", listing=listing(root, lines))
 
 
-def test_a_number_that_is_the_name_of_another_class_is_refused(root):
+def test_listed_source_with_ambiguous_number_raises(root):
     where = {"root": str(root), "split": "val", "listing": listing(root, LISTS["val.txt"])}
     assert open_source("folder", class_names=["0", "1", "2"], **where).labels.tolist() == GIVEN
     with pytest.raises(ValueError, match="class 0 may be the one of that name or number 0, which is called 2: give"):
         open_source("folder", class_names=["2", "1", "0"], **where)
 
 
-def test_a_name_twice_among_the_classes_is_refused(root):
+def test_listed_source_with_duplicate_class_name_raises(root):
     where = {"root": str(root), "split": "val", "listing": listing(root, LISTS["synset_labels.txt"])}
     with pytest.raises(ValueError, match=r"list.txt: several classes are called n01440764: give each a name"):
         open_source("folder", class_names=[*CLASSES, CLASSES[0]], **where)
@@ -105,32 +105,32 @@ def test_a_name_twice_among_the_classes_is_refused(root):
 
 @pytest.fixture
 def twins(root):
-    """Images that differ in their extension alone."""
+    """Images whose names differ only in their extension."""
     for name in ("a.jpg", "a.png", "b.c.jpg"):
         (root / "twins").mkdir(exist_ok=True)
         Image.new("RGB", (4, 3)).save(root / "twins" / name)
     return root
 
 
-def test_files_that_differ_in_their_extension_have_each_its_class(twins):
+def test_listed_source_distinguishes_files_by_extension(twins):
     lines = ["a.png 1", "a.jpg 0", "b.c 2"]
     source = open_source("folder", str(twins), "twins", class_names=CLASSES, listing=listing(twins, lines))
     labels = {source.path(i).name: int(source.labels[i]) for i in range(3)}
     assert labels == {"a.jpg": 0, "a.png": 1, "b.c.jpg": 2}
 
 
-def test_a_name_without_extension_that_two_files_have_is_refused(twins):
+def test_listed_source_with_ambiguous_file_name_raises(twins):
     with pytest.raises(ValueError, match=r"a may be a.jpg, a.png: write the extension"):
         open_source("folder", str(twins), "twins", class_names=CLASSES, listing=listing(twins, ["a 0", "b.c.jpg 2"]))
 
 
-def test_a_list_of_bytes_is_named(root):
+def test_listed_source_with_binary_list_raises(root):
     (root / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"list.txt is not a text in UTF-8; wanted lines such as 'image.jpg 65'"):
         open_source("imagenet", str(root), "val", listing=str(root / "list.txt"))
 
 
-def test_a_byte_order_mark_is_not_part_of_a_name(root):
+def test_listed_source_ignores_a_byte_order_mark(root):
     (root / "list.txt").write_text("\n".join(LISTS["val.txt"]), encoding="utf-8-sig")
     source = open_source("imagenet", str(root), "val", class_names=CLASSES, listing=str(root / "list.txt"))
     assert source.labels.tolist() == GIVEN

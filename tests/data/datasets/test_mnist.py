@@ -1,4 +1,4 @@
-"""Tiny files in the IDX format that MNIST is published in."""
+"""Read tiny files in MNIST's IDX format."""
 
 import gzip
 import struct
@@ -26,7 +26,7 @@ def files():
 
 
 @pytest.mark.parametrize("gzipped", [True, False])
-def test_both_splits(tmp_path, files, gzipped):
+def test_mnist_reads_both_splits(tmp_path, files, gzipped):
     for name, array in files.items():
         data = idx(array)
         (tmp_path / (name + ".gz" * gzipped)).write_bytes(gzip.compress(data) if gzipped else data)
@@ -40,36 +40,36 @@ def test_both_splits(tmp_path, files, gzipped):
             np.testing.assert_array_equal(image, np.stack([images[i]] * 3, axis=2))
 
 
-def test_missing(tmp_path):
+def test_mnist_with_missing_files_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no t10k-images-idx3-ubyte\[.gz\] in .*download=True"):
         open_source("mnist", str(tmp_path), "test")
 
 
 @pytest.mark.parametrize(
-    "damage, said",
+    "damage, message",
     [
         (lambda d: d[:-1], r"783 values where its header says \(1, 28, 28\)"),
         (lambda d: b"GIF89a" + d, "not an IDX file"),
     ],
 )
-def test_damaged(tmp_path, files, damage, said):
+def test_mnist_damaged_file_raises(tmp_path, files, damage, message):
     (tmp_path / "t10k-images-idx3-ubyte").write_bytes(damage(idx(files["t10k-images-idx3-ubyte"][:1])))
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         open_source("mnist", str(tmp_path), "test")
 
 
-def test_download_takes_the_published_files(tmp_path, files, monkeypatch):
-    asked = {}
+def test_mnist_download_fetches_the_published_files(tmp_path, files, monkeypatch):
+    requested = {}
 
     def fetch(urls, path, md5):
-        asked[path.name] = (urls, md5)
+        requested[path.name] = (urls, md5)
         path.write_bytes(gzip.compress(idx(files[path.stem])))
         return path
 
     monkeypatch.setattr(mnist, "fetch", fetch)
     assert len(open_source("mnist", str(tmp_path), "test", download=True)) == 2
-    assert sorted(asked) == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
-    assert all(u.endswith(name) for name, (urls, _) in asked.items() for u in urls)
+    assert sorted(requested) == ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"]
+    assert all(u.endswith(name) for name, (urls, _) in requested.items() for u in urls)
 
 
 def write(folder, images, labels):
@@ -77,14 +77,14 @@ def write(folder, images, labels):
     (folder / "train-labels-idx1-ubyte").write_bytes(idx(np.array(labels, np.uint8)))
 
 
-def test_a_label_that_is_not_a_digit_names_its_image(tmp_path, files):
+def test_mnist_label_out_of_range_raises(tmp_path, files):
     write(tmp_path, files["train-images-idx3-ubyte"], [5, 0, 200, 1, 10])
-    said = r"image 2 of MNIST's train split in .*: got label 200 \(and 1 more such labels\), wanted 0 to 9: correct the"
-    with pytest.raises(ValueError, match=said):
+    message = r"image 2 of MNIST's train split in .*: got label 200 \(and 1 more such labels\), wanted 0 to 9: correct"
+    with pytest.raises(ValueError, match=message):
         open_source("mnist", str(tmp_path), "train")
 
 
-def test_more_images_than_labels_are_refused(tmp_path, files):
+def test_mnist_with_more_images_than_labels_raises(tmp_path, files):
     write(tmp_path, files["train-images-idx3-ubyte"], [5, 0, 4])
     with pytest.raises(ValueError, match=r"MNIST's train split in .*: 5 images, but labels of shape \(3,\)"):
         open_source("mnist", str(tmp_path), "train")
