@@ -153,6 +153,7 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
 
 
 def _wait_for(record: Path, seconds: float) -> None:
+    """Wait until the file `record` exists. Raises TimeoutError after so many seconds."""
     deadline = time.monotonic() + seconds
     while not record.exists():
         if time.monotonic() > deadline:

@@ -64,6 +64,7 @@ class RandomErasing:
         return images
 
     def _erase(self, image: np.ndarray, rng: np.random.Generator) -> None:
+        """Overwrite a random rectangle of one image, (C, H, W), in place, unless none of `max_attempts` draws fits."""
         channels, height, width = image.shape
         for _ in range(self.max_attempts):
             area = rng.uniform(*self.scale) * height * width

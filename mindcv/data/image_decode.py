@@ -84,6 +84,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _encode_bmp(image: Image.Image) -> bytes:
+    """Return `image` as a BMP file, upright and in 8-bit RGB."""
     out = io.BytesIO()
     upright_rgb(image).save(out, "BMP")
     return out.getvalue()

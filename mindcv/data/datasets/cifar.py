@@ -74,6 +74,7 @@ def open_cifar100(root: str, split: str, download: bool) -> ArraySource:
 
 
 def _open(archive: _Archive, root: str, split: str, download: bool) -> ArraySource:
+    """Return one split of an archive that is, or is downloaded to, `root`."""
     check_split(split, list(archive.files), archive.folder)
     wanted = [*archive.files[split], archive.names_file]
     folder = _find_folder(archive, Path(root), wanted)

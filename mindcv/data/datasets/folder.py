@@ -43,4 +43,5 @@ class FolderSource(FileSource):
         self.labels = np.repeat(np.array(indices, np.int32), [len(names) for names in files])
 
     def relative_path(self, i: int) -> bytes:
+        """Return the path of image `i` relative to `folder`, class/name."""
         return os.fsencode(self.class_names[self.labels[i]]) + b"/" + self._files[i]

@@ -85,6 +85,7 @@ class ListedSource(FileSource):
         return labels.astype(np.int32), class_names
 
     def relative_path(self, i: int) -> bytes:
+        """Return the name of image `i` in `folder`."""
         return self._files[i]
 
 
