@@ -1,4 +1,4 @@
-"""List the packages; pyproject.toml has everything else, but cannot combine found packages with one of another folder."""
+"""List the packages; pyproject.toml has the rest, but cannot combine found packages with one of another folder."""
 
 from setuptools import find_packages, setup
 
