@@ -35,7 +35,7 @@ def kill(workers: int, kills: int, folder: Path) -> dict:
     return {
         "workers": workers,
         "kills": sum(run.kills for run in runs),
-        "resumes": sum(run.is_resuming for run in runs),
+        "resumes": sum(run.resumes for run in runs),
         "runs equal to the unbroken one": len(runs),
         "epochs lost": sum(run.lost for run in runs),
         "files torn": sum(run.torn for run in runs),

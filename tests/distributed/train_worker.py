@@ -54,7 +54,7 @@ def main(batch_size: int, steps: int, out: str):
         sums += scores(images, labels).asnumpy()
     weights = {p.name: p.asnumpy().tobytes().hex() for p in model.get_parameters()}
     record = {"losses": losses, "sums": sums.tolist(), "weights": weights, "size": distributed.size}
-    record["accumulated"] = [sums.asnumpy().tobytes().hex() for sums in halfway.sums]
+    record["accumulated"] = [sums.asnumpy().tobytes().hex() for sums in halfway.gradient_sums]
     record["agreed"] = [distributed.any(distributed.rank == distributed.size - 1), distributed.any(False)]
     Path(out, f"{distributed.rank}.json").write_text(json.dumps(record))
 

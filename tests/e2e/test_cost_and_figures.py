@@ -176,7 +176,7 @@ def test_what_is_not_wanted_is_not_logged(plain):
 def test_the_best_are_kept_if_asked_for(tmp_path, monkeypatch):
     """Validation is made to say that each epoch is worse than the one before."""
     scores = iter([4.0, 3.0, 2.0, 1.0])
-    monkeypatch.setattr(training, "_scores", lambda *_: {"loss": 1.0, "top_1": next(scores)})
+    monkeypatch.setattr(training, "score_metrics", lambda _: {"val_loss": 1.0, "top_1": next(scores)})
     words = ["--epoch_size", "4", "--num_samples", "32", "--log_gates", "False"]
     words += ["--val_while_train", "True", "--val_interval", "1"]
     assert train(tmp_path, *words, "--ckpt_save_policy", "top_k", "--keep_checkpoint_max", "2") == 0

@@ -42,17 +42,17 @@ def test_the_cards_command_ends_with_equal_workers(launcher, imagenet, tmp_path)
         "--device_target", "CPU", "--image_resize", "32", "--epoch_size", "2", "--batch_size", 16 // workers,
         "--num_classes", "4", "--num_parallel_workers", "1", "--on_bad_image", "skip", "--ckpt_save_dir", tmp_path,
     ]  # fmt: skip
-    notes = tmp_path / "notes"
-    notes.mkdir()
+    digests = tmp_path / "digests"
+    digests.mkdir()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NOTES": str(notes), "PATH": path}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DIGESTS": str(digests), "PATH": path}
     run = subprocess.run(
-        [*line, str(Path(__file__).with_name("noting.py")), *map(str, [*words, *small])],
+        [*line, str(Path(__file__).with_name("train_and_digest.py")), *map(str, [*words, *small])],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    assert len({note.read_text() for note in notes.iterdir()}) == 1
-    assert len(list(notes.iterdir())) == workers
+    assert len({file.read_text() for file in digests.iterdir()}) == 1
+    assert len(list(digests.iterdir())) == workers
 
     *_, record = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
     alone = ["--distribute", "False", "--ckpt_path", tmp_path / "convit_tiny-2_2.ckpt", "--batch_size", "5"]

@@ -45,7 +45,7 @@ class Run:
     max_restarts: int = 0
     more: tuple[str, ...] = ()
     kills: int = 0
-    is_resuming: int = 0
+    resumes: int = 0
     lost: int = 0
     torn: int = 0
     restarts: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Run:
     def start(self) -> subprocess.Popen:
         """Begin, or go on from the newest checkpoint if there is one."""
         resume = any(self.folder.glob("convit_tiny-*.ckpt"))
-        self.is_resuming += resume
+        self.resumes += resume
         return self.begin(*(["--resume"] if resume else []))
 
     def begin(self, *more: str) -> subprocess.Popen:

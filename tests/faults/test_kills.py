@@ -44,7 +44,7 @@ def test_killed_training(workers, kills, more, unbroken, tmp_path, request):
         request.getfixturevalue("all_cores")
     whole = unbroken(workers, *more)
     runs = killed_until_done(tmp_path, whole, kills, seed=kills)
-    assert sum(run.is_resuming for run in runs) >= kills / 2, "kills before the first checkpoint prove little"
+    assert sum(run.resumes for run in runs) >= kills / 2, "kills before the first checkpoint prove little"
     assert sum(run.kills for run in runs) == kills
     assert sum(run.lost for run in runs) == 0
     assert sum(run.torn for run in runs) == 0
