@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Fixtures of all tests."""
 
 import json
 import os
@@ -22,9 +22,9 @@ CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 
 
 def pytest_configure():
-    """Of test processes that run side by side each keeps to its share of the cores.
+    """Pin each of several parallel test processes to cores of its own.
 
-    A MindSpore process spins on all that it sees: two small runs side by side took three times as long as one.
+    A MindSpore process spins on all the cores that it sees: two small runs in parallel took three times as long as one.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and CORES:
@@ -34,18 +34,18 @@ def pytest_configure():
 
 @pytest.fixture(scope="module")
 def all_cores():
-    """For processes that train together, which spin while they wait for each other: all cores from here on."""
-    share = os.sched_getaffinity(0) if CORES else None
+    """Give the module's processes all cores: workers that train together spin while they wait for each other."""
+    own = os.sched_getaffinity(0) if CORES else None
     if CORES:
         os.sched_setaffinity(0, CORES)
     yield
     if CORES:
-        os.sched_setaffinity(0, share)
+        os.sched_setaffinity(0, own)
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """Reference figures: `golden.array("convit_tiny")` opens arrays, `golden.facts("manifest")` a JSON."""
+    """Return the reference figures: `golden.array(name)` reads an .npz file, `golden.facts(name)` a JSON file."""
     return SimpleNamespace(
         array=lambda name: np.load(GOLDEN / f"{name}.npz"),
         facts=lambda name: json.loads((GOLDEN / f"{name}.json").read_text()),
@@ -78,7 +78,7 @@ def both_modes(request):
 
 @pytest.fixture
 def golden_model(golden):
-    """A function that builds a variant with its golden weights."""
+    """Return a function that builds a model of the given name with its golden weights."""
 
     def build(name, **kwargs):
         model = mindcv.create_model(name, **kwargs)

@@ -1,4 +1,4 @@
-"""What the documents print is what the program does, in both languages."""
+"""The documents agree with the program, and their two languages with each other."""
 
 import json
 import re
@@ -12,11 +12,12 @@ from tests.documents.reading import DOCUMENTS, PAIRS, ROOT, blocks, commands
 
 
 def texts(document: str, language: str) -> list[str]:
+    """Return the text of the document's blocks in a language, such as "console"."""
     return [block.text for block in blocks(document) if block.language == language]
 
 
 @pytest.mark.parametrize("document", ["README.md", "README_CN.md", "docs/first_run.md", "docs/first_run.zh.md"])
-def test_the_messages_shown_are_the_messages_given(document, capsys):
+def test_console_blocks_show_the_messages_of_the_parser(document, capsys):
     shown = re.findall(r"\$ python (\S+) (.*)\n(.*)\n", "".join(texts(document, "console")))
     assert shown
     for script, words, message in shown:
@@ -26,38 +27,38 @@ def test_the_messages_shown_are_the_messages_given(document, capsys):
 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
-def test_both_languages_give_the_same_code_and_figures(english, chinese):
+def test_both_languages_have_the_same_code_and_figures(english, chinese):
     assert _code(english) == _code(chinese)
     figures = [re.findall(r"\d[\d,]*\.?\d+", (ROOT / document).read_text()) for document in (english, chinese)]
     assert sorted(figures[0]) == sorted(figures[1])
 
 
 def _code(document: str) -> list:
-    """All blocks; of shells what is run, for comments are in the language of the page."""
+    """Return reason and text of every block; of shell blocks the commands, since comments are translated."""
     code = [block for block in blocks(document) if block.language]
     return [(block.reason, commands(block) if block.language == "shell" else block.text) for block in code]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_inside_the_repository_leads_somewhere(document):
+def test_links_inside_the_repository_have_a_target(document):
     here = ROOT / document
     text = re.sub(r"^ *```.*?^ *```$", "", here.read_text(), flags=re.M | re.S)
     for place, anchor in re.findall(r"\]\((?!https?://)([^)#\s]*)#?([^)\s]*)\)", text):
         target = here.parent / place if place else here
-        if here.name.endswith(".zh.md") and target.suffix == ".md":  # as the site's builder has it
+        if here.name.endswith(".zh.md") and target.suffix == ".md":  # as the builder of the site resolves it
             target = target.with_suffix(".zh.md")
         assert target.exists(), place
         assert not anchor or anchor in _anchors(target), f"{place}#{anchor}"
 
 
 def _anchors(page: Path) -> set[str]:
-    """The headings of a page as GitHub makes anchors of them, and those that name their own."""
+    """Return the anchors of a page's headings: their own, or those that GitHub derives from the title."""
     headings = re.findall(r"^#+ (.+?)(?: \{ #(\S+) \})?$", page.read_text(), re.M)
     return {own or re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title, own in headings}
 
 
 @pytest.mark.parametrize("chinese", [chinese for _, chinese in PAIRS])
-def test_the_chinese_documents_are_in_chinese(chinese):
+def test_chinese_documents_have_no_english_lines(chinese):
     text = re.sub(r"^ *```.*?^ *```$|`[^`\n]*`|^    .*$", "", (ROOT / chinese).read_text(), flags=re.M | re.S)
     for line in text.splitlines():
         assert len(re.findall(r"[A-Za-z]{2,}", line)) < 12 or re.search(r"[\u4e00-\u9fff]", line) or "arxiv" in line, (
@@ -65,27 +66,27 @@ def test_the_chinese_documents_are_in_chinese(chinese):
         )
 
 
-def test_every_make_target_the_readme_names_exists():
+def test_make_targets_of_the_readme_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     named = set(re.findall(r"make ([a-z-]+)  ", (ROOT / "README.md").read_text()))
     assert {"demo", "test", "test-all", "lint"} <= named <= targets
 
 
 @pytest.mark.parametrize("document", ["README.md", "README_CN.md"])
-def test_the_table_has_the_parameters_counted_by_the_authors_code(document, golden):
+def test_model_table_has_the_parameter_counts_of_the_authors_code(document, golden):
     rows = dict(re.findall(r"^\| `(convit_\w+)` \| ([\d,]+) ", (ROOT / document).read_text(), re.M))
     counted = {name: f"{case['parameters']:,}" for name, case in golden.facts("manifest").items()}
     assert rows == counted
 
 
-def test_one_version_everywhere():
+def test_version_is_the_same_in_citation_and_changelog():
     assert f"\nversion: {mindcv.__version__}\n" in (ROOT / "CITATION.cff").read_text()
     latest = re.search(r"^## (\S+?),", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert latest[1] == mindcv.__version__
 
 
 @pytest.mark.parametrize("document", ["README.md", "README_CN.md"])
-def test_the_table_of_sample_efficiency_is_that_of_the_runs(document):
+def test_sample_efficiency_table_has_the_figures_of_the_runs(document):
     record = json.loads((ROOT / "benchmarks/results/sample_efficiency.json").read_text())
     text = (ROOT / document).read_text()
     for ratio in {row["ratio"] for row in record["rows"]}:

@@ -1,4 +1,4 @@
-"""Workers that really train together, on this machine's CPU."""
+"""Workers that train together on this machine's CPU."""
 
 import json
 import os
@@ -17,8 +17,8 @@ STEPS = 20
 pytestmark = pytest.mark.usefixtures("all_cores")
 
 
-def together(workers, batch_size, out):
-    """What each of `workers` ended with; msrun starts several."""
+def train(workers, batch_size, out):
+    """Run train_worker.py on `workers` workers, which msrun starts, and return the record of each."""
     out.mkdir()
     command = [sys.executable, str(Path(__file__).with_name("train_worker.py")), str(batch_size), str(STEPS), str(out)]
     if workers > 1:
@@ -36,7 +36,7 @@ def together(workers, batch_size, out):
 
 
 @pytest.mark.parametrize(
-    ("size", "error", "said"),
+    ("size", "error", "message"),
     [
         (2, "Launch kernel failed, name:Default/AllReduce-op0", "waited for the other workers in vain: one of them"),
         (2, "The state of the cluster is error, total nodes num: 2", "waited for the other workers in vain"),
@@ -44,27 +44,28 @@ def together(workers, batch_size, out):
         (1, "Launch kernel failed, name:Default/AllReduce-op0", "Launch kernel failed, name:Default/AllReduce"),
     ],
 )
-def test_a_worker_that_is_gone_is_named_by_those_who_wait(size, error, said):
-    with pytest.raises(RuntimeError, match=f"^{said}"), DistributedContext(size=size).name_lost_workers():
+def test_name_lost_workers_turns_a_failed_collective_into_one_line(size, error, message):
+    with pytest.raises(RuntimeError, match=f"^{message}"), DistributedContext(size=size).name_lost_workers():
         raise RuntimeError(error)
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    return together(1, 32, tmp_path_factory.mktemp("alone") / "out")[0]
+    """Return the record of one worker with the batch of all."""
+    return train(1, 32, tmp_path_factory.mktemp("alone") / "out")[0]
 
 
 @pytest.mark.parametrize(
     "workers", [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)]
 )
-def test_workers_are_one_large_one(workers, alone, tmp_path):
-    ranks = together(workers, 32 // workers, tmp_path / "out")
+def test_workers_together_train_like_one_worker_with_the_large_batch(workers, alone, tmp_path):
+    ranks = train(workers, 32 // workers, tmp_path / "out")
     assert [rank["size"] for rank in ranks] == [workers] * workers
     assert [rank["agreed"] for rank in ranks] == [[True, False]] * workers
     for rank in ranks[1:]:
         assert rank["weights"] == ranks[0]["weights"]
         assert rank["losses"] == ranks[0]["losses"]
-        assert rank["accumulated"] == ranks[0]["accumulated"], "the first worker's are saved, for all"
+        assert rank["accumulated"] == ranks[0]["accumulated"], "a checkpoint holds those of the first worker"
     assert len(alone["losses"]) == STEPS
     np.testing.assert_allclose(ranks[0]["losses"], alone["losses"], rtol=1e-4)
     for rank in ranks:

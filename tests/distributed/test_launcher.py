@@ -1,4 +1,4 @@
-"""The launcher, over workers that only pretend to train. tests/faults/test_two_workers.py has real ones."""
+"""The launcher with stand-ins for the workers; tests/faults/test_two_workers.py has real ones."""
 
 import os
 import signal
@@ -17,14 +17,16 @@ from mindcv.io.lock import file_lock
 ROOT = Path(__file__).parents[2]
 
 
-def start(folder, *deeds, restarts=0):
-    line = [sys.executable, str(Path(__file__).with_name("stand_in.py")), str(folder), str(restarts), *deeds]
+def start(folder, *behaviours, restarts=0):
+    """Start the launcher with a worker for each behaviour of stand_in.py."""
+    line = [sys.executable, str(Path(__file__).with_name("stand_in.py")), str(folder), str(restarts), *behaviours]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(folder, *deeds, restarts=0):
-    run = start(folder, *deeds, restarts=restarts)
+def finish(folder, *behaviours, restarts=0):
+    """Run the launcher to its end and return its exit code, output and errors."""
+    run = start(folder, *behaviours, restarts=restarts)
     out, error = run.communicate(timeout=60)
     return run.returncode, out, error
 
@@ -37,6 +39,7 @@ def wait_for_workers(folder, count):
 
 
 def assert_all_gone(folder):
+    """Assert that no worker and no helper of msrun is left."""
     pids = [int(path.read_text()) for path in folder.glob("pid-*")]
     assert pids
     deadline = time.monotonic() + 10
@@ -47,7 +50,7 @@ def assert_all_gone(folder):
     assert [line for line in lines if f"{folder}/logs" in line] == []
 
 
-def test_launcher_shows_the_first_workers_output_and_keeps_all(tmp_path):
+def test_launcher_shows_the_first_workers_output_and_keeps_all_logs(tmp_path):
     code, out, error = finish(tmp_path, "ok", "ok")
     assert (code, error) == (0, "")
     assert "rank 0 with ok ok, looking for the others every 1 s" in out
@@ -56,7 +59,7 @@ def test_launcher_shows_the_first_workers_output_and_keeps_all(tmp_path):
     assert "rank 1" in log.read_text()
 
 
-def test_launcher_names_a_worker_that_crashes_and_ends_the_others(tmp_path):
+def test_launcher_with_a_crashed_worker_names_it_and_ends_the_others(tmp_path):
     code, _, error = finish(tmp_path, "hang", "crash")
     assert code == 5
     assert "train.py: rank 1 failed with exit code 5" in error
@@ -66,22 +69,22 @@ def test_launcher_names_a_worker_that_crashes_and_ends_the_others(tmp_path):
     assert_all_gone(tmp_path)
 
 
-def test_launcher_names_the_signal_that_killed_a_worker(tmp_path):
+def test_launcher_with_a_killed_worker_names_the_signal(tmp_path):
     code, _, error = finish(tmp_path, "hang", "die")
     assert code == 128 + signal.SIGKILL
     assert "rank 1 was killed by SIGKILL" in error
     assert_all_gone(tmp_path)
 
 
-@pytest.mark.parametrize(("deeds", "whose"), [(("hang", "user"), " (rank 1)"), (("user", "hang"), "")])
-def test_launcher_prints_a_users_mistake_in_one_line_on_standard_error(deeds, whose, tmp_path):
-    code, out, error = finish(tmp_path, *deeds)
+@pytest.mark.parametrize(("behaviours", "suffix"), [(("hang", "user"), " (rank 1)"), (("user", "hang"), "")])
+def test_launcher_prints_a_users_mistake_once_on_standard_error(behaviours, suffix, tmp_path):
+    code, out, error = finish(tmp_path, *behaviours)
     assert code == 2
-    assert error == f"train.py: no folder /nowhere{whose}\n"
+    assert error == f"train.py: no folder /nowhere{suffix}\n"
     assert "no folder" not in out
 
 
-def test_launcher_names_an_msrun_that_was_killed(tmp_path):
+def test_launcher_with_a_killed_msrun_names_it_and_ends_the_workers(tmp_path):
     run = start(tmp_path, "hang", "hang")
     wait_for_workers(tmp_path, 2)
     [msrun] = psutil.Process(run.pid).children()
@@ -92,21 +95,21 @@ def test_launcher_names_an_msrun_that_was_killed(tmp_path):
     assert_all_gone(tmp_path)
 
 
-def test_workers_end_when_their_launcher_is_killed(tmp_path):
+def test_launcher_that_is_killed_leaves_no_worker(tmp_path):
     run = start(tmp_path, "hang", "hang")
     wait_for_workers(tmp_path, 2)
     time.sleep(0.5)
     run.kill()
     out, _ = run.communicate()
-    assert "rank 0 with hang hang" in out, "it was to be shown at once"
+    assert "rank 0 with hang hang" in out, "output is shown at once"
     assert_all_gone(tmp_path)
 
 
-def run_and_signal(folder, number, *deeds, everyone=False):
-    """The launcher's exit code, output and errors after a signal, to it or to every process that it has started too."""
-    run = start(folder, *deeds)
-    wait_for_workers(folder, len(deeds))
-    while "rank 0 with" not in run.stdout.readline():  # what it shows it has found
+def run_and_signal(folder, number, *behaviours, everyone=False):
+    """Return the launcher's exit code, output and errors after a signal to it, or to all its processes as well."""
+    run = start(folder, *behaviours)
+    wait_for_workers(folder, len(behaviours))
+    while "rank 0 with" not in run.stdout.readline():  # the launcher has found the workers that it shows
         assert run.poll() is None
     time.sleep(0.5)
     family = [psutil.Process(run.pid)]
@@ -126,7 +129,7 @@ def test_launcher_forwards_a_signal_and_waits_for_the_workers(number, tmp_path):
     assert "saved" in out
 
 
-def test_launcher_stops_in_order_when_every_process_is_signalled(tmp_path):
+def test_launcher_stops_in_order_when_all_processes_are_signalled(tmp_path):
     code, out, error = run_and_signal(tmp_path, signal.SIGTERM, "wait", "wait", everyone=True)
     assert code == 143, error
     assert "saved" in out
@@ -143,7 +146,7 @@ def test_launcher_returns_0_when_the_run_finishes_after_a_signal(tmp_path):
     assert code == 0, error
 
 
-def test_launcher_signalled_before_a_worker_began_ends_at_once(tmp_path):
+def test_launcher_signalled_before_a_worker_began_stops_at_once(tmp_path):
     run = start(tmp_path, "wait", "wait")
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("logs/*/msrun.log")):
@@ -176,7 +179,7 @@ def test_launcher_stops_restarting_after_max_restarts(tmp_path):
     code, out, error = finish(tmp_path, "ok", "crash", restarts=1)
     assert code == 5
     assert out.count("rank 0 with") == 2
-    assert "--resume" not in out, "the checkpoint is another run's"
+    assert "--resume" not in out, "the checkpoint is of another run"
     assert "starting again, 1 of 1, as before" in error
     assert error.count("rank 1 failed") == 2
 
@@ -188,7 +191,7 @@ def test_launcher_refuses_a_folder_in_use(tmp_path):
     assert "is in use by process" in error
 
 
-def test_launch_with_a_port_in_use_says_so(tmp_path):
+def test_launch_with_a_port_in_use_fails(tmp_path):
     import socket
 
     with socket.socket() as other:
@@ -204,10 +207,10 @@ def test_choose_port_after_a_restart_is_the_next_port():
     assert [launcher.choose_port(config, attempt) for attempt in (0, 2)] == [8118, 8120]
 
 
-def test_choose_port_with_an_unknown_address_says_which():
+def test_choose_port_with_an_unknown_address_fails():
     config = Config(distribute=True, num_nodes=2, node_rank=1, master_addr="no such host")
     with pytest.raises(ValueError, match=r"^master_addr no such host: .*: give the first machine's address$"):
-        launcher.choose_port(config, patience=1.5)  # a name may come late on other machines than the first
+        launcher.choose_port(config, patience=1.5)  # other machines wait for the name of the first
 
 
 @pytest.mark.parametrize(
@@ -231,5 +234,5 @@ def test_is_due_depends_on_options_and_environment(options, environment, script,
     assert is_due(Config(options), script) is due
 
 
-def test_is_due_in_validation_when_its_command_line_says_so():
+def test_is_due_in_validation_with_distribute_on_its_command_line():
     assert is_due(Config({"distribute": True}, {"distribute": "command line"}), "validate")

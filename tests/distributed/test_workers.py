@@ -10,7 +10,7 @@ from mindcv.distributed.workers import LAST_WORDS, Failure, Outcome, report, wat
 
 
 class FakeClock:
-    """Its time passes only while somebody sleeps."""
+    """A clock whose time, in seconds, passes only in `sleep`."""
 
     def __init__(self):
         self.now = 0.0
@@ -23,7 +23,7 @@ class FakeClock:
 
 
 class FakeWorkers:
-    """Workers that run until `ends(self)`; the next is found each time `find` is called, up to `count`."""
+    """Workers that run until `ends(self)` is true; each call of `find` finds one more, up to `count`."""
 
     def __init__(self, count, ends, failure=None):
         self.count, self.ends, self.failure = count, ends, failure
@@ -45,19 +45,20 @@ class FakeWorkers:
 
 
 def received(*numbers):
+    """Return the state after the signals `numbers`."""
     signals = SignalState()
     for number in numbers:
         signals.receive(number)
     return signals
 
 
-def test_watch_signals_a_worker_that_is_found_after_the_signal():
+def test_watch_passes_a_signal_on_to_workers_found_later():
     workers = FakeWorkers(3, ends=lambda workers: len(workers.signalled) == 3)
     watch(workers, received(signal.SIGTERM), "train.py", patience=60, clock=FakeClock())
     assert workers.signalled == [(pid, signal.SIGTERM) for pid in (100, 101, 102)]
 
 
-def test_watch_gives_workers_their_patience_to_stop():
+def test_watch_after_a_signal_waits_for_the_patience():
     clock = FakeClock()
     outcome = watch(
         FakeWorkers(1, ends=lambda _: False), received(signal.SIGTERM), "train.py", patience=60, clock=clock
@@ -66,7 +67,7 @@ def test_watch_gives_workers_their_patience_to_stop():
     assert clock.now == pytest.approx(60, abs=0.2)
 
 
-def test_watch_gives_the_others_time_for_last_words_after_a_failure():
+def test_watch_after_a_failure_waits_for_the_other_workers_last_words():
     clock, failure = FakeClock(), Failure(1, 5)
     workers = FakeWorkers(2, ends=lambda _: False, failure=failure)
     outcome = watch(workers, SignalState(), "train.py", patience=60, clock=clock)
@@ -74,7 +75,7 @@ def test_watch_gives_the_others_time_for_last_words_after_a_failure():
     assert clock.now == pytest.approx(LAST_WORDS, abs=0.2)
 
 
-def test_report_of_workers_that_did_not_stop_says_so(capsys):
+def test_report_of_workers_that_timed_out_names_the_patience(capsys):
     workers = FakeWorkers(1, ends=lambda _: True)
     workers.find()
     assert report(workers, Outcome(None, timed_out=True), received(signal.SIGTERM), "train.py", 0.2) == 143
@@ -82,7 +83,7 @@ def test_report_of_workers_that_did_not_stop_says_so(capsys):
 
 
 @pytest.mark.parametrize("code", [143, -signal.SIGTERM])
-def test_report_of_a_worker_that_stopped_as_asked_is_not_a_failure(code, tmp_path, capsys):
+def test_report_of_a_worker_stopped_by_the_signal_prints_nothing(code, tmp_path, capsys):
     workers = FakeWorkers(1, ends=lambda _: True)
     workers.find()
     workers.logs = tmp_path

@@ -1,4 +1,4 @@
-"""A worker of tests/distributed/test_context.py: trains a small model with others, and writes what it ended with."""
+"""A worker of tests/distributed/test_context.py: trains a small model with others and writes a record of its end."""
 
 import json
 import sys
@@ -28,13 +28,13 @@ def main(batch_size: int, steps: int, out: str):
     device.set_up("CPU", ms.PYNATIVE_MODE)
     distributed = init_distributed(config)
     source = open_source("digits", None, "train")
-    ms.set_seed(distributed.rank)  # the group has to make them alike
+    ms.set_seed(distributed.rank)  # the workers must be made equal
     model = ConViT(
         image_size=16, patch_size=4, num_classes=10, num_heads=4, embed_dim=16, depth=2, local_up_to_layer=1,
         drop_path_rate=0.0,
     )  # fmt: skip
     distributed.broadcast_parameters(model.get_parameters())
-    # By SGD, for which clipping each worker's gradients before their mean would not come to the same.
+    # By SGD: its update shows whether gradients are clipped before or after they are averaged over the workers.
     optimizer = create_optimizer(model, "sgd", lr=0.1, momentum=0.9)
     clips = {"clip_norm": 1.0, "clip_value": 0.05}
     step = TrainStep(model, create_loss("CE"), optimizer, **clips, workers=distributed.size).set_train()
@@ -44,8 +44,8 @@ def main(batch_size: int, steps: int, out: str):
         losses.append(float(step(images, labels).asnumpy()))
         if len(losses) == steps:
             break
-    halfway = TrainStep(model, create_loss("CE"), optimizer, accumulation=2, workers=distributed.size).set_train()
-    halfway(images, labels)
+    accumulating = TrainStep(model, create_loss("CE"), optimizer, accumulation=2, workers=distributed.size).set_train()
+    accumulating(images, labels)
     model.set_train(False)
     scores = EvalStep(model, create_loss("CE", reduction="none"), distributed.size)
     held_out = open_source("digits", None, "val")
@@ -54,7 +54,7 @@ def main(batch_size: int, steps: int, out: str):
         sums += scores(images, labels).asnumpy()
     weights = {p.name: p.asnumpy().tobytes().hex() for p in model.get_parameters()}
     record = {"losses": losses, "sums": sums.tolist(), "weights": weights, "size": distributed.size}
-    record["accumulated"] = [sums.asnumpy().tobytes().hex() for sums in halfway.gradient_sums]
+    record["accumulated"] = [sums.asnumpy().tobytes().hex() for sums in accumulating.gradient_sums]
     record["agreed"] = [distributed.any(distributed.rank == distributed.size - 1), distributed.any(False)]
     Path(out, f"{distributed.rank}.json").write_text(json.dumps(record))
 

@@ -1,4 +1,4 @@
-"""The documents, their code blocks, and which of them cannot run here."""
+"""The documents and their code blocks."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,13 @@ _BLOCK = re.compile(
 
 
 class Block(NamedTuple):
-    """A fenced block; `reason` says why it is not run, None that it is."""
+    """A fenced block of code.
+
+    Attributes:
+        language: "python", "shell", "console", or "" for none.
+        text: Its lines.
+        reason: Why the tests do not run it, one of `REASONS`; None if they do.
+    """
 
     language: str
     text: str
@@ -32,11 +38,12 @@ class Block(NamedTuple):
 
 
 def blocks(document: str) -> list[Block]:
+    """Return the fenced blocks of a document, which is named by its path in the repository."""
     found = _BLOCK.finditer((ROOT / document).read_text())
     return [Block(m["language"], re.sub(rf"^{m['indent']}", "", m["text"], flags=re.M), m["reason"]) for m in found]
 
 
 def commands(block: Block) -> list[str]:
-    """The lines of a shell block, those that go on joined, without comments."""
+    """Return the commands of a shell block, without comments, continued lines joined."""
     lines = re.sub(r"\\\n\s*", "", block.text).splitlines()
     return [line.split(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]

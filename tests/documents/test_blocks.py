@@ -1,4 +1,4 @@
-"""Every Python block and command of the documents runs, in the order of the page, or says why it cannot run here."""
+"""The Python blocks and commands of the documents run, in the order of the page, except where a reason is given."""
 
 import os
 import re
@@ -21,19 +21,20 @@ MODULES = {"mindcv.data": data_parser, "mindcv.weights": lambda: weights_parser(
 COMMANDS = ("train", "validate", "infer", "export")
 SCRIPTS = [f"{name}.py" for name in COMMANDS]
 
-# What keeps a command short here, wherever it does not say otherwise.
+# Options that keep a command short, where it does not set them itself.
 QUICK = {"--mode": "1", "--epoch_size": "1", "--num_parallel_workers": "2"}
 ON_DIGITS = {"--num_samples": "64", "--batch_size": "32"}
 ON_IMAGES = {"--num_samples": "8", "--batch_size": "4"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_a_block_that_is_not_run_says_why(document):
+def test_blocks_that_are_not_run_give_a_known_reason(document):
     assert {block.reason for block in blocks(document)} <= {*REASONS, None}
     assert (ROOT / document).read_text().count("<!-- not run:") == sum(b.reason is not None for b in blocks(document))
 
 
 def shell_commands():
+    """Return (document, command) of every shell block."""
     return [
         (document, line)
         for document in DOCUMENTS
@@ -44,8 +45,8 @@ def shell_commands():
 
 
 @pytest.mark.parametrize(("document", "line"), shell_commands())
-def test_every_command_is_one_there_is(document, line, monkeypatch):
-    """Its options are those of the real parsers, whether it can run here or not."""
+def test_command_is_accepted_by_its_parser(document, line, monkeypatch):
+    """The real parsers accept the command, whether the tests run it or not."""
     monkeypatch.chdir(ROOT)
     words = shlex.split(line)
     if words[0] == "msrun":
@@ -80,16 +81,17 @@ def test_every_command_is_one_there_is(document, line, monkeypatch):
 
 
 def _check(script, words):
+    """Assert that the script's parser accepts `words`; files that an earlier command writes are left out."""
     if "--help" in words:
         return
     words = " ".join(map(shlex.quote, words))
-    words = re.sub(r"--ckpt_path \S+|--config (ckpt|runs)/\S+", "", words)  # what an earlier command makes
+    words = re.sub(r"--ckpt_path \S+|--config (ckpt|runs)/\S+", "", words)
     assert parse(shlex.split(words), prog=script)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The project's folder as a reader has it, with images of their own."""
+    """Return a folder with the project's scripts and recipes, as a reader has it, and images of the reader's own."""
     here = tmp_path / "project"
     here.mkdir()
     for name in (*SCRIPTS, "config.py", "configs", "notebooks"):
@@ -107,8 +109,8 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", [english for english, _ in PAIRS])
-def test_the_blocks_of_a_page_run_in_their_order(document, folder):
-    """Those of the Chinese pages are the same, says test_documents.py."""
+def test_blocks_of_a_page_run_in_order(document, folder):
+    """Only English pages: test_documents.py checks that the Chinese ones have the same blocks."""
     for block in blocks(document):
         if block.reason or block.language not in ("python", "shell"):
             continue
@@ -120,9 +122,10 @@ def test_the_blocks_of_a_page_run_in_their_order(document, folder):
 
 
 def _quick(line):
+    """Return a command with options that keep it short."""
     if not re.match(rf"(python|mindcv) ({'|'.join(COMMANDS)})\b", line) or "--help" in line:
         return line
     if "--resume" in line and "--config" not in line:
-        return line  # the run's own options are short already
+        return line  # the run that is resumed has the short options
     more = QUICK | (ON_DIGITS if re.search(r"(--config|-c) \S*digits", line) else ON_IMAGES)
     return " ".join([line, *(f"{name} {value}" for name, value in more.items() if name not in line)])

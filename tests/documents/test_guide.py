@@ -1,4 +1,4 @@
-"""The guide: a site that builds, with every option, in two languages."""
+"""The guide builds as a site in two languages, with every option and page."""
 
 import html
 import pkgutil
@@ -20,6 +20,7 @@ LANGUAGES = ("en", "zh")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
+    """Build the site and return its folder."""
     out = tmp_path_factory.mktemp("site")
     mkdocs = shutil.which("mkdocs", path=str(Path(sys.executable).parent)) or pytest.skip("mkdocs is not installed")
     done = subprocess.run([mkdocs, "build", "--strict", "-d", str(out)], cwd=ROOT, capture_output=True, text=True)
@@ -27,14 +28,14 @@ def site(tmp_path_factory):
     return out
 
 
-def test_the_site_has_every_option(site):
+def test_site_lists_every_option(site):
     for page in ("options.html", "zh/options.html"):
         text = (site / page).read_text()
         assert re.findall(r"<tr>\s*<td><code>(\w+)</code></td>", text) == list(OPTIONS)
     assert f"<td>{options_table.chinese()['options']['seed']}</td>" in text
 
 
-def test_the_site_has_every_page_in_both_languages(site):
+def test_site_has_every_page_in_both_languages(site):
     pages = {page.stem for page in ROOT.glob("docs/*.md") if ".zh" not in page.name}
     for page in pages:
         assert (site / f"{page}.html").is_file()
@@ -42,7 +43,7 @@ def test_the_site_has_every_page_in_both_languages(site):
     assert pages == set(re.findall(r": (\w+)\.md$", (ROOT / "mkdocs.yml").read_text(), re.M))
 
 
-def test_the_python_page_shows_docstrings(site):
+def test_site_shows_the_docstrings_on_the_python_page(site):
     page = html.unescape((site / "api.html").read_text())
     for name in re.findall(r"^::: (\S+)", (ROOT / "docs/api.md").read_text(), re.M):
         beginning = re.split(r"[`\n]", pkgutil.resolve_name(name).__doc__)[0]
@@ -50,15 +51,15 @@ def test_the_python_page_shows_docstrings(site):
         assert beginning.strip() in page
 
 
-def test_every_option_has_its_chinese_text():
-    said = options_table.chinese()
-    assert list(said["options"]) == list(OPTIONS)
-    assert list(said["groups"]) == list(dict.fromkeys(option.group for option in OPTIONS.values()))
-    assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said["options"].values())
+def test_options_table_has_a_chinese_text_for_every_option():
+    texts = options_table.chinese()
+    assert list(texts["options"]) == list(OPTIONS)
+    assert list(texts["groups"]) == list(dict.fromkeys(option.group for option in OPTIONS.values()))
+    assert all(re.search(r"[\u4e00-\u9fff]", text) for text in texts["options"].values())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_tables_say_what_is_accepted(language):
+def test_options_table_describes_accepted_values_and_aliases(language):
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| `", options_table.reference(language), re.M))
     assert rows["label_smoothing"] == "0 ≤ X < 1"
     assert rows["scale"] == "2 × (0 < X ≤ 1) ↑"
@@ -70,7 +71,7 @@ def test_the_tables_say_what_is_accepted(language):
 
 
 @pytest.mark.parametrize("page", ["coming_from.md", "coming_from.zh.md"])
-def test_the_names_to_come_to_are_there(page):
+def test_coming_from_page_names_existing_functions(page):
     here = [
         line.rsplit(" | ", 1)[1] for line in (ROOT / "docs" / page).read_text().splitlines() if line.count(" | ") == 1
     ]
@@ -81,7 +82,7 @@ def test_the_names_to_come_to_are_there(page):
 
 
 @pytest.mark.parametrize("page", ["errors.md", "errors.zh.md"])
-def test_messages_are_the_same_in_both_languages(page):
+def test_errors_pages_have_the_same_messages_in_both_languages(page):
     def rows(name):
         cells = [
             line.strip("| ").split(" | ")
@@ -94,7 +95,7 @@ def test_messages_are_the_same_in_both_languages(page):
     assert rows(page) == rows("errors.md")
 
 
-def test_the_navigation_is_translated():
+def test_navigation_is_translated():
     text = (ROOT / "mkdocs.yml").read_text()
     titles = set(re.findall(r"^ +- ([^:\n]+):(?: \w+\.md)?$", text.split("\nnav:\n")[1].split("\n\n")[0], re.M))
     translated = yaml.safe_load(

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom."""
+"""The notebooks run from top to bottom and are easy to read."""
 
 import hashlib
 import http.server
@@ -25,8 +25,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-    """A server with weights in the place of the published ones, and kernels that are told of it."""
+def weights_server(tmp_path, monkeypatch):
+    """Serve weights in place of the published ones to the notebooks' kernels; return where they are downloaded to."""
     files, profile = tmp_path / "files", tmp_path / "ipython/profile_default/startup"
     files.mkdir()
     profile.mkdir(parents=True)
@@ -37,7 +37,7 @@ def stand_in(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=files))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/{file}"
-    (profile / "stand_in.py").write_text(
+    (profile / "weights_server.py").write_text(
         "import os\n"
         "os.environ['GLOG_v'] = '3'\n"  # as the notebooks have it, but before MindSpore is imported here
         "from mindcv.models import convit\n"
@@ -52,12 +52,12 @@ def stand_in(tmp_path, monkeypatch):
 
 
 def marked(path):
-    """Training is for the long forms."""
+    """Return the notebook as a test parameter; the one that trains is marked slow."""
     return pytest.param(path, marks=[pytest.mark.slow] * ("train" in path.stem), id=path.stem)
 
 
 @pytest.mark.parametrize("path", map(marked, NOTEBOOKS))
-def test_a_notebook_runs(path, stand_in, tmp_path):
+def test_notebook_runs_without_warnings_and_draws(path, weights_server, tmp_path):
     notebook = nbformat.read(path, 4)
     before = [cell.source for cell in notebook.cells]
     NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
@@ -65,21 +65,23 @@ def test_a_notebook_runs(path, stand_in, tmp_path):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     pictures = sum("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
     assert pictures >= 1
-    said = [out.text for cell in code for out in cell.outputs if out.output_type == "stream" and out.name == "stderr"]
-    assert not [text for text in said if "WARNING" in text or "ERROR" in text]
+    messages = [
+        out.text for cell in code for out in cell.outputs if out.output_type == "stream" and out.name == "stderr"
+    ]
+    assert not [text for text in messages if "WARNING" in text or "ERROR" in text]
     if "published" in path.stem:
-        assert stand_in.is_file()
+        assert weights_server.is_file()
     if "train" in path.stem:
         [accuracy] = re.findall(r"never saw: ([\d.]+)%", str(code))
         assert float(accuracy) > 30  # by chance 10
 
 
-def test_there_are_three():
+def test_notebooks_are_numbered_1_to_3():
     assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_light_and_easy_to_read(path):
+def test_notebook_is_small_and_has_short_cells(path):
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
     assert path.stat().st_size < 400_000

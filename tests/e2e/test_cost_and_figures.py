@@ -1,4 +1,4 @@
-"""What a run costs, an early end, and what a run tells of itself while it goes on."""
+"""The cost of a run before it begins, its early end, and its metrics, event files and checkpoints."""
 
 import json
 import re
@@ -19,7 +19,7 @@ WORDS = [
 ]  # fmt: skip
 
 
-OWN_RECIPE = f"# mine\n{Path(WORDS[1]).read_text()}"
+OWN_RECIPE = f"# a recipe of the user\n{Path(WORDS[1]).read_text()}"
 
 
 def train(out, *more):
@@ -27,24 +27,26 @@ def train(out, *more):
 
 
 def records_in(out):
+    """Return the records of metrics.jsonl."""
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
-def same_weights(one, other):
+def same_contents(one, other):
+    """Whether two checkpoints are equal bit for bit."""
     one, other = weights.read(one), weights.read(other)
     return all((value == other[name]).all() for name, value in one.items())
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Two epochs of three steps, with moving averages and event files, by a recipe in the run's own folder."""
+    """Train two epochs of three steps with moving averages and event files, by a recipe in the run's own folder."""
     out = tmp_path_factory.mktemp("trained")
     (out / "config.yaml").write_text(OWN_RECIPE)
     assert train(out, "-c", out / "config.yaml", "--ema", "--tensorboard", "--log_interval", "2") == 0
     return out
 
 
-def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, capsys):
+def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
     more = ["--dry_run", "--freeze", "stem", "--ema", "--distribute", "True", "--num_devices", "3", "--steps", "1"]
     more += ["--auto_augment", "augmix-m3-w3", "--aug_splits", "3", "--recompute", "--mixup", "0", "--cutmix", "0"]
     assert train(tmp_path / "run", *more, "--batch_size", "16") == 0
@@ -67,16 +69,18 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path, capsys):
     assert "0 h 0 min" in lines["time"]
     flops = float(re.match(r"[\d.]+", lines["arithmetic"])[0])
     step = int(re.search(r"at most ([\d,]+) a step of 48 images", lines["arithmetic"])[1].replace(",", ""))
-    assert step == pytest.approx(4 * 48 * flops, rel=0.05)  # views of 16 images; each block forwards twice
+    assert step == pytest.approx(
+        4 * 48 * flops, rel=0.05
+    )  # three views of 16 images; each block has two forward passes
     assert not (tmp_path / "run").exists()
 
 
-def test_train_by_a_recipe_in_its_own_folder_keeps_the_recipe(trained):
+def test_train_by_a_recipe_in_the_runs_folder_archives_the_recipe(trained):
     assert (trained / "earlier-1/config.yaml").read_text() == OWN_RECIPE
     assert (trained / "config.yaml").read_text().startswith("# the resolved options of a run of ")
 
 
-def test_steps_end_a_run_early_and_it_can_go_on(trained, tmp_path, capsys):
+def test_steps_end_a_run_early_and_resume_completes_it(trained, tmp_path, capsys):
     assert train(tmp_path, "--ema", "--steps", "2") == 0
     assert [path.name for path in tmp_path.glob("*.ckpt")] == ["convit_tiny-1_2.ckpt"]
     assert not (tmp_path / "metrics.jsonl").exists()
@@ -86,15 +90,15 @@ def test_steps_end_a_run_early_and_it_can_go_on(trained, tmp_path, capsys):
     assert [record["step"] for record in records_in(tmp_path)] == [3]
     without_recipe = ["--resume", "--ckpt_save_dir", str(tmp_path), "--steps", "none"]
     assert run_script("train", "Train.", without_recipe) == 0
-    assert same_weights(tmp_path / "convit_tiny-2_3.ckpt", trained / "convit_tiny-2_3.ckpt")
+    assert same_contents(tmp_path / "convit_tiny-2_3.ckpt", trained / "convit_tiny-2_3.ckpt")
 
 
-def test_steps_are_updates(tmp_path):
+def test_steps_with_accumulation_count_updates(tmp_path):
     assert train(tmp_path, "--steps", "2", "--gradient_accumulation_steps", "2") == 0
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["convit_tiny-1_3.ckpt", "convit_tiny-2_1.ckpt"]
 
 
-def test_the_figures_of_an_epoch(trained):
+def test_metrics_of_an_epoch_are_those_of_its_checkpoint(trained):
     arrays = weights.read(trained / "convit_tiny-2_3.ckpt")
     parameters = weights.weights_of(arrays)
     averages = {name: arrays[f"ema.{name}"] for name in parameters}
@@ -106,15 +110,15 @@ def test_the_figures_of_an_epoch(trained):
         assert np.shape(record["non_locality"]) == (12, 4)
         assert 0.5 < np.mean(record["gates"]) < 0.9
     norm = np.sqrt(sum(np.square(value, dtype=np.float64).sum() for value in parameters.values()))
-    gap = np.sqrt(sum(np.square(parameters[n] - averages[n], dtype=np.float64).sum() for n in parameters)) / norm
+    distance = np.sqrt(sum(np.square(parameters[n] - averages[n], dtype=np.float64).sum() for n in parameters)) / norm
     assert record["param_norm"] == pytest.approx(norm, rel=1e-6)
-    assert record["ema_gap"] == pytest.approx(gap, rel=1e-4)
+    assert record["ema_gap"] == pytest.approx(distance, rel=1e-4)
     gate = 1 / (1 + np.exp(-parameters["blocks.3.attn.gating_param"].astype(np.float64)))
     assert record["gates"][3] == pytest.approx(gate, abs=1e-5)
 
 
 def scalars_in(folder):
-    """What the event files hold, {name: {step: value}}, read with none of the writer's code but its message."""
+    """Return the curves of the event files, {name: {step: value}}; of the writer only its message type is used."""
     from tensorboardX.proto.event_pb2 import Event
 
     curves = {}
@@ -129,9 +133,9 @@ def scalars_in(folder):
     return curves
 
 
-def test_event_files_show_what_the_journal_says_and_the_looks_between(trained):
+def test_event_files_hold_the_metrics_of_epochs_and_of_log_intervals(trained):
     curves = scalars_in(trained / "tensorboard")
-    assert set(curves["loss"]) == {2, 3, 5, 6}, "every second step of an epoch, and its last"
+    assert set(curves["loss"]) == {2, 3, 5, 6}, "every second step of an epoch and its last"
     for record in records_in(trained):
         for name in ("loss", "lr", "grad_norm", "param_norm", "ema_gap", "data_wait", "peak_memory"):
             assert curves[name][record["step"]] == pytest.approx(record[name], rel=1e-5), name
@@ -141,7 +145,7 @@ def test_event_files_show_what_the_journal_says_and_the_looks_between(trained):
     assert "gates/layer_9" in curves and "gates/layer_10" not in curves
 
 
-def test_without_the_writer_a_line_says_what_to_install(tmp_path, monkeypatch, capsys):
+def test_tensorboard_without_tensorboardx_fails_and_names_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     assert train(tmp_path / "run", "--tensorboard") == USER_ERROR
     assert "pip install tensorboardX" in capsys.readouterr().err.splitlines()[-1]
@@ -149,7 +153,7 @@ def test_without_the_writer_a_line_says_what_to_install(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("interval, kept, epochs", [(1, 2, [3, 4]), (3, 10, [3, 4])])
-def test_checkpoints_that_are_left(interval, kept, epochs, tmp_path):
+def test_keep_checkpoint_max_and_save_interval_decide_which_checkpoints_are_left(interval, kept, epochs, tmp_path):
     words = ["--epoch_size", "4", "--num_samples", "32", "--log_gates", "False"]
     assert train(tmp_path, *words, "--ckpt_save_interval", interval, "--keep_checkpoint_max", kept) == 0
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == [f"convit_tiny-{n}_1.ckpt" for n in epochs]
@@ -157,24 +161,24 @@ def test_checkpoints_that_are_left(interval, kept, epochs, tmp_path):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """An epoch without averages, event files or gates, saved every second step."""
+    """Train an epoch without averages, event files and gates, with a checkpoint every second step."""
     out = tmp_path_factory.mktemp("plain")
     assert train(out, "--epoch_size", "1", "--ckpt_save_interval_steps", "2", "--log_gates", "False") == 0
     return out
 
 
-def test_checkpoints_inside_an_epoch(plain):
+def test_ckpt_save_interval_steps_saves_inside_an_epoch(plain):
     assert sorted(path.name for path in plain.glob("*.ckpt")) == ["convit_tiny-1_2.ckpt", "convit_tiny-1_3.ckpt"]
 
 
-def test_what_is_not_wanted_is_not_logged(plain):
+def test_metrics_leave_out_what_is_switched_off(plain):
     [record] = records_in(plain)
     assert "gates" not in record and "non_locality" not in record and "ema_gap" not in record
     assert not (plain / "tensorboard").exists()
 
 
-def test_the_best_are_kept_if_asked_for(tmp_path, monkeypatch):
-    """Validation is made to say that each epoch is worse than the one before."""
+def test_ckpt_save_policy_top_k_keeps_the_best(tmp_path, monkeypatch):
+    """The scores are replaced: each epoch is worse than the one before."""
     scores = iter([4.0, 3.0, 2.0, 1.0])
     monkeypatch.setattr(training, "score_metrics", lambda _: {"val_loss": 1.0, "top_1": next(scores)})
     words = ["--epoch_size", "4", "--num_samples", "32", "--log_gates", "False"]
@@ -183,7 +187,7 @@ def test_the_best_are_kept_if_asked_for(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.glob("convit_tiny-*")} == {"convit_tiny-1_1.ckpt", "convit_tiny-4_1.ckpt"}
 
 
-def test_an_error_is_raised_under_debug(tmp_path):
+def test_debug_raises_the_error(tmp_path):
     words = ["--config", WORDS[1], "--data_dir", str(tmp_path), "--dataset", "imagenet"]
     assert run_script("train", "Train.", words) == USER_ERROR
     with pytest.raises(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Training on data that is not as it should be, and with every way of showing it."""
+"""Training on folders with broken images, on packed images, and with repeated and separate augmentation."""
 
 import io
 import json
@@ -19,7 +19,7 @@ QUICK = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0",
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """ImageNet's layout in small: three classes of eight images, of which two in all are broken."""
+    """Return a folder in ImageNet's layout: three classes of eight images; two of the 24 are broken."""
     monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -37,7 +37,7 @@ def train(folder, *more):
     return run_script("train", "Train.", ["-c", str(RECIPE), "--data_dir", str(folder), *QUICK, *more])
 
 
-def test_broken_images_end_a_run_or_are_left_out(folder, capsys):
+def test_train_on_broken_images_stops_or_leaves_them_out(folder, capsys):
     assert train(folder) == USER_ERROR
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py: ")]
     assert len(lines) == 1 and "cannot read image" in lines[0] and ("7.jpg" in lines[0] or "11.jpg" in lines[0])
@@ -56,13 +56,13 @@ PLAIN = ["--mixup", "0", "--cutmix", "0"]
     ["--auto_augment", "randaug-m9-mstd0.5-inc1", "--aug_repeats", "3", "--re_prob", "0.25", "--re_value", "random"],
     ["--auto_augment", "augmix-m3-w3", "--aug_splits", "3", "--sampling_ratio", "0.5", *PLAIN],
 ], ids=["repeated", "views"])  # fmt: skip
-def test_ways_of_showing_images(folder, options):
+def test_train_with_repeated_and_separate_augmentation_runs(folder, options):
     assert train(folder, "--on_bad_image", "skip", *options) == 0
     [record] = map(json.loads, Path("ckpt/metrics.jsonl").read_text().splitlines())
     assert 0 < record["loss"] < 30
 
 
-def test_packed_images_train_as_their_folder_does(folder, tmp_path):
+def test_train_on_packed_images_gives_the_loss_of_their_folder(folder, tmp_path):
     for i in (7, 11):
         (folder / "train" / f"class{i % 3}" / f"{i}.jpg").unlink()
     assert main(["pack", str(folder), str(tmp_path / "packed"), "--shards", "2"]) == 0

@@ -1,4 +1,4 @@
-"""The model card's training command, on eight workers of this machine's CPU."""
+"""The model card's training command on several workers of this machine's CPU."""
 
 import json
 import os
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("all_cores")
 
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory):
-    """A small folder of ImageNet's shape: 32 images to train on and 12 to validate on, of four classes."""
+    """Return a folder in ImageNet's layout: four classes, 32 images in train and 12 in val."""
     folder, rng = tmp_path_factory.mktemp("imagenet"), np.random.default_rng(0)
     for split, each in (("train", 8), ("val", 3)):
         for label in range(4):
@@ -29,14 +29,14 @@ def imagenet(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["train.py", "msrun"])
-def test_the_cards_command_ends_with_equal_workers(launcher, imagenet, tmp_path):
-    """By itself on 8 workers, and as one of 2 that an msrun of the user's starts, of whose images one is no image."""
+def test_train_on_several_workers_ends_with_equal_weights(launcher, imagenet, tmp_path):
+    """train.py starts 8 workers itself; the user's msrun starts 2, on a folder with a file that is not an image."""
     workers, line = 8, [sys.executable]
     if launcher == "msrun":
         workers = 2
         line += ["-m", "mindspore.parallel.cluster.run", "--worker_num=2", "--local_worker_num=2", "--join=True"]
         line += [f"--master_port={20000 + os.getpid() % 20000}", f"--log_dir={tmp_path}"]
-        (imagenet / "train/n00/odd.JPEG").write_text("no image")
+        (imagenet / "train/n00/odd.JPEG").write_text("not an image")
     words = ["-c", "configs/convit/convit_tiny_ascend.yaml", "--data_dir", imagenet, "--val_while_train"]
     small = [
         "--device_target", "CPU", "--image_resize", "32", "--epoch_size", "2", "--batch_size", 16 // workers,

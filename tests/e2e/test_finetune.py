@@ -1,4 +1,4 @@
-"""Fine-tuning as a user runs it: other classes, size and channels than the checkpoint's, and parts that stay."""
+"""Fine-tuning from a checkpoint of other classes and another image size, with frozen parts."""
 
 import json
 import os
@@ -28,6 +28,7 @@ def run(script, *words):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
+    """Return a folder of two classes with four images each, in train and in val."""
     root = tmp_path_factory.mktemp("pets")
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
@@ -41,7 +42,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(folder, tmp_path_factory):
-    """A run from a checkpoint of five classes at 32 pixels, the stem and the first ten blocks frozen."""
+    """Train from a checkpoint of five classes at 32 pixels, with the stem and the first ten blocks frozen."""
     out = tmp_path_factory.mktemp("tuned")
     model = mindcv.create_model("convit_tiny", num_classes=5, image_size=32)
     arrays = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
@@ -50,7 +51,7 @@ def tuned(folder, tmp_path_factory):
     return run("train.py", *WORDS, *words, "--epoch_size", "2", "--freeze", "stem,blocks:0-9"), out, arrays
 
 
-def test_what_is_adapted_is_said(tuned):
+def test_train_from_another_models_checkpoint_logs_what_it_adapts(tuned):
     done, _, _ = tuned
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
@@ -58,21 +59,21 @@ def test_what_is_adapted_is_said(tuned):
     assert sum("image_size is 2x2 patches in the file and 3x2 patches in the model" in x for x in lines) == 1
 
 
-def test_what_is_frozen_stays_bit_for_bit(tuned):
+def test_train_with_freeze_keeps_frozen_parameters_bit_for_bit(tuned):
     _, out, before = tuned
     after = weights.read(out / "run" / "best.ckpt")
     frozen = ("cls_token", "patch_embed", *(f"blocks.{i}." for i in range(10)))
     for name, array in before.items():
         if name.startswith(("pos_embed", "classifier")):
-            continue  # resampled, and made afresh
+            continue  # resampled or newly initialised
         assert np.array_equal(after[name], array) == name.startswith(frozen), name
     assert after["classifier.weight"].shape == (2, 192)
-    held = {name for name in after if name.startswith("optimizer.")}
-    assert any("blocks.11." in name for name in held)
-    assert not [name for name in held if "blocks.3." in name or "patch_embed" in name]
+    optimizer_state = {name for name in after if name.startswith("optimizer.")}
+    assert any("blocks.11." in name for name in optimizer_state)
+    assert not [name for name in optimizer_state if "blocks.3." in name or "patch_embed" in name]
 
 
-def test_classes_are_checked_in_validation_and_named_in_inference(tuned, folder, tmp_path):
+def test_checkpoint_class_names_are_used_by_infer_and_checked_by_validate(tuned, folder, tmp_path):
     _, out, _ = tuned
     words = ["-c", out / "run" / "config.yaml", "--ckpt_path", out / "run" / "best.ckpt"]
     done = run("infer.py", *words, "--image", folder / "val" / "cat" / "0.png")
@@ -87,7 +88,7 @@ def test_classes_are_checked_in_validation_and_named_in_inference(tuned, folder,
     assert "cow not among the 2 known classes" in done.stderr
 
 
-def test_validation_takes_the_averages(tuned, folder, tmp_path):
+def test_validate_with_use_ema_scores_the_averages(tuned, folder, tmp_path):
     _, out, _ = tuned
     trained = weights.weights_of(weights.read(out / "run" / "best.ckpt"))
     averages = {f"ema.{name}": 0.9 * array for name, array in trained.items()}
@@ -113,7 +114,7 @@ def test_validation_takes_the_averages(tuned, folder, tmp_path):
     assert run_script("validate", "Validate.", list(map(str, words))) == USER_ERROR
 
 
-def test_bad_parts_are_named(folder, tmp_path):
+def test_train_with_an_unknown_block_to_freeze_fails(folder, tmp_path):
     done = run("train.py", *WORDS, "--data_dir", folder, "--ckpt_save_dir", tmp_path / "run", "--freeze", "blocks:0-12")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (

@@ -1,4 +1,4 @@
-"""A step of every recipe: its whole run is built, on a small folder, small images, one worker and the CPU."""
+"""One step of every recipe, on a CPU, with a small folder of small images and one worker."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ HERE = ["--device_target", "CPU", "--mode", "1", "--distribute", "False", "--bat
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six images to train on and two to validate on, of two classes."""
+    """Return a folder of two classes with six images in train and two in val."""
     root = tmp_path_factory.mktemp("imagenet")
     rng = np.random.default_rng(0)
     for split, count in (("train", 3), ("val", 1)):
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
         for path in RECIPES
     ],
 )  # fmt: skip
-def test_a_step(recipe, folder, tmp_path):
+def test_recipe_makes_a_step(recipe, folder, tmp_path):
     config = resolve(["-c", str(recipe)])
     words = ["-c", str(recipe), *HERE, "--ckpt_save_dir", str(tmp_path / "run")]
     if config.dataset == "imagenet":
@@ -46,7 +46,7 @@ def test_a_step(recipe, folder, tmp_path):
         words += ["--data_dir", str(folder), "--image_resize", str(side)]
     if config.lr_scale:
         words += ["--lr_base_batch", "2"]
-    if config.pretrained:  # a file that is already here, in place of the download, and for 224 pixels as that is
+    if config.pretrained:  # a local file of a model for 224 pixels instead of the download
         model = create_model(config.model, image_size=224)
         write(tmp_path / "published.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
         words += ["--ckpt_path", str(tmp_path / "published.ckpt")]

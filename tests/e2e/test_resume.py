@@ -1,4 +1,4 @@
-"""A run that is killed goes on as if nothing had happened."""
+"""Runs that are killed or stopped, and resumed, end as uninterrupted ones do."""
 
 import json
 import os
@@ -25,16 +25,18 @@ WORDS = [
     "--epoch_size", "3", "--drop_path_rate", "0.2", "--mixup", "0.2", "--re_prob", "0.5", "--val_interval", "2",
 ]  # fmt: skip
 
-TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # in a record; all else follows from the options
+TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # metrics that differ between equal runs
 
 
 def start(out, *more):
+    """Start train.py with the folder `out` as a process."""
     line = [sys.executable, str(ROOT / "train.py"), *map(str, WORDS), "--ckpt_save_dir", str(out), *map(str, more)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(out, *more):
+    """Run train.py to its end and return its exit code and its errors."""
     run = start(out, *more)
     _, error = run.communicate(timeout=300)
     return run.returncode, error
@@ -49,34 +51,36 @@ def wait_for(path, run):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    out = tmp_path_factory.mktemp("unbroken")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("uninterrupted")
     code, error = finish(out)
     assert code == 0, error
     return out
 
 
-def assert_same_end(out, unbroken):
-    one, other = (weights.read(folder / "convit_tiny-3_3.ckpt") for folder in (out, unbroken))
+def assert_same_end(out, uninterrupted):
+    """Assert that the last checkpoints and all metrics of two runs are equal."""
+    one, other = (weights.read(folder / "convit_tiny-3_3.ckpt") for folder in (out, uninterrupted))
     assert one.keys() == other.keys()
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name], err_msg=name)
     records, expected = (
-        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] for folder in (out, unbroken)
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (out, uninterrupted)
     )
     for record, wanted in zip(records, expected, strict=True):
         timeless = [key for key in record if key not in TIMED]
         assert [record[key] for key in timeless] == [wanted[key] for key in timeless]
 
 
-def test_validation_is_every_val_interval_epochs_and_at_the_end(unbroken):
-    records = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
+def test_validation_runs_every_val_interval_epochs_and_at_the_end(uninterrupted):
+    records = [json.loads(line) for line in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
     assert ["val_loss" in record for record in records] == [False, True, True]
 
 
-def test_what_a_kill_can_leave_is_made_good(unbroken, tmp_path):
-    """A torn checkpoint and a torn line, and of an epoch the checkpoint but no line: it had still to be validated."""
-    shutil.copytree(unbroken, tmp_path, dirs_exist_ok=True)
+def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_path):
+    """The newest checkpoint and the last line of metrics are cut off, and epoch 2 has a checkpoint but no record."""
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
     torn = tmp_path / "convit_tiny-3_3.ckpt"
     torn.write_bytes(torn.read_bytes()[: torn.stat().st_size // 2])
     first = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)[0]
@@ -87,14 +91,14 @@ def test_what_a_kill_can_leave_is_made_good(unbroken, tmp_path):
     assert "convit_tiny-3_3.ckpt" in error
     assert (tmp_path / "earlier-1/convit_tiny-3_3.ckpt").exists()
     assert "after step 3 of epoch 2 of 3" in error
-    assert_same_end(tmp_path, unbroken)
+    assert_same_end(tmp_path, uninterrupted)
     assert (tmp_path / "best.ckpt").exists()
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
 )
-def test_a_signal_saves_and_stops(number, code, unbroken, tmp_path):
+def test_train_on_a_signal_saves_and_stops_and_resume_completes_it(number, code, uninterrupted, tmp_path):
     run = start(tmp_path)
     wait_for(tmp_path / "convit_tiny-1_3.ckpt", run)
     run.send_signal(number)
@@ -107,12 +111,12 @@ def test_a_signal_saves_and_stops(number, code, unbroken, tmp_path):
     if number == signal.SIGTERM:
         code, error = finish(tmp_path, "--resume")
         assert code == 0, error
-        assert_same_end(tmp_path, unbroken)
+        assert_same_end(tmp_path, uninterrupted)
 
 
 @pytest.fixture
 def train(tmp_path, monkeypatch, capsys):
-    """A function that trains on images in a folder, into another one, and gives the exit code and the last line."""
+    """Return a function that trains on a folder of images and returns the exit code and the last line of errors."""
     monkeypatch.setattr(scripts, "install_signal_handlers", lambda **_: None)
     for name in ("cat", "dog"):
         for i in range(4):
@@ -132,7 +136,7 @@ def train(tmp_path, monkeypatch, capsys):
     return train
 
 
-def test_resume_refuses_a_renamed_class_and_goes_on_from_packed_images(train, tmp_path):
+def test_resume_refuses_renamed_classes_and_images_and_accepts_packed_images(train, tmp_path):
     images = tmp_path / "images"
     assert train("--data_dir", images, "--epoch_size", "1")[0] == 0
 

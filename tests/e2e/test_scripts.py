@@ -1,4 +1,4 @@
-"""The two scripts as a user runs them, on folders of real JPEG files."""
+"""train.py and validate.py on folders of JPEG files."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def run(script, *words, cwd=ROOT):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """ImageNet's layout in small: three classes, nine images to train on and seven to validate on."""
+    """Return a folder in ImageNet's layout: three classes, nine images in train and seven in val."""
     root = tmp_path_factory.mktemp("imagenet")
     rng = np.random.default_rng(0)
     for split, count in (("train", 3), ("val", 2)):
@@ -44,14 +44,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
-    """A run of two epochs, in PyNative mode on small images."""
+    """Train two epochs in PyNative mode on small images."""
     out = tmp_path_factory.mktemp("run")
     words = ["-c", RECIPE, "--data_dir", folder, *ON_CPU, *QUICK, "--num_classes", "7", "--ckpt_save_dir", out]
     return run("train.py", *words, "--epoch_size", "2", "--val_while_train"), out
 
 
-def test_the_cards_two_commands(folder, tmp_path):
-    """Graph mode at 224 pixels, from a folder that is not the repository."""
+def test_train_and_validate_by_the_model_cards_commands(folder, tmp_path):
+    """In graph mode at 224 pixels, from a folder outside the repository."""
     words = ["--config", RECIPE, "--data_dir", folder, *ON_CPU]
     done = run("train.py", *words, "--epoch_size", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -60,10 +60,10 @@ def test_the_cards_two_commands(folder, tmp_path):
     done = run("validate.py", *words, "--ckpt_path", checkpoint, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Top_1_Accuracy: " in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt"], "nothing else is left in the folder"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt"], "the commands leave nothing else in the folder"
 
 
-def test_what_a_run_writes(trained):
+def test_train_writes_checkpoints_options_and_metrics(trained):
     done, out = trained
     assert done.returncode == 0, done.stderr
     assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {
@@ -84,7 +84,7 @@ def test_what_a_run_writes(trained):
 
 
 @pytest.mark.parametrize("batch_size", [3, 20])
-def test_validation_counts_every_image_once(batch_size, trained, folder, tmp_path):
+def test_validate_counts_every_image_once_at_any_batch_size(batch_size, trained, folder, tmp_path):
     _, out = trained
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--batch_size", batch_size]
     done = run("validate.py", *words, "--results_file", tmp_path / "results.json")
@@ -97,7 +97,7 @@ def test_validation_counts_every_image_once(batch_size, trained, folder, tmp_pat
 
 
 def scores_one_by_one(out, folder, skip_label=None):
-    """The same figures by the shortest way: one image at a time, in NumPy."""
+    """Return the scores computed in NumPy, one image at a time."""
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = mindcv.create_model(
         "convit_tiny", num_classes=7, image_size=32, patch_size=16, checkpoint_path=str(out / "best.ckpt")
@@ -116,7 +116,7 @@ def scores_one_by_one(out, folder, skip_label=None):
     return {**top, "loss": np.mean(losses)}
 
 
-def test_weights_are_loaded_to_train_on(trained, folder, tmp_path):
+def test_train_with_ckpt_path_starts_from_its_weights(trained, folder, tmp_path):
     _, out = trained
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--ckpt_save_dir", tmp_path]
     done = run("train.py", *words, "--epoch_size", "1", "--lr", "1e-12", "--min_lr", "1e-13")
@@ -145,7 +145,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_gets_one_line(case, folder, tmp_path, capsys, monkeypatch):
+def test_train_with_bad_input_prints_one_line(case, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     more, message = BAD[case]
     assert (
@@ -157,11 +157,11 @@ def test_bad_input_gets_one_line(case, folder, tmp_path, capsys, monkeypatch):
     assert len(lines) == 1, error
     assert re.search(message, lines[0]), lines[0]
     assert "Traceback" not in error
-    assert not list(tmp_path.iterdir()), "nothing was written"
+    assert not list(tmp_path.iterdir()), "a refused run writes nothing"
 
 
-def test_classes_count_as_they_did_in_training(trained, folder, tmp_path):
-    """A validation folder alone, without the first class: the others keep their numbers."""
+def test_validate_without_the_first_class_keeps_the_labels_of_training(trained, folder, tmp_path):
+    """The folder has no train; the checkpoint has the class names."""
     _, out = trained
     for name in ("n01443537", "n01484850"):
         (tmp_path / "val" / name).parent.mkdir(exist_ok=True)
@@ -172,11 +172,11 @@ def test_classes_count_as_they_did_in_training(trained, folder, tmp_path):
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["images"] == 4
-    whole = scores_one_by_one(out, folder, skip_label=0)
-    assert results["loss"] == pytest.approx(whole["loss"], rel=1e-4)
+    expected = scores_one_by_one(out, folder, skip_label=0)
+    assert results["loss"] == pytest.approx(expected["loss"], rel=1e-4)
 
 
-def test_a_checkpoint_of_another_class_count_is_not_validated(trained, folder):
+def test_validate_with_another_number_of_classes_fails(trained, folder):
     _, out = trained
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--num_classes", "9"]
     done = run("validate.py", *words)
@@ -185,14 +185,14 @@ def test_a_checkpoint_of_another_class_count_is_not_validated(trained, folder):
     assert "classifier.weight" in done.stderr
 
 
-def test_validation_without_a_checkpoint(folder):
+def test_validate_without_a_checkpoint_fails(folder):
     done = run("validate.py", "-c", RECIPE, "--data_dir", folder, *ON_CPU)
     assert done.returncode == USER_ERROR
     assert done.stderr.count("\n") == 1
     assert "--ckpt_path" in done.stderr
 
 
-def test_a_loss_that_is_no_number_stops_the_run(folder, tmp_path):
+def test_train_with_a_loss_that_is_not_finite_stops(folder, tmp_path):
     words = ["-c", RECIPE, "--data_dir", folder, *ON_CPU, *QUICK, "--ckpt_save_dir", tmp_path, "--epoch_size", "4"]
     done = run("train.py", *words, "--lr", "1e30", "--warmup_epochs", "0", "--opt", "sgd")
     assert done.returncode == DIVERGED, done.stderr

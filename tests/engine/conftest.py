@@ -11,7 +11,7 @@ SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "e
 
 @pytest.fixture
 def small_model():
-    """A function that builds a two-block ConViT, each time with the same weights."""
+    """Return a function that builds a two-block ConViT for 16 x 16 pixels, each time with the same weights."""
 
     def build(**kwargs):
         ms.set_seed(0)
@@ -22,12 +22,13 @@ def small_model():
 
 @pytest.fixture
 def identity():
-    """That of a run on two classes whose epochs have one step."""
+    """Return the identity of a run on two classes whose epochs have one step."""
     return Identity(["cat", "dog"], 1, (2, "a"), {"seed": 42, "num_parallel_workers": 1, "num_devices": 1})
 
 
 @pytest.fixture
 def batch():
+    """Return images (8, 3, 16, 16) and labels (8,) of 7 classes."""
     rng = np.random.default_rng(0)
     images = rng.standard_normal((8, 3, 16, 16)).astype(np.float32)
     return Tensor(images), Tensor(rng.integers(0, 7, 8), ms.int32)

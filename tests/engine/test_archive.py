@@ -17,45 +17,47 @@ RUN = ["best.ckpt", "config.yaml", "convit_small-2_3.ckpt", "convit_tiny-1_3.ckp
 
 
 def fill(folder, *names):
+    """Write a file for each of `names`, which contains its own name."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)
 
 
 def names(folder):
+    """Return the relative paths of all files below `folder`, sorted."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_run_is_put_aside_whole_and_its_logs_stay(tmp_path):
-    stay = ["convit_tiny.ckpt", "logs/worker_0.log", "pictures/gates.png"]
-    fill(tmp_path, *RUN, *stay)
+def test_archive_run_moves_all_files_of_a_run_and_leaves_its_logs(tmp_path):
+    others = ["convit_tiny.ckpt", "logs/worker_0.log", "pictures/gates.png"]
+    fill(tmp_path, *RUN, *others)
     archive_run(tmp_path)
-    assert names(tmp_path) == sorted([*stay, *(f"earlier-1/{name}" for name in RUN)])
+    assert names(tmp_path) == sorted([*others, *(f"earlier-1/{name}" for name in RUN)])
 
 
 @pytest.mark.parametrize("alone", ["best.ckpt", "metrics.jsonl", "convit_tiny-1_3.ckpt"])
-def test_nothing_that_was_put_aside_is_overwritten(alone, tmp_path):
+def test_archive_run_twice_makes_two_archives(alone, tmp_path):
     for _ in range(2):
         fill(tmp_path, alone)
         archive_run(tmp_path)
     assert names(tmp_path) == [f"earlier-1/{alone}", f"earlier-2/{alone}"]
 
 
-def test_a_folder_with_a_checkpoints_name_stays(tmp_path):
+def test_archive_run_leaves_a_folder_named_like_a_checkpoint(tmp_path):
     fill(tmp_path, "best.ckpt", "convit_tiny-1_3.ckpt/mine")
     archive_run(tmp_path)
     assert names(tmp_path) == ["convit_tiny-1_3.ckpt/mine", "earlier-1/best.ckpt"]
 
 
-def test_options_alone_are_no_run(tmp_path):
+def test_archive_run_without_checkpoints_and_metrics_moves_nothing(tmp_path):
     fill(tmp_path, "config.yaml", "bad_images.txt")
     archive_run(tmp_path)
     assert names(tmp_path) == ["bad_images.txt", "config.yaml"]
 
 
 @pytest.mark.parametrize("moves", range(len(RUN)))
-def test_what_is_broken_off_is_finished(moves, tmp_path, monkeypatch):
-    """A run of which a part alone were put aside would be resumed at an older state, or the new one with its files."""
+def test_archive_run_after_an_interruption_finishes_the_archive(moves, tmp_path, monkeypatch):
+    """Of a run that was moved in part, --resume would find an older checkpoint, or mix its files with the new run's."""
     fill(tmp_path, *RUN)
     replace, left = Path.replace, [None] * moves
 
@@ -74,22 +76,22 @@ def test_what_is_broken_off_is_finished(moves, tmp_path, monkeypatch):
     assert names(tmp_path) == [f"earlier-1/{name}" for name in RUN]
 
 
-def test_the_files_of_a_run_are_known(tmp_path):
-    def known(name):
-        return is_run_file(tmp_path, str(tmp_path / name))
+def test_is_run_file_recognises_best_and_numbered_checkpoints(tmp_path):
+    found = [
+        name for name in (*RUN[:4], "mindcv.ckpt", "other/best.ckpt") if is_run_file(tmp_path, str(tmp_path / name))
+    ]
+    assert found == RUN[:4]
+    assert not is_run_file(tmp_path, "")
 
-    assert known("best.ckpt") and known("convit_tiny-1_3.ckpt")
-    assert not (known("mindcv.ckpt") or known("other/best.ckpt") or is_run_file(tmp_path, ""))
 
-
-def test_of_a_branch_the_later_checkpoints_go_and_what_is_written_anew_is_kept(tmp_path):
+def test_archive_branch_moves_later_checkpoints_and_copies_files_to_be_rewritten(tmp_path):
     fill(tmp_path, *RUN)
     archive_branch(tmp_path, [tmp_path / "convit_tiny-1_3.ckpt"])
-    aside = [f"earlier-1/{name}" for name in ("best.ckpt", "config.yaml", "convit_tiny-1_3.ckpt", "metrics.jsonl")]
-    assert names(tmp_path) == sorted([*aside, *(name for name in RUN if name != "convit_tiny-1_3.ckpt")])
+    archived = [f"earlier-1/{name}" for name in ("best.ckpt", "config.yaml", "convit_tiny-1_3.ckpt", "metrics.jsonl")]
+    assert names(tmp_path) == sorted([*archived, *(name for name in RUN if name != "convit_tiny-1_3.ckpt")])
 
 
-def test_archive_foreign_files_moves_what_a_run_would_overwrite_and_did_not_write(tmp_path):
+def test_archive_foreign_files_moves_other_programs_files_with_a_runs_names(tmp_path):
     fill(tmp_path, "best.ckpt", "config.yaml", "tensorboard", "notes.txt", "bad_images.txt")
     archive_foreign_files(tmp_path)
     moved = ["best.ckpt", "config.yaml", "tensorboard"]
@@ -97,7 +99,7 @@ def test_archive_foreign_files_moves_what_a_run_would_overwrite_and_did_not_writ
     assert [(tmp_path / "earlier-1" / name).read_text() for name in moved] == moved
 
 
-def test_archive_foreign_files_leaves_a_runs_own_files(tmp_path):
+def test_archive_foreign_files_leaves_files_of_a_run(tmp_path):
     fill(tmp_path, "tensorboard/e")
     Config(lr=0.1).save(tmp_path / "config.yaml")
     weights.write(tmp_path / "best.ckpt", {"norm.gamma": np.ones(2)})

@@ -10,7 +10,9 @@ from mindcv.weights.classes import CLASS_NAMES
 
 
 @pytest.mark.parametrize(("given", "approximate"), [({}, True), ({"act": "gelu"}, False)])
-def test_a_run_that_is_resumed_fetches_no_weights_and_is_the_same_model(given, approximate, monkeypatch):
+def test_build_model_when_resuming_downloads_nothing_and_keeps_the_pretrained_architecture(
+    given, approximate, monkeypatch
+):
     monkeypatch.setattr(weights, "fetch_published", lambda source: pytest.fail("fetched"))
     model = build_model(Config(pretrained="mindcv", resume=True, image_resize=32, patch_size=8, **given), 10)
     assert model.blocks[0].mlp.act.approximate is approximate
@@ -19,7 +21,7 @@ def test_a_run_that_is_resumed_fetches_no_weights_and_is_the_same_model(given, a
 
 @pytest.fixture
 def checkpoint(small_model, tmp_path):
-    """A function that writes a model of `names`, with averages, and returns the options to load it and its arrays."""
+    """Return a function that writes a checkpoint of classes `names`, with averages, and returns options and weights."""
 
     def write(names):
         arrays = {p.name: p.asnumpy() + 5 for p in small_model(num_classes=len(names)).get_parameters()}
@@ -31,7 +33,7 @@ def checkpoint(small_model, tmp_path):
 
 
 def classifier(monkeypatch, small_model, config, names):
-    """The classifier's weights and bias that a run on classes called `names` begins with."""
+    """Return the classifier's weights and bias in the model that `build_model` returns for classes `names`."""
     monkeypatch.setattr(
         "mindcv.models.factory.model_entrypoint",
         lambda _: lambda _, num_classes, *__, **___: small_model(num_classes=num_classes),
@@ -40,28 +42,32 @@ def classifier(monkeypatch, small_model, config, names):
     return head.weight.asnumpy(), head.bias.asnumpy()
 
 
-def test_build_model_puts_the_classifier_rows_in_the_order_of_the_names(checkpoint, small_model, monkeypatch, caplog):
+def test_build_model_with_reordered_class_names_reorders_the_classifier(checkpoint, small_model, monkeypatch, caplog):
     config, arrays = checkpoint(["cat", "dog", "eel"])
     rows, bias = classifier(monkeypatch, small_model, config, ["cat", "eel", "dog"])
     np.testing.assert_array_equal(rows, arrays["classifier.weight"][[0, 2, 1]])
     np.testing.assert_array_equal(bias, arrays["classifier.bias"][[0, 2, 1]])
-    said = "a.ckpt: num_classes is 3 (dog, eel) in the file and 3 (eel, dog) in the model: the classifier's rows follow"
-    assert said in caplog.text
+    message = (
+        "a.ckpt: num_classes is 3 (dog, eel) in the file and 3 (eel, dog) in the model: the classifier's rows follow"
+    )
+    assert message in caplog.text
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_build_model_keeps_the_classifier_of_other_classes_only_if_asked(
+def test_build_model_with_other_classes_keeps_the_classifier_only_with_keep_classifier(
     keep, checkpoint, small_model, monkeypatch, caplog
 ):
     config, arrays = checkpoint(["cat", "dog", "eel"])
     rows, _ = classifier(monkeypatch, small_model, config.replace(keep_classifier=keep), ["cat", "zebra", "eel"])
     assert np.array_equal(rows, arrays["classifier.weight"]) == keep
-    assert (np.abs(rows).max() < 1) != keep  # a start of its own
-    said = "num_classes is 3 (dog) in the file and 3 (zebra) in the model: the classifier starts afresh"
-    assert (said in caplog.text) != keep
+    assert (np.abs(rows).max() < 1) != keep  # newly initialised
+    message = "num_classes is 3 (dog) in the file and 3 (zebra) in the model: the classifier starts afresh"
+    assert (message in caplog.text) != keep
 
 
-def test_build_model_keeps_no_classifier_of_another_number_of_classes(checkpoint, small_model, monkeypatch):
+def test_build_model_with_another_number_of_classes_initialises_the_classifier_or_fails(
+    checkpoint, small_model, monkeypatch
+):
     config, _ = checkpoint(["cat", "dog", "eel"])
     rows, _ = classifier(monkeypatch, small_model, config, ["cat", "dog"])
     assert len(rows) == 2
@@ -69,34 +75,34 @@ def test_build_model_keeps_no_classifier_of_another_number_of_classes(checkpoint
         classifier(monkeypatch, small_model, config.replace(keep_classifier=True), ["cat", "dog"])
 
 
-def test_build_model_starts_from_the_averages_with_use_ema(checkpoint, small_model, monkeypatch):
+def test_build_model_with_use_ema_loads_the_averages(checkpoint, small_model, monkeypatch):
     config, arrays = checkpoint(["cat", "dog"])
     for ema in (False, True):
         rows, _ = classifier(monkeypatch, small_model, config.replace(use_ema=ema), ["cat", "dog"])
         np.testing.assert_array_equal(rows, arrays["classifier.weight"] + ema)
 
 
-def test_the_rate_grows_with_the_images_of_an_update():
+def test_peak_rate_with_linear_scaling_is_proportional_to_the_images_of_an_update():
     config = Config(lr=5e-4, lr_scale="linear", lr_base_batch=512)
     assert peak_rate(config, 1024) == pytest.approx(1e-3)
     assert peak_rate(config, 256) == pytest.approx(2.5e-4)
     assert peak_rate(Config(lr=5e-4), 1024) == 5e-4
 
 
-def test_the_schedule_peaks_at_the_scaled_rate():
+def test_build_schedule_reaches_the_peak_rate():
     config = Config(lr=5e-4, scheduler="cosine_decay", epoch_size=10, decay_epochs=10, warmup_epochs=0)
     assert max(build_schedule(config, 5, 1e-3)) == pytest.approx(1e-3)
 
 
-def test_a_scaled_rate_below_min_lr():
+def test_build_schedule_with_a_peak_below_min_lr_fails():
     with pytest.raises(ConfigError, match="min_lr 1e-05 is above the scaled learning rate 5e-06"):
         build_schedule(Config(lr=5e-4, min_lr=1e-5), 5, 5e-6)
 
 
-def test_updates_that_do_not_divide_an_epoch_have_the_rate_of_the_epoch_that_they_begin_in():
+def test_build_schedule_gives_an_update_across_epochs_the_rate_of_the_first():
     config = Config(
         lr=1, scheduler="multi_step_decay", multi_step_decay_milestones=(1, 2), decay_rate=0.1, warmup_epochs=0,
         epoch_size=3, gradient_accumulation_steps=2,
     )  # fmt: skip
-    first_batches = range(0, 3 * 7 - 1, 2)  # the last batch of 21 has no other to make an update with
+    first_batches = range(0, 3 * 7 - 1, 2)  # the last batch of 21 is left without an update
     assert build_schedule(config, 7, 1.0) == pytest.approx([0.1 ** (batch // 7) for batch in first_batches])

@@ -22,12 +22,13 @@ from mindcv.engine.dataloaders import (
 
 
 def epoch(loader):
+    """Return the batches of one epoch as lists of arrays."""
     return list(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Three classes of ten images to train on and to validate on, of which one each is no image."""
+    """Return a folder of three classes with ten files each in train and in val; in each one file is not an image."""
     monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -47,7 +48,7 @@ def config(folder):
     return Config(data_dir=str(folder), image_resize=16, batch_size=4, num_parallel_workers=2, on_bad_image="skip")
 
 
-def test_skip_leaves_out_what_cannot_be_read_and_lists_it(config, folder, caplog):
+def test_skip_leaves_out_unreadable_images_and_lists_them(config, folder, caplog):
     training, validation = open_training(config), open_validation(config)
     assert len(training) == len(validation) == 29
     loader = training_loader(config, training, 3)
@@ -60,7 +61,7 @@ def test_skip_leaves_out_what_cannot_be_read_and_lists_it(config, folder, caplog
     assert os.listdir(folder / "out") == []
 
 
-def test_write_bad_images_keeps_a_foreign_list(config, folder):
+def test_write_bad_images_archives_another_programs_list(config, folder):
     listed = folder / "out/bad_images.txt"
     listed.parent.mkdir()
     listed.write_text("0.jpg\n1.jpg\n")
@@ -71,7 +72,7 @@ def test_write_bad_images_keeps_a_foreign_list(config, folder):
     assert listed.read_text().startswith(f"{folder}/train/class1/4.jpg: ")
 
 
-def test_raise_names_the_file(config, folder):
+def test_raise_stops_at_an_unreadable_image_and_names_it(config, folder):
     config = config.replace(on_bad_image="raise")
     loader = training_loader(config, open_training(config), 3)
     with (
@@ -81,7 +82,7 @@ def test_raise_names_the_file(config, folder):
         epoch(loader)
 
 
-def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folder):
+def test_name_unreadable_images_turns_a_decoder_error_into_one_line_and_removes_its_dump(folder):
     error = RuntimeError("libjpeg: Bogus table\nDump the abnormal image to [./abnormal_image.jpg]. You can check")
     with (
         pytest.raises(UnreadableImage, match=r"^an image cannot be decoded: .*check names it"),
@@ -90,7 +91,7 @@ def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folde
         Path("abnormal_image.jpg").write_bytes(b"")
         raise error
     assert os.listdir() == []
-    Path("abnormal_image.jpg").write_text("the user's own")
+    Path("abnormal_image.jpg").write_text("a file of the user")
     with pytest.raises(UnreadableImage), name_unreadable_images():
         raise error
     assert os.listdir() == ["abnormal_image.jpg"]
@@ -99,7 +100,7 @@ def test_what_only_the_decoder_meets_is_one_line_and_leaves_nothing_behind(folde
 DIGITS = Config(dataset="digits", image_resize=16, batch_size=10, num_parallel_workers=2)
 
 
-def test_views_reach_the_loss_that_compares_them():
+def test_aug_splits_loads_views_in_the_order_that_the_loss_compares():
     config = DIGITS.replace(auto_augment="augmix-m9", aug_splits=3, label_smoothing=0.1, num_samples=20)
     images, labels = epoch(training_loader(config, open_training(config), 10))[0]
     assert images.shape == (30, 3, 16, 16) and labels.shape == (30,)
@@ -112,14 +113,14 @@ def test_views_reach_the_loss_that_compares_them():
     assert alike == pytest.approx(clean, abs=1e-3) and compared > clean + 0.1
 
 
-def test_training_takes_a_share_of_each_class():
+def test_open_training_with_sampling_ratio_takes_a_part_of_each_class():
     config = DIGITS.replace(sampling_ratio=0.1, seed=3)
     source = open_training(config)
     assert 140 <= len(source) <= 148
     assert not np.array_equal(source.indices, open_training(config.replace(seed=4)).indices)
 
 
-def test_repeats_and_the_end_of_mixing_reach_the_loader():
+def test_training_loader_repeats_images_and_stops_mixing_at_mixup_off_epoch():
     config = DIGITS.replace(aug_repeats=2, mixup=0.2, mixup_off_epoch=1, num_samples=20, hflip=0, color_jitter=None,
                             scale=(1, 1), ratio=(1, 1))  # fmt: skip
     loader = training_loader(config, open_training(config), 10)
@@ -132,9 +133,9 @@ def test_repeats_and_the_end_of_mixing_reach_the_loader():
 
 @pytest.mark.parametrize("prefetch, fewest, most", [(1, 2, 6), (9, 10, 14)])
 @pytest.mark.parametrize("make", [training_loader, lambda config, source, _classes: validation_loader(config, source)])
-def test_no_more_batches_are_made_ahead_than_prefetch_size_says(make, prefetch, fewest, most, monkeypatch):
+def test_loaders_prepare_at_most_prefetch_size_batches_ahead(make, prefetch, fewest, most, monkeypatch):
     made, normalize = [], Normalize.__call__
-    monkeypatch.setattr(Normalize, "__call__", lambda *given: made.append(1) or normalize(*given))
+    monkeypatch.setattr(Normalize, "__call__", lambda *args: made.append(1) or normalize(*args))
     config = DIGITS.replace(prefetch_size=prefetch, batch_size=5)
     batches = make(config, open_training(config), 10).create_tuple_iterator(num_epochs=1, output_numpy=True)
     next(batches)
@@ -145,24 +146,24 @@ def test_no_more_batches_are_made_ahead_than_prefetch_size_says(make, prefetch, 
     assert fewest <= seen <= most
 
 
-def test_how_many_batches_are_made_ahead_follows_from_their_size_and_the_processes(monkeypatch):
-    asked = []
-    monkeypatch.setattr("mindcv.engine.dataloaders.default_prefetch_size", lambda *given: asked.append(given) or 2)
+def test_prefetch_size_by_default_follows_from_batch_bytes_and_processes(monkeypatch):
+    calls = []
+    monkeypatch.setattr("mindcv.engine.dataloaders.default_prefetch_size", lambda *args: calls.append(args) or 2)
     config = DIGITS.replace(image_resize=(16, 8), auto_augment="augmix", aug_splits=3)
     training_loader(config, open_training(config), 10)
     training_loader(config.replace(num_devices=4), open_training(config), 10, DistributedContext(0, 8))
     validation_loader(config, open_validation(config))
     one = 10 * 3 * 16 * 8 * 4
-    assert asked == [(3 * one, 1), (3 * one, 4), (one, 1)]
+    assert calls == [(3 * one, 1), (3 * one, 4), (one, 1)]
 
 
-@pytest.mark.parametrize("options, said", [
+@pytest.mark.parametrize("options, message", [
     ({"aug_repeats": 3, "shuffle": False}, "aug_repeats 3 would show the same images every epoch"),
     ({"aug_splits": 3}, "aug_splits 3 shows views made by a policy"),
     ({"aug_splits": 3, "auto_augment": "augmix", "mixup": 0.2}, "pass --mixup 0 --cutmix 0"),
     ({"aug_splits": 3, "auto_augment": "augmix", "loss": "BCE"}, "pass --loss CE, not BCE"),
     ({"mixup_off_epoch": 3}, "mixup_off_epoch is 3, but nothing is mixed"),
 ])  # fmt: skip
-def test_contradictions(options, said):
-    with pytest.raises(ConfigError, match=said):
+def test_config_with_contradicting_data_options_fails(options, message):
+    with pytest.raises(ConfigError, match=message):
         DIGITS.replace(**options)

@@ -22,18 +22,20 @@ def pynative():
 
 
 def values(parameters):
+    """Return copies of the parameters' values."""
     return [parameter.asnumpy().copy() for parameter in parameters]
 
 
 def step_of(model, decay, **options):
+    """Return a training step of `model` by SGD with moving averages."""
     optimizer = create_optimizer(model, "sgd", lr=0.5, momentum=0.0)
     averages = ModelEMA(model.get_parameters(), decay)
     return TrainStep(model, create_loss("CE"), optimizer, ema=averages, **options).set_train()
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_averages_are_those_of_float64(mode, small_model, batch):
-    """Updates alone count: a skipped call and the first of two accumulated ones change nothing."""
+def test_averages_follow_the_weights_as_computed_in_float64(mode, small_model, batch):
+    """Only updates move the averages: a skipped step does not, nor does the first of two accumulated ones."""
     ms.set_context(mode=mode)
     model = small_model()
     step = step_of(model, 0.22, accumulation=2, skip_nonfinite=1)
@@ -54,12 +56,16 @@ def test_averages_are_those_of_float64(mode, small_model, batch):
         np.testing.assert_allclose(mean, want, rtol=1e-5, atol=1e-6)
         moved = max(moved, abs(mean - value).max())
     assert moved > 1e-3
-    gap = np.sqrt(sum(((m - w) ** 2).sum() for m, w in zip(wanted, now, strict=True)) / sum((w**2).sum() for w in now))
-    assert step.ema.relative_distance() == pytest.approx(gap, rel=1e-4)
+    distance = np.sqrt(
+        sum(((m - w) ** 2).sum() for m, w in zip(wanted, now, strict=True)) / sum((w**2).sum() for w in now)
+    )
+    assert step.ema.relative_distance() == pytest.approx(distance, rel=1e-4)
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, batch, identity, tmp_path):
+def test_evaluator_scores_weights_and_averages_and_restores_the_weights_bit_for_bit(
+    mode, small_model, batch, identity, tmp_path
+):
     ms.set_context(mode=mode)
     model = small_model()
     images, labels = batch
@@ -85,7 +91,7 @@ def test_validated_by_the_one_graph_and_put_back_to_the_bit(mode, small_model, b
     assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
 
 
-def test_validation_of_weights_or_averages_that_are_not_finite_ends_the_run(small_model, batch):
+def test_evaluator_with_averages_that_are_not_finite_fails_and_restores_the_weights(small_model, batch):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = small_model()
     images, labels = batch
@@ -96,15 +102,15 @@ def test_validation_of_weights_or_averages_that_are_not_finite_ends_the_run(smal
     average = step.ema.averages[-1]
     average.set_data(ms.ops.full_like(average, np.nan))
     before = values(model.get_parameters())
-    said = f"^the validation loss is not finite: {step.ema.weights[-1].name} holds NaN or .*: lower the rate$"
-    with pytest.raises(FloatingPointError, match=said):
+    message = f"^the validation loss is not finite: {step.ema.weights[-1].name} holds NaN or .*: lower the rate$"
+    with pytest.raises(FloatingPointError, match=message):
         evaluator(step.ema)
     for parameter, value in zip(model.get_parameters(), before, strict=True):
         np.testing.assert_array_equal(parameter.asnumpy(), value)
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model, batch):
+def test_evaluator_between_half_precision_steps_computes_in_val_amp_level(mode, small_model, batch):
     ms.set_context(mode=mode)
     images, labels = batch
     loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
@@ -121,16 +127,3 @@ def test_validation_between_half_precision_steps_is_in_its_own(mode, small_model
     (scored, trained), (in_float32, trained_in_float32) = losses("O2"), losses("O0")
     assert scored == in_float32
     assert trained != trained_in_float32, "the step after the validation is in half precision again"
-
-
-def test_resumed_exactly(small_model, batch, identity, tmp_path):
-    one = step_of(small_model(), 0.9)
-    one(*batch)
-    weights.write(tmp_path / "1.ckpt", TrainState(one, identity).arrays(TrainPosition(1, 1), 0.0))
-    other = step_of(small_model(), 0.9)
-    TrainState(other, identity).restore(tmp_path / "1.ckpt", weights.read(tmp_path / "1.ckpt"))
-    for step in (one, other):
-        step(*batch)
-    assert other.ema.updates.asnumpy() == 2
-    for mine, its in zip(values(one.ema.averages), values(other.ema.averages), strict=True):
-        np.testing.assert_array_equal(mine, its)

@@ -1,4 +1,4 @@
-"""Which checkpoint is of the run that wants to go on: functions of names and values, without a model."""
+"""Whether a checkpoint belongs to the run that resumes from it: functions of names and values, without a model."""
 
 import json
 
@@ -16,7 +16,7 @@ def identity(config, classes=("cat", "dog"), steps=STEPS, images=(16, "aa")):
 
 
 def check(saved, now, made=0, intended=()):
-    """`check_same_run` of two configurations, or identities, after `made` updates."""
+    """Call `check_same_run` with two configurations, or identities, after `made` updates."""
     config = now if isinstance(now, Config) else Config()
 
     def rates(changes):
@@ -31,20 +31,21 @@ def check(saved, now, made=0, intended=()):
 
 
 def complaint(*args, **more):
+    """Return the one line with which `check` fails."""
     with pytest.raises(ValueError) as error:
         check(*args, **more)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def test_identity_comes_back_from_a_checkpoints_entries():
+def test_read_identity_returns_what_entries_recorded():
     saved = identity(Config(scale=(0.5, 1.0), freeze=("stem",), mixup=0.2))
     assert read_identity(saved.entries()) == saved
     assert read_identity({}) == Identity(None, None, None, None)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "described"),
     [
         ({"opt": "adamw"}, "opt was adam and is adamw now"),
         ({"seed": 7}, "seed was 42 and is 7 now"),
@@ -59,31 +60,31 @@ def test_identity_comes_back_from_a_checkpoints_entries():
         ),
     ],
 )
-def test_check_of_a_changed_option_names_it_with_both_values_and_the_way_out(changes, told):
+def test_check_of_a_changed_option_names_both_values_and_resume_changes(changes, described):
     line = complaint(Config(), Config(changes))
     assert line == (
-        f"1.ckpt is of a run with other options: {told}: resume with the run's own, add --resume_changes "
+        f"1.ckpt is of a run with other options: {described}: resume with the run's own, add --resume_changes "
         f"{' '.join(changes)} if that is meant, or load weights alone, without --resume"
     )
     assert check(Config(), Config(changes), intended=changes) == {}
 
 
 @pytest.mark.parametrize("name", [name for name, option in OPTIONS.items() if option.on_resume == "free"])
-def test_options_whose_change_is_free_are_not_recorded(name):
+def test_recorded_options_leave_out_options_that_may_change(name):
     assert name not in recorded_options(Config())
 
 
-def test_check_of_an_option_that_is_not_named_fails_beside_one_that_is():
+def test_check_of_two_changed_options_names_the_one_that_is_not_intended():
     line = complaint(Config(), Config(opt="adamw", seed=7), intended=["seed"])
     assert "opt was adam and is adamw now: " in line
     assert "seed" not in line
 
 
-def test_check_returns_the_changes_to_warn_of():
+def test_check_of_mode_and_device_returns_them_as_warnings():
     assert check(Config(), Config(device_target="CPU", mode=1)) == {"mode": (0, 1), "device_target": ("Ascend", "CPU")}
 
 
-def test_changed_options_counts_an_option_of_a_later_version_as_its_default():
+def test_changed_options_takes_an_unrecorded_option_for_its_default():
     now = recorded_options(Config(mixup=0.2))
     saved = {name: value for name, value in now.items() if name not in ("mixup", "cutmix")} | {"long_gone": 3}
     assert changed_options(saved, now) == {"mixup": (0.0, 0.2)}
@@ -113,7 +114,7 @@ COSINE = {"scheduler": "cosine_decay", "warmup_epochs": 0, "decay_epochs": 10, "
         ),
     ],
 )
-def test_check_of_a_schedule_whose_rates_to_come_stay_passes(before, changes, made):
+def test_check_of_a_changed_schedule_with_equal_remaining_rates_passes(before, changes, made):
     before = Config(before)
     assert check(before, before.replace(**changes), made) == {}
 
@@ -130,26 +131,26 @@ def test_check_of_a_schedule_whose_rates_to_come_stay_passes(before, changes, ma
         (COSINE, {"lr": 1e-5, "min_lr": 1e-6, "decay_epochs": 9}, 8, ["lr", "decay_epochs"]),
     ],
 )
-def test_check_of_a_schedule_whose_rates_to_come_change_names_what_changes_them(before, changes, made, named):
+def test_check_of_a_changed_schedule_with_other_remaining_rates_names_the_options(before, changes, made, named):
     before = Config(before)
     line = complaint(before, before.replace(**changes), made)
     assert f"--resume_changes {' '.join(named)} if" in line
     assert check(before, before.replace(**changes), made, intended=named) == {}
 
 
-def test_check_of_a_meant_rate_does_not_hide_another_change():
+def test_check_of_an_intended_rate_still_refuses_another_schedule_option():
     before = Config(COSINE)
     now = before.replace(lr=0.01, decay_epochs=9)
     assert "--resume_changes decay_epochs if" in complaint(before, now, 8, intended=["lr"])
 
 
-def test_check_of_a_saved_schedule_that_contradicts_the_new_options_refuses():
+def test_check_of_a_saved_schedule_that_contradicts_the_new_options_fails():
     now = Config(lr=1e-5, min_lr=1e-6)
     assert "--resume_changes min_lr if" in complaint(Config(lr=1e-2, min_lr=1e-3), now, intended=["lr"])
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"),
+    ("classes", "described"),
     [
         (("dog", "zebra"), "class 0 was cat and is dog now"),
         (("cat", "zebra"), "class 1 was dog and is zebra now"),
@@ -157,29 +158,29 @@ def test_check_of_a_saved_schedule_that_contradicts_the_new_options_refuses():
         (("cat",), "class 1 was dog and is missing now"),
     ],
 )
-def test_check_of_other_classes_names_the_first(classes, told):
+def test_check_of_other_classes_names_the_first_difference(classes, described):
     now = identity(Config(), classes)
     line = complaint(identity(Config()), now, intended=["data_dir"])
     assert line == (
-        f"1.ckpt is of a run with other classes: {told}: resume with the run's own class names, or load weights alone, "
-        "without --resume"
+        f"1.ckpt is of a run with other classes: {described}: resume with the run's own class names, or load weights "
+        "alone, without --resume"
     )
 
 
 @pytest.mark.parametrize(
-    ("images", "told"),
+    ("images", "described"),
     [
         ((1700, "aa"), "there were 16 and are 1,700 now"),
         ((16, "bb"), "there are 16 as before, but some have another name or label"),
     ],
 )
-def test_check_of_other_training_images_says_how_they_differ(images, told):
+def test_check_of_other_training_images_says_how_they_differ(images, described):
     now = identity(Config(), images=images)
-    assert f"1.ckpt is of a run on other training images: {told}: " in complaint(identity(Config()), now)
+    assert f"1.ckpt is of a run on other training images: {described}: " in complaint(identity(Config()), now)
     assert check(identity(Config()), now, intended=["data_dir"]) == {}
 
 
-def test_check_of_another_number_of_steps_offers_no_way_that_is_none():
+def test_check_of_another_number_of_steps_does_not_offer_resume_changes():
     line = complaint(identity(Config()), identity(Config(batch_size=64), steps=8))
     assert line.endswith(
         "batch_size was 128 and is 64 now: resume with the run's own, or load weights alone, without --resume"
@@ -188,14 +189,14 @@ def test_check_of_another_number_of_steps_offers_no_way_that_is_none():
     assert "with 4 steps an epoch, and now there are 8" in complaint(identity(Config()), now, intended=["batch_size"])
 
 
-def test_check_of_a_checkpoint_without_options_compares_what_it_has():
+def test_check_of_a_checkpoint_without_options_compares_classes_and_steps():
     old = Identity(["cat", "dog"], STEPS)
     assert check(old, Config(opt="adamw")) == {}
     assert "class 0 was cat" in complaint(old, identity(Config(), classes=("dog", "zebra")))
     assert "4 steps an epoch" in complaint(old, identity(Config(), steps=5))
 
 
-def test_recorded_holds_what_options_come_to():
+def test_recorded_options_hold_effective_values_as_json():
     options = recorded_options(Config(num_devices=8), num_devices=1, num_classes=10)
     assert (options["num_devices"], options["num_classes"]) == (1, 10)
     assert options == json.loads(json.dumps(options))

@@ -1,4 +1,4 @@
-"""metrics.jsonl as users and breaks leave it."""
+"""Reading metrics.jsonl, also after interruptions and edits by hand."""
 
 import json
 import re
@@ -36,7 +36,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("case", TOLERATED)
-def test_read_metrics_tolerates_what_carries_nothing(case, tmp_path):
+def test_read_metrics_skips_blank_and_torn_lines(case, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(TOLERATED[case].encode())
     assert read_metrics(path) == RECORDS
@@ -44,7 +44,7 @@ def test_read_metrics_tolerates_what_carries_nothing(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_read_metrics_names_the_line_that_is_not_a_record(case, tmp_path):
+def test_read_metrics_with_a_line_that_is_not_a_record_names_it(case, tmp_path):
     path, line = tmp_path / "metrics.jsonl", OTHERS[case]
     path.write_text(f"{FIRST}\n\n{line}\n{SECOND}\n")
     assert scan_metrics(path) == (RECORDS, {3: line})
@@ -53,21 +53,21 @@ def test_read_metrics_names_the_line_that_is_not_a_record(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", [case for case in OTHERS if case != "a torn line"])
-def test_read_metrics_takes_only_a_torn_record_for_torn(case, tmp_path):
+def test_scan_metrics_skips_a_last_line_only_if_it_is_a_torn_record(case, tmp_path):
     (tmp_path / "metrics.jsonl").write_text(f"{FIRST}\n{OTHERS[case]}")
     assert scan_metrics(tmp_path / "metrics.jsonl").others == {2: OTHERS[case]}
 
 
-def test_read_metrics_of_bytes_that_are_no_text_names_the_line(tmp_path):
+def test_read_metrics_of_another_encoding_names_the_line(tmp_path):
     (tmp_path / "metrics.jsonl").write_bytes(FIRST.encode("utf-16"))
     with pytest.raises(ValueError, match=r"metrics\.jsonl line 1: got"):
         read_metrics(tmp_path / "metrics.jsonl")
 
 
-def test_read_metrics_without_a_file_returns_nothing(tmp_path):
+def test_read_metrics_without_a_file_returns_an_empty_list(tmp_path):
     assert read_metrics(tmp_path / "metrics.jsonl") == []
 
 
-def test_reading_a_runs_files_does_not_load_mindspore():
+def test_importing_metrics_and_report_does_not_import_mindspore():
     code = "import sys, mindcv.engine.metrics, mindcv.cli.report; assert 'mindspore' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

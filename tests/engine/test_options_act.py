@@ -1,4 +1,4 @@
-"""Options that are handed on: what they are for comes out otherwise, and comes out the same without them."""
+"""Each option changes the result that it is meant to change, and without a change the result is reproducible."""
 
 import os
 from functools import cache
@@ -23,7 +23,7 @@ def pynative():
 
 @cache
 def probed(probe, config):
-    """What `probe` gives of `config`, each time the same."""
+    """Return `probe(config)`, after checking that it is reproducible."""
     one, again = probe(config), probe(config)
     for first, second in zip(one, again, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -31,14 +31,14 @@ def probed(probe, config):
 
 
 def assert_acts(probe, base, change):
-    """`probe` gives a list of arrays of a Config: the same twice, and others after `change`."""
+    """Assert that `probe(config)`, a list of arrays, is reproducible and differs after `change`."""
     one, other = probed(probe, base), probe(base.replace(**change))
     same = len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert not same, f"{change} changes nothing"
 
 
 def parametrize(*cases):
-    """Of cases (base, change): the options that both begin with, and those of the change."""
+    """Parametrize a test by cases (base, change): the options before the change, and the changed ones."""
     return pytest.mark.parametrize("base, change", cases, ids=lambda options: "-".join(options))
 
 
@@ -59,7 +59,7 @@ def parametrize(*cases):
     ({"decay_epochs": 1}, {"num_cycles": 2}),
     ({"decay_epochs": 1, "num_cycles": 2}, {"cycle_decay": 0.5}),
 )
-def test_learning_rates(base, change):
+def test_option_changes_learning_rates(base, change):
     def rates(config):
         return build_schedule(config, 6, peak_rate(config, 64))
 
@@ -79,7 +79,7 @@ def test_learning_rates(base, change):
     ({}, {"head_lr_multiple": 5}),
     ({}, {"freeze": ("stem",)}),
 )
-def test_updates(base, change, small_model):
+def test_option_changes_updates(base, change, small_model):
     def two_updates(config):
         model = small_model()
         optimizer = build_optimizer(config, model, [0.1, 0.1])
@@ -91,7 +91,7 @@ def test_updates(base, change, small_model):
 
 
 @parametrize(({}, {"loss": "BCE"}), ({}, {"label_smoothing": 0.1}), ({}, {"reduction": "sum"}), ({}, {"aux_factor": 1}))
-def test_losses(base, change):
+def test_option_changes_loss(base, change):
     draw = np.random.default_rng(0).standard_normal
     logits, more = Tensor(draw((4, 3)), ms.float32), Tensor(draw((4, 3)), ms.float32)
     labels = Tensor(np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
@@ -137,7 +137,7 @@ DIGITS = Config(dataset="digits", image_resize=16, patch_size=8, batch_size=16, 
     ({}, {"std": (1, 1, 1)}),
     ({}, {"in_channels": 1, "mean": (119,), "std": (58,)}),
 )
-def test_training_images(base, change):
+def test_option_changes_training_batches(base, change):
     def batches(config):
         loader = training_loader(config, open_training(config), 10)
         return [array for batch in loader.create_tuple_iterator(num_epochs=1, output_numpy=True) for array in batch]
@@ -155,7 +155,7 @@ def test_training_images(base, change):
     ({}, {"eval_shuffle": True}),
     ({}, {"val_split": "train"}),
 )
-def test_validation_images(base, change):
+def test_option_changes_validation_batches(base, change):
     def first_batch(config):
         loader = validation_loader(config, open_validation(config))
         return next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
@@ -166,7 +166,7 @@ def test_validation_images(base, change):
 @pytest.mark.parametrize(
     "build_loader, source", [(training_loader, open_training), (validation_loader, open_validation)]
 )
-def test_images_are_read_by_num_parallel_workers(build_loader, source, monkeypatch):
+def test_loaders_read_with_num_parallel_workers(build_loader, source, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
 
     def workers(dataset):
@@ -193,7 +193,7 @@ def test_images_are_read_by_num_parallel_workers(build_loader, source, monkeypat
     ({}, {"act": "gelu_tanh"}),
     ({}, {"norm_eps": 0.1}),
 )
-def test_models(base, change):
+def test_option_changes_model(base, change):
     assert_acts(logits_in_training, DIGITS.replace(**base), change)
 
 
@@ -204,14 +204,14 @@ def logits_in_training(config):
     return [model(Tensor(np.random.default_rng(0).standard_normal(shape), ms.float32)).asnumpy()]
 
 
-def test_published_weights_are_asked_for(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(build, "create_model", lambda **arguments: asked.update(arguments))
+def test_build_model_passes_pretrained_on(monkeypatch):
+    received = {}
+    monkeypatch.setattr(build, "create_model", lambda **arguments: received.update(arguments))
     build_model(DIGITS.replace(pretrained="fb"), 10)
-    assert asked["pretrained"] == "fb"
+    assert received["pretrained"] == "fb"
 
 
-def test_validation_computes_as_val_amp_level_says(small_model, tmp_path, monkeypatch):
+def test_validate_computes_in_val_amp_level(small_model, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "create_model", lambda **_: small_model(num_classes=10))
     model = build_model(DIGITS, 10)
     weights.write(tmp_path / "a.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
@@ -221,7 +221,7 @@ def test_validation_computes_as_val_amp_level_says(small_model, tmp_path, monkey
 
 
 @pytest.mark.parametrize("device, sinks", [("Ascend", True), ("CPU", False)])
-def test_epochs_sink_into_a_device_that_can_unless_told_not_to(device, sinks):
+def test_uses_data_sink_on_an_ascend_unless_steps_must_be_seen(device, sinks):
     config = Config(device_target=device)
     assert uses_data_sink(config) == sinks
     assert not uses_data_sink(config.replace(dataset_sink_mode=False))

@@ -9,21 +9,22 @@ from mindcv.optim import create_optimizer
 DRAWS = {"drop_path_rate": 0.3, "drop_rate": 0.1}
 
 
-def test_gradients_are_equal_to_the_bit(small_model, batch, both_modes):
-    """Dropout and stochastic depth draw the same in the second computation."""
-    found = []
+def test_recompute_blocks_keeps_gradients_equal_bit_for_bit(small_model, batch, both_modes):
+    """Dropout and stochastic depth draw the same random numbers in the second forward pass."""
+    results = []
     for again in (False, True):
         np.random.seed(0)
         model = small_model(**DRAWS)
         if again:
             recompute_blocks(model)
         step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1)).set_train()
-        found.append([float(step(*batch).asnumpy()) for _ in range(2)] + [p.asnumpy() for p in model.get_parameters()])
-    for one, other in zip(*found, strict=True):
+        losses = [float(step(*batch).asnumpy()) for _ in range(2)]
+        results.append(losses + [p.asnumpy() for p in model.get_parameters()])
+    for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_each_block_is_computed_twice(small_model, batch):
+def test_recompute_blocks_computes_each_block_twice(small_model, batch):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model, calls = small_model(), []
     for block in model.blocks:

@@ -1,4 +1,4 @@
-"""Options of a run that are handed on to what they are for."""
+"""Building a run: its step, its data and its classes follow the options."""
 
 import mindspore as ms
 import pytest
@@ -19,11 +19,12 @@ DIGITS = ["--config", "convit_tiny_digits", "--mode", "1", "--image_resize", "16
 
 
 def config(words=""):
+    """Return the digits recipe for small images, with the options in `words`."""
     return resolve([*DIGITS, *words.split()])
 
 
 @pytest.mark.parametrize(
-    "without, more, look, given",
+    "without, more, read, expected",
     [
         ("--clip_value 0.5", "--clip_grad True", lambda step: step.clip_norm, 0.5),
         ("--clip_grad True --clip_value 0.5", "--clip_mode value", lambda step: step.clip_value, 0.5),
@@ -46,43 +47,45 @@ def config(words=""):
         ("", "--skip_nonfinite 3", lambda step: step.skip_nonfinite, 3),
     ],
 )
-def test_a_step_is_made_as_the_options_say(without, more, look, given, tmp_path, monkeypatch):
+def test_build_run_passes_each_option_to_the_step(without, more, read, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert look(build_run(config(without)).step) != given
-    assert look(build_run(config(f"{without} {more}")).step) == given
-    assert not list(tmp_path.iterdir()), "mixed precision by MindSpore's rewriting would leave rewritten_network"
+    assert read(build_run(config(without)).step) != expected
+    assert read(build_run(config(f"{without} {more}")).step) == expected
+    assert not list(tmp_path.iterdir()), "MindSpore's automatic mixed precision would leave a folder rewritten_network"
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_a_run_is_in_the_mode_that_was_asked_for(mode):
+def test_build_run_sets_the_mode(mode):
     build_run(config(f"--mode {mode}"))
     assert ms.get_context("mode") == mode
 
 
 @pytest.mark.parametrize("option", [False, True])
-def test_blocks_are_computed_again_if_asked_for(option):
+def test_build_run_recomputes_blocks_only_with_recompute(option):
     run = build_run(config(f"--recompute {option}"))
     assert [block._has_config_recompute for block in run.step.model.blocks] == [option] * 12
 
 
 def labels_of(words):
+    """Return the labels of the validation images in the order of the loader."""
     batches = validation_loader(config(words), open_validation(config(words))).create_tuple_iterator(num_epochs=1)
     return ms.ops.cat([labels for _, labels in batches]).asnumpy().tolist()
 
 
-def test_validation_images_are_shuffled_if_asked_for():
-    inorder, shuffled = labels_of("--batch_size 40"), labels_of("--batch_size 40 --eval_shuffle True")
-    assert shuffled != inorder
-    assert sorted(shuffled) == sorted(inorder)
+def test_validation_loader_shuffles_only_with_eval_shuffle():
+    in_order, shuffled = labels_of("--batch_size 40"), labels_of("--batch_size 40 --eval_shuffle True")
+    assert shuffled != in_order
+    assert sorted(shuffled) == sorted(in_order)
 
 
 def images(root, *paths):
+    """Write an image to each of `paths` below `root`."""
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 3)).save(root / path)
 
 
-def test_a_class_that_validation_lacks_is_named(tmp_path, caplog):
+def test_open_validation_without_images_of_a_class_names_it(tmp_path, caplog):
     words = f"--dataset imagenet --data_dir {tmp_path} --val_split val"
     images(tmp_path, "train/cat/a.png", "train/dog/a.png", "train/eel/a.png", "val/cat/a.png", "val/eel/a.png")
     with pytest.raises(ValueError, match="no image of dog in val: add some, or pass --val_partial True to score"):
@@ -93,8 +96,8 @@ def test_a_class_that_validation_lacks_is_named(tmp_path, caplog):
     assert open_validation(config(words)).labels.tolist() == [0, 1, 2]
 
 
-def test_classes_are_not_counted_by_a_part_of_them(tmp_path):
-    """Without names, the number of a class is its place among all; two of three folders do not tell it."""
+def test_open_validation_with_a_part_of_the_classes_needs_their_names(tmp_path):
+    """A class's label is its place among all classes, which two of three folders do not determine."""
     words = f"--dataset imagenet --data_dir {tmp_path} --val_split val"
     images(tmp_path, "val/cat/a.png", "val/eel/a.png")
     with pytest.raises(ValueError, match="val has 2 of 3 classes, and nothing says which: put the training images'"):
@@ -105,7 +108,7 @@ def test_classes_are_not_counted_by_a_part_of_them(tmp_path):
     assert some.labels.tolist() == [0, 2]
 
 
-@pytest.mark.parametrize("option, said", [
+@pytest.mark.parametrize("option, messages", [
     ("--num_classes none", []),
     ("--num_classes 2", []),
     ("--num_classes 1000", [
@@ -113,43 +116,43 @@ def test_classes_are_not_counted_by_a_part_of_them(tmp_path):
         "outputs for classes without images"
     ]),
 ])  # fmt: skip
-def test_more_classes_than_the_data_has_are_pointed_out(option, said, tmp_path, caplog):
+def test_warn_of_unused_outputs_names_both_numbers_of_classes(option, messages, tmp_path, caplog):
     images(tmp_path, "train/cat/a.png", "train/dog/a.png")
     settings = config(f"--dataset imagenet --data_dir {tmp_path} {option}")
     training = open_training(settings)
     warn_of_unused_outputs(class_count(settings, training), training)
-    assert caplog.messages == said
+    assert caplog.messages == messages
 
 
-def test_images_to_train_on_come_from_train_split(tmp_path):
+def test_open_training_reads_train_split(tmp_path):
     images(tmp_path, "train/cat/a.png", "other/cat/a.png", "other/dog/a.png")
     assert len(open_training(config(f"--dataset imagenet --data_dir {tmp_path}"))) == 1
     assert len(open_training(config(f"--dataset imagenet --data_dir {tmp_path} --train_split other"))) == 2
 
 
-def test_validation_takes_its_classes_from_the_list(tmp_path):
+def test_open_validation_with_val_list_takes_the_labels_from_it(tmp_path):
     images(tmp_path, "train/cat/a.png", "train/dog/a.png", "val/1.png", "val/2.png")
     (tmp_path / "list.txt").write_text("1.png 1\n2.png 0\n")
     words = f"--dataset imagenet --data_dir {tmp_path} --val_list {tmp_path}/list.txt --val_split val"
     assert open_validation(config(words)).labels.tolist() == [1, 0]
 
 
-def test_numbers_in_the_list_say_which_classes_there_are(tmp_path):
+def test_open_validation_with_val_list_accepts_more_classes_than_it_lists(tmp_path):
     images(tmp_path, "val/1.png", "val/2.png")
     (tmp_path / "list.txt").write_text("1.png 1\n2.png 0\n")
     words = f"--dataset imagenet --data_dir {tmp_path} --val_list {tmp_path}/list.txt --val_split val --num_classes 3"
     assert open_validation(config(words)).labels.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("wished", [True, False])
-def test_a_dataset_is_downloaded_if_asked_for(wished, monkeypatch):
-    asked = []
-    monkeypatch.setattr(dataloaders, "open_source", lambda *arguments: asked.append(arguments[3]))
-    open_training(config(f"--dataset mnist --dataset_download {wished}"))
-    assert asked == [wished]
+@pytest.mark.parametrize("download", [True, False])
+def test_open_training_passes_dataset_download_on(download, monkeypatch):
+    received = []
+    monkeypatch.setattr(dataloaders, "open_source", lambda *arguments: received.append(arguments[3]))
+    open_training(config(f"--dataset mnist --dataset_download {download}"))
+    assert received == [download]
 
 
-def test_the_rate_is_scaled_by_the_images_of_an_update(tmp_path, monkeypatch):
+def test_build_run_scales_the_peak_rate_by_the_images_of_an_update(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "--lr 0.01 --batch_size 16 --gradient_accumulation_steps 2"
     assert build_run(config(words)).peak == 0.01

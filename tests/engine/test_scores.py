@@ -8,7 +8,7 @@ from mindcv.loss import create_loss
 
 
 def score(logits, labels, loss="CE"):
-    """The figures of batches whose images are their logits."""
+    """Return the scores of batches whose images are their logits."""
     step = EvalStep(nn.Identity(), create_loss(loss, reduction="none"))
     scores = Scores(logits[0].shape[1])
     for batch, label in zip(logits, labels, strict=True):
@@ -16,7 +16,7 @@ def score(logits, labels, loss="CE"):
     return scores.eval()
 
 
-def test_against_numpy():
+def test_scores_equal_those_computed_by_numpy():
     rng = np.random.default_rng(0)
     logits, labels = rng.standard_normal((3, 20, 30)), rng.integers(0, 30, (3, 20))
     scores = score(logits, labels)
@@ -28,7 +28,7 @@ def test_against_numpy():
     assert scores["loss"] == pytest.approx(losses.mean(), rel=1e-6)
 
 
-def test_what_fills_up_a_batch_does_not_count():
+def test_scores_leave_out_images_labelled_minus_1():
     rng = np.random.default_rng(1)
     logits, labels = rng.standard_normal((1, 9, 30)), rng.integers(0, 30, (1, 9))
     filled = np.concatenate([logits, rng.standard_normal((1, 3, 30))], 1)
@@ -39,20 +39,20 @@ def test_what_fills_up_a_batch_does_not_count():
 
 @pytest.mark.parametrize("name", ["CE", "BCE"])
 @pytest.mark.parametrize("label", [-2, 30])
-def test_a_label_out_of_range_makes_the_loss_nan(name, label):
+def test_scores_with_a_label_out_of_range_have_a_nan_loss(name, label):
     assert np.isnan(score(np.zeros((1, 3, 30)), np.array([[0, label, 1]]), name)["loss"])
     assert np.isfinite(score(np.zeros((1, 3, 30)), np.array([[0, -1, 1]]), name)["loss"])
 
 
-def test_ties_go_to_the_first_class():
+def test_scores_with_equal_logits_predict_the_first_class():
     assert score(np.zeros((1, 6, 6)), np.arange(6)[None])["top_1"] == pytest.approx(100 / 6)
 
 
-def test_no_number_is_no_hit():
+def test_scores_with_nan_logits_count_no_image_as_right():
     scores = score(np.full((1, 6, 6), np.nan), np.arange(6)[None])
     assert scores["top_1"] == scores["top_5"] == 0
 
 
 @pytest.mark.parametrize(("classes", "has_top_5"), [(4, False), (5, True)])
-def test_top_5_of_fewer_than_five_classes_is_left_out(classes, has_top_5):
+def test_scores_of_fewer_than_five_classes_have_no_top_5(classes, has_top_5):
     assert ("top_5" in score(np.eye(classes)[None], np.arange(classes)[None])) == has_top_5

@@ -1,4 +1,4 @@
-"""The trainer's loop, with stand-ins for the step and the workers, for what a CPU does not do or what takes long."""
+"""The trainer's loop, with stand-ins for the step, the data and the workers."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ EPOCHS, STEPS = 4, 6
 
 
 class TwoWorkers(SimpleNamespace):
-    """Two workers, of which this one gets no signal."""
+    """The context of the first of two workers, which receives no signal itself."""
 
     size = 2
     is_main = True
@@ -24,7 +24,7 @@ class TwoWorkers(SimpleNamespace):
 
 @pytest.fixture
 def trainer(tmp_path):
-    """A function that builds a trainer of 4 epochs of 6 steps, and the list of the positions that it saves."""
+    """Return a function that returns a trainer of 4 epochs of 6 steps, and the list of the positions that it saves."""
 
     def build(position=START, end=None, steps_interval=0, epochs_interval=1, distributed=ALONE):
         stats = SimpleNamespace(read=lambda: StepStats(loss_sum=1.0, succeeded=1), reset=lambda: None)
@@ -58,6 +58,7 @@ def trainer(tmp_path):
 
 
 def run_sunk_epoch(trainer, position):
+    """Call the callback as `Model.train` does for an epoch whose data sink into the device."""
     callback = SunkEpochs(trainer, position)
     context = SimpleNamespace(original_args=lambda: SimpleNamespace(cur_epoch_num=position.epoch))
     callback.on_train_epoch_begin(context)
@@ -98,7 +99,7 @@ def test_fit_resumed_at_an_epochs_end_records_it_and_goes_on(trainer):
 
 @pytest.mark.parametrize(("answers", "saves"), [([True], 1), ([False, True], 1), ([False, False], 0)])
 def test_workers_asked_to_stop_between_epochs_save_once_and_stop(answers, saves, trainer):
-    """They agree before an epoch's validation and after it, whichever of them got the signal."""
+    """They agree before an epoch's validation and after it, whichever of them received the signal."""
     distributed = TwoWorkers(any=lambda requested: answers.pop(0))
     trainer, saved = trainer(epochs_interval=2, distributed=distributed)
     with pytest.raises(Stopped, match="after step 6 of epoch 1, and saved") if saves else nullcontext():

@@ -1,4 +1,4 @@
-"""Whole training steps of a ConViT against the authors' code in float64, step by step."""
+"""Training steps of a ConViT against the authors' code in float64."""
 
 import mindspore as ms
 import numpy as np
@@ -13,7 +13,7 @@ from tests.golden import rule
 
 
 def at_64_pixels(name, shape):
-    """The shape of a convit_tiny parameter with 16 patches and 10 classes."""
+    """Return the shape of a convit_tiny parameter for 16 patches and 10 classes."""
     return {"pos_embed": (1, 16, 192), "head.weight": (10, 192), "head.bias": (10,)}.get(name, tuple(shape))
 
 
@@ -25,7 +25,7 @@ def at_64_pixels(name, shape):
         ("sgd_nesterov_accum2", ms.PYNATIVE_MODE),
     ],
 )
-def test_losses_and_final_norms(name, mode, golden):
+def test_train_step_gives_the_losses_and_final_norms_of_the_authors_code(name, mode, golden):
     ms.set_context(mode=mode)
     case, reference = golden.facts("trajectory")[name], golden.array("trajectory")
     shapes = {n: at_64_pixels(n, s) for n, s in golden.facts("manifest")["convit_tiny"]["shapes"].items()}

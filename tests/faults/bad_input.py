@@ -1,6 +1,6 @@
-"""What goes wrong, one function a row of docs/errors.md: each prepares the mistake and gives the command line.
+"""The mistakes of docs/errors.md, one function a row.
 
-A function gets a `Bench` and returns the script's name and its words.
+Each function gets a `Bench`, prepares the mistake in its folder, and returns the script's name and its arguments.
 """
 
 import json
@@ -31,20 +31,27 @@ ROWS = {}
 
 @dataclass
 class Bench:
-    """A folder to work in, and `trained`: a run's folder, to copy checkpoints from."""
+    """A place to prepare a mistake.
+
+    Attributes:
+        folder: Folder for files.
+        trained: Folder of a run of one epoch, to copy checkpoints from.
+        keep: What the test closes after the script has run, such as a socket.
+    """
 
     folder: Path
     trained: Path
     keep: list
 
     def file(self, name: str, data: str | bytes) -> str:
+        """Write `data` to the file `name` in the folder and return its path."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         return str(path)
 
     def images(self, classes=("cat", "dog"), val=("cat", "dog"), each=2) -> Path:
-        """A folder of images: `each` of every class, in train and val."""
+        """Write `each` images of every class to train and val, and return their folder."""
         for split, names in (("train", classes), ("val", val)):
             for name in names:
                 folder = self.folder / "images" / split / name
@@ -56,11 +63,12 @@ class Bench:
         return self.folder / "images"
 
     def checkpoint(self, change=lambda data: data) -> str:
+        """Write a copy of the run's checkpoint, changed by `change` (bytes to bytes), and return its path."""
         return self.file("changed.ckpt", change((self.trained / "convit_tiny-1_3.ckpt").read_bytes()))
 
 
 def linked(run: Path, folder: Path) -> Path:
-    """A twin of the folder `run`; its files are the same ones under a second name."""
+    """Make `folder` a twin of the folder `run`, with hard links to its files, and return it."""
     folder.mkdir()
     for path in run.glob("[!.]*"):
         os.link(path, folder / path.name)
@@ -68,26 +76,32 @@ def linked(run: Path, folder: Path) -> Path:
 
 
 def row(what: str):
-    def put(function):
+    """Register the decorated function as the row `what`."""
+
+    def register(function):
         ROWS[what] = function
         return function
 
-    return put
+    return register
 
 
 def train(*words):
+    """Return the command that trains on the digits."""
     return "train", ["-c", RECIPE, *QUICK, *map(str, words)]
 
 
 def validate(*words):
+    """Return the command that validates on the digits."""
     return "validate", ["-c", RECIPE, *QUICK, *map(str, words)]
 
 
 def train_on(folder, *words):
+    """Return the command that trains on a folder of images."""
     return "train", ["-c", IMAGENET, *ALONE, *QUICK, "--data_dir", str(folder), *map(str, words)]
 
 
 def options(what: str, *words: str):
+    """Register a row whose mistake is in the options alone."""
     ROWS[what] = lambda bench: train(*words)
 
 
@@ -247,6 +261,8 @@ def _(bench):
 
 
 def listed(what: str, *lines: str):
+    """Register a row whose mistake is in the lines of a val_list."""
+
     @row(what)
     def _(bench):
         folder = bench.images(val=("",))
@@ -279,6 +295,8 @@ def _(bench):
 
 
 def mnist(what: str, *labels: int):
+    """Register a row about two MNIST images with the given labels."""
+
     @row(what)
     def _(bench):
         bench.file("train-images-idx3-ubyte", struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28) + bytes(2 * 28 * 28))
@@ -291,17 +309,18 @@ mnist("MNIST with more images than labels", 5)
 
 
 def unreadable(what: str, data):
+    """Register a row about an image file with the contents `data(jpeg)`, for the bytes of a JPEG file."""
+
     @row(what)
     def _(bench):
         folder = bench.images(each=4)
-        whole = Image.effect_noise((64, 64), 60).convert("RGB")
-        whole.save(bench.folder / "whole.jpg")
-        jpeg = (bench.folder / "whole.jpg").read_bytes()
+        Image.effect_noise((64, 64), 60).convert("RGB").save(bench.folder / "intact.jpg")
+        jpeg = (bench.folder / "intact.jpg").read_bytes()
         bench.file("images/train/cat/odd.jpg", data(jpeg))
         return train_on(folder, "--num_classes", "2")
 
 
-unreadable("a text named .jpg", lambda jpeg: b"this is no picture")
+unreadable("a text named .jpg", lambda jpeg: b"a text")
 unreadable("an empty image file", lambda jpeg: b"")
 unreadable("a JPEG truncated in its pixels", lambda jpeg: jpeg[: len(jpeg) // 2])
 unreadable("a JPEG truncated in its header", lambda jpeg: jpeg[:150])
@@ -320,14 +339,14 @@ def _(bench):
     for split in ("train", "val"):
         for name in ("cat", "dog"):
             for i in range(4):
-                bench.file(f"images/{split}/{name}/odd{i}.jpg", "no picture")
+                bench.file(f"images/{split}/{name}/odd{i}.jpg", "a text")
     return train_on(folder, "--num_classes", "2", "--on_bad_image", "skip")
 
 
 @row("a class with unreadable images only")
 def _(bench):
     folder = bench.images(classes=("dog",), each=20)
-    bench.file("images/train/cat/odd.jpg", "no picture")
+    bench.file("images/train/cat/odd.jpg", "a text")
     return train_on(folder, "--num_classes", "2", "--on_bad_image", "skip")
 
 
@@ -408,6 +427,7 @@ def _(bench):
 
 
 def not_finite(bench) -> str:
+    """Write a checkpoint whose classifier is NaN and return its path."""
     arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
     arrays["classifier.weight"] = np.full_like(arrays["classifier.weight"], np.nan)
     weights.write(bench.folder / "nan.ckpt", arrays)
@@ -500,6 +520,8 @@ def _(bench):
 
 
 def resumed_with_another(what: str, entry: str, value: object):
+    """Register a row about a checkpoint with another value in one of its entries."""
+
     @row(what)
     def _(bench):
         path = bench.folder / "changed.ckpt"
@@ -589,6 +611,8 @@ def _(bench):
 
 
 def first_machine(what: str, address: str):
+    """Register a row about a wrong address of the first machine."""
+
     @row(what)
     def _(bench):
         words = ["--distribute", "True", "--num_nodes", "2", "--master_addr", address]

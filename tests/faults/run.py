@@ -17,7 +17,7 @@ import psutil
 from mindcv import weights
 
 ROOT = Path(__file__).parents[2]
-TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # what no two runs share of a record
+TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # metrics that differ between equal runs
 EPOCHS, STEPS = 3, 3
 LAST = f"convit_tiny-{EPOCHS}_{STEPS}.ckpt"
 OPTIONS = [
@@ -29,15 +29,16 @@ OPTIONS = [
 
 @dataclass
 class Run:
-    """Training into `folder` on `workers` CPU workers; what killing it cost is counted.
+    """Training into `folder` on `workers` CPU workers, with counts of what kills cost.
 
     Attributes:
-        max_restarts: How often the launcher is to start failed workers again.
-        more: Options beside `OPTIONS`.
-        kills, resumes: So many there were.
-        lost: Epochs that had their line in metrics.jsonl and had to be made again.
-        torn: Files that a kill left half written under a checkpoint's name.
-        restarts: Seconds from a resumption to its first step.
+        max_restarts: How often the launcher restarts failed workers.
+        more: Options besides `OPTIONS`.
+        kills: Number of kills so far.
+        resumes: Number of starts with --resume so far.
+        lost: Epochs that had a record in metrics.jsonl and had to be repeated.
+        torn: Incomplete files under a checkpoint's name after a kill.
+        restarts: Seconds from each start with --resume to its first step.
     """
 
     folder: Path
@@ -51,13 +52,13 @@ class Run:
     restarts: list[float] = field(default_factory=list)
 
     def start(self) -> subprocess.Popen:
-        """Begin, or go on from the newest checkpoint if there is one."""
+        """Start train.py, with --resume if there is a checkpoint."""
         resume = any(self.folder.glob("convit_tiny-*.ckpt"))
         self.resumes += resume
         return self.begin(*(["--resume"] if resume else []))
 
     def begin(self, *more: str) -> subprocess.Popen:
-        """train.py, as a process of its own."""
+        """Start train.py as a process."""
         words = [*OPTIONS, "--ckpt_save_dir", self.folder]
         if self.workers > 1 or self.max_restarts:
             words += ["--distribute", "True", "--num_devices", self.workers, "--batch_size", 32 // self.workers]
@@ -67,7 +68,7 @@ class Run:
         return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
 
     def start_and_step(self) -> subprocess.Popen:
-        """Start, and wait for the first checkpoint that this leads to; how long a resumption took to it is noted."""
+        """Start, wait for the first new checkpoint, and record how long a resumed run took to it."""
         began, before = time.monotonic(), self.newest()
         process = self.start()
         while process.poll() is None and self.newest() <= before:
@@ -77,12 +78,13 @@ class Run:
         return process
 
     def finish(self) -> None:
-        assert self.start_and_step().wait() == 0, self.said[-3000:]
+        """Start, and wait for the end of the run."""
+        assert self.start_and_step().wait() == 0, self.output[-3000:]
 
     def kill(self, chance: random.Random, seconds: float) -> None:
-        """Start, and kill: of several workers any one, or their launcher.
+        """Start, and kill at a random moment: one of several workers, or their launcher.
 
-        Every fifth time in so many `seconds` from the start on, else in those from a checkpoint on.
+        The moment is within `seconds` after the first new checkpoint; in every fifth kill, after the start.
         """
         epochs = len(self.lines())
         process = self.start() if self.kills % 5 == 4 else self.start_and_step()
@@ -95,31 +97,31 @@ class Run:
         self.wait(process)
         self.kills += process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
         self.lost += max(0, epochs - len(self.lines()))
-        self.torn += sum(not is_whole(path) for path in self.folder.glob("*.ckpt"))
+        self.torn += sum(not is_undamaged(path) for path in self.folder.glob("*.ckpt"))
 
     def wait(self, process: subprocess.Popen) -> None:
-        """Until what was killed has ended. What counts is time in which this process ran: both may be paused."""
+        """Wait until the killed processes have ended; only time in which this process runs counts."""
         for _ in range(6000):
             if process.poll() is not None:
                 return
             time.sleep(0.1)
         still = [child.cmdline() for child in psutil.Process(process.pid).children(recursive=True)]
         process.kill()
-        raise AssertionError(f"hangs, with {still}: {self.said[-3000:]}")
+        raise AssertionError(f"hangs, with {still}: {self.output[-3000:]}")
 
     def newest(self) -> float:
-        """When the newest checkpoint was written; 0 where there is none."""
+        """Return when the newest checkpoint was written, in seconds since the epoch; 0 if there is none."""
         times = [0.0]
         for path in self.folder.glob("convit_tiny-*.ckpt"):
-            with suppress(FileNotFoundError):  # it was an old one
+            with suppress(FileNotFoundError):  # an old one that was deleted
                 times.append(path.stat().st_mtime)
         return max(times)
 
     def lines(self) -> list[dict]:
-        """The whole lines of metrics.jsonl, without what no two runs share."""
-        journal = self.folder / "metrics.jsonl"
+        """Return the complete records of metrics.jsonl, without the metrics that differ between equal runs."""
+        metrics_file = self.folder / "metrics.jsonl"
         found = []
-        for line in journal.read_text().splitlines() if journal.exists() else []:
+        for line in metrics_file.read_text().splitlines() if metrics_file.exists() else []:
             try:
                 record = json.loads(line)
             except ValueError:
@@ -128,34 +130,37 @@ class Run:
         return found
 
     @property
-    def said(self) -> str:
-        """What it has printed so far, all starts of it."""
+    def output(self) -> str:
+        """What all starts together have printed so far."""
         return (self.folder / "test.log").read_text()
 
     @property
     def training_seconds(self) -> float:
-        """From when the options were written, right before the first step, to the last epoch's line."""
+        """Seconds from the writing of the options, right before the first step, to the last epoch's record."""
         return (self.folder / "metrics.jsonl").stat().st_mtime - (self.folder / "config.yaml").stat().st_mtime
 
     @property
     def is_done(self) -> bool:
+        """Whether every epoch has its record."""
         return len(self.lines()) == EPOCHS
 
 
 def workers_of(launcher: subprocess.Popen) -> list[psutil.Process]:
-    """The workers that train for `launcher`; none of one that trains itself."""
+    """Return the workers that train for `launcher`; none for a process that trains itself."""
     children = psutil.Process(launcher.pid).children(recursive=True)
     return [child for child in children if is_worker(child)]
 
 
 def is_worker(process: psutil.Process) -> bool:
+    """Whether a process is a worker that msrun started."""
     try:
         return process.environ().get("MS_ROLE") == "MS_WORKER"
     except psutil.Error:
         return False
 
 
-def is_whole(path: Path) -> bool:
+def is_undamaged(path: Path) -> bool:
+    """Whether a checkpoint can be read and has the digest that it carries."""
     try:
         weights.read(path)
     except weights.DamagedCheckpoint:
@@ -163,31 +168,31 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def killed_until_done(folder: Path, whole: Run, kills: int, seed: int) -> list[Run]:
-    """As many runs like `whole`, one after the other, as it takes to kill `kills` times; each goes on to its end.
+def killed_until_done(folder: Path, like: Run, kills: int, seed: int) -> list[Run]:
+    """Make runs like `like`, one after the other, until `kills` kills are made; return them, each trained to its end.
 
-    A run is killed five times at most, so that ends are reached too.
+    A run is killed at most five times, so that every run reaches its end.
     """
     chance, runs = random.Random(seed), []
     while (left := kills - sum(run.kills for run in runs)) > 0:
-        run = Run(folder / str(len(runs)), whole.workers, more=whole.more)
+        run = Run(folder / str(len(runs)), like.workers, more=like.more)
         run.folder.mkdir(parents=True)
         while run.kills < min(left, 5) and not run.is_done:
-            run.kill(chance, 0.3 * whole.training_seconds)
+            run.kill(chance, 0.3 * like.training_seconds)
         if not run.is_done:
             run.finish()
         runs.append(run)
     return runs
 
 
-def assert_same_end(run: Run, unbroken: Run) -> None:
-    """The last checkpoint is equal bit for bit, and so are the figures of all epochs."""
-    assert_same_checkpoint(run.folder / LAST, unbroken.folder / LAST)
-    assert run.lines() == unbroken.lines()
+def assert_same_end(run: Run, uninterrupted: Run) -> None:
+    """Assert that the last checkpoints are equal bit for bit, and the metrics of all epochs too."""
+    assert_same_checkpoint(run.folder / LAST, uninterrupted.folder / LAST)
+    assert run.lines() == uninterrupted.lines()
 
 
 def assert_same_checkpoint(path: Path, other: Path, but: str = "") -> None:
-    """Equal bit for bit, `but` for the entry of that name."""
+    """Assert that two checkpoints are equal bit for bit, except for the entry named `but`."""
     one, two = weights.read(path), weights.read(other)
     assert one.keys() == two.keys()
     for name in one.keys() - {but}:

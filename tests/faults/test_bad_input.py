@@ -1,4 +1,4 @@
-"""docs/errors.md, row by row: the mistake is made, and the program says what the row says."""
+"""Each row of docs/errors.md: the mistake is made, and the program prints the line of the row."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ CODES = {
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capfd):
-    """A function that does what the script would: its exit code, and what it wrote to standard error."""
+    """Return a function that runs a script in this process and returns its exit code and its standard error."""
     monkeypatch.setattr(scripts, "install_signal_handlers", lambda **_: None)
     monkeypatch.setenv("GLOG_v", "4")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -42,6 +42,7 @@ def run(monkeypatch, tmp_path, capfd):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
+    """Return the folder of a run of one epoch."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scripts, "install_signal_handlers", lambda **_: None)
@@ -50,17 +51,17 @@ def trained(tmp_path_factory):
 
 
 def visible(folder):
-    """The files in `folder` and below, by what stays the same when a file is moved, and not when it is overwritten."""
+    """Return the inodes of the files below `folder`, which stay when files are moved and not when they are rewritten."""
     return {path.stat().st_ino for path in folder.rglob("[!.]*") if path.is_file()}
 
 
-def test_the_document_and_the_tests_have_the_same_rows():
+def test_errors_page_and_tests_have_the_same_rows():
     assert DOCUMENTED.keys() == ROWS.keys()
     assert len(ROWS) >= 50
 
 
 @pytest.mark.parametrize("what", ROWS)
-def test_row(what, run, trained, tmp_path, monkeypatch):
+def test_mistake_prints_its_documented_line(what, run, trained, tmp_path, monkeypatch):
     work, bench = tmp_path / "work", Bench(tmp_path / "bench", trained, [])
     work.mkdir()
     bench.folder.mkdir()
@@ -68,7 +69,7 @@ def test_row(what, run, trained, tmp_path, monkeypatch):
     name, words = ROWS[what](bench)
     if name == "train" and "--ckpt_save_dir" not in words:
         words += ["--ckpt_save_dir", str(linked(trained, tmp_path / "used"))]
-    there = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
     try:
         code, error = run(name, words)
     finally:
@@ -80,8 +81,8 @@ def test_row(what, run, trained, tmp_path, monkeypatch):
     assert code == CODES.get(what, scripts.USER_ERROR)
     assert "Traceback" not in error
     assert not (work / "nan.json").exists()
-    assert there == {path: path.stat().st_mtime_ns for path in trained.iterdir()}
+    assert before == {path: path.stat().st_mtime_ns for path in trained.iterdir()}
     if (tmp_path / "used").exists():
-        assert visible(trained) <= visible(tmp_path / "used"), "a file of the run that was there is gone"
+        assert visible(trained) <= visible(tmp_path / "used"), "a file of the run is gone or was overwritten"
     assert not list(work.iterdir())
     assert not (bench.folder / "it_ran").exists()

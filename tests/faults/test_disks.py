@@ -1,4 +1,4 @@
-"""Disks that are full, or cannot be written to."""
+"""Full disks and read-only disks."""
 
 import subprocess
 import sys
@@ -9,12 +9,12 @@ from PIL import Image
 
 from mindcv.cli.data import main
 from mindcv.io.files import append_line, atomic_write_text
-from tests.faults.run import OPTIONS, ROOT, is_whole
+from tests.faults.run import OPTIONS, ROOT, is_undamaged
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """A function that gives a folder of its own file system, with so many MB, or read only."""
+    """Return a function that mounts a tmpfs with the given options, such as "size=1m", and returns its folder."""
     mounted = []
 
     def mount(options):
@@ -32,11 +32,12 @@ def disk(tmp_path):
 
 
 def train(folder):
+    """Run train.py into `folder` to its end."""
     words = [*OPTIONS, "--ckpt_save_dir", str(folder)]
     return subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(disk):
+def test_train_on_a_full_disk_keeps_the_last_complete_checkpoint(disk):
     folder = disk("size=150m")  # two checkpoints of 64 MB
     done = train(folder)
     assert done.returncode == 2
@@ -45,12 +46,12 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(disk):
     assert "No space left on device" in line
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in folder.glob("*.ckpt")) == ["convit_tiny-1_1.ckpt", "convit_tiny-1_2.ckpt"]
-    assert all(is_whole(path) for path in folder.glob("*.ckpt"))
+    assert all(is_undamaged(path) for path in folder.glob("*.ckpt"))
     assert not list(folder.glob(".*.part"))
 
 
 @pytest.mark.parametrize("size", ["1m", "24m"])
-def test_packing_to_a_full_disk(size, disk, tmp_path, capsys):
+def test_pack_to_a_full_disk_leaves_no_mindrecord_file(size, disk, tmp_path, capsys):
     pixels = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
     for split in ("train", "val"):
         (tmp_path / split / "cat").mkdir(parents=True)
@@ -60,20 +61,20 @@ def test_packing_to_a_full_disk(size, disk, tmp_path, capsys):
     assert main(["pack", str(tmp_path), str(out), "--shards", "1"]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"python -m mindcv.data: cannot write {out}/train/unfinished/00000.mindrecord: ")
-    assert not list(out.glob("train/*.mindrecord")), "the file has its name, and is not whole"
+    assert not list(out.glob("train/*.mindrecord")), "an incomplete file has the final name"
 
 
-def test_what_cannot_be_written_is_named(disk):
+def test_writers_on_a_full_disk_name_the_file_and_change_nothing(disk):
     folder = disk("size=64k")
-    (folder / "journal").write_text("one\n")
+    (folder / "metrics").write_text("one\n")
     (folder / "full").write_bytes(bytes(56 << 10))
-    for write, name in ((atomic_write_text, "options.yaml"), (append_line, "journal")):
+    for write, name in ((atomic_write_text, "options.yaml"), (append_line, "metrics")):
         with pytest.raises(OSError, match=f"^cannot write {folder}/{name}: No space left on device$"):
             write(folder / name, "x" * 10_000)
-    assert sorted(path.name for path in folder.iterdir()) == ["full", "journal"]
+    assert sorted(path.name for path in folder.iterdir()) == ["full", "metrics"]
 
 
-def test_a_disk_that_is_read_only(disk):
+def test_train_on_a_read_only_disk_names_the_folder(disk):
     folder = disk("ro,size=1m")
     done = train(folder)
     assert done.returncode == 2

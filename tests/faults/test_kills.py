@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: nothing is lost, and the end is the uninterrupted run's, bit for bit."""
+"""Runs that are killed by SIGKILL at random moments and resumed lose nothing and end as an uninterrupted run does."""
 
 import os
 import signal
@@ -17,12 +17,12 @@ ALL_STATE = ("--ema", "--gradient_accumulation_steps", "2", "--loss_scale_type",
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    """A function that gives the run of so many workers, and options, that nobody kills."""
+def uninterrupted(tmp_path_factory):
+    """Return a function that returns an uninterrupted run with the given workers and options."""
 
     @cache
     def run(workers, *more):
-        run = Run(tmp_path_factory.mktemp("unbroken"), workers, more=more)
+        run = Run(tmp_path_factory.mktemp("uninterrupted"), workers, more=more)
         run.finish()
         return run
 
@@ -39,22 +39,24 @@ def unbroken(tmp_path_factory):
         pytest.param(2, 6, ALL_STATE, marks=pytest.mark.slow),
     ],
 )
-def test_killed_training(workers, kills, more, unbroken, tmp_path, request):
+def test_train_killed_at_random_moments_ends_as_an_uninterrupted_run(
+    workers, kills, more, uninterrupted, tmp_path, request
+):
     if workers > 1:
         request.getfixturevalue("all_cores")
-    whole = unbroken(workers, *more)
-    runs = killed_until_done(tmp_path, whole, kills, seed=kills)
-    assert sum(run.resumes for run in runs) >= kills / 2, "kills before the first checkpoint prove little"
+    expected = uninterrupted(workers, *more)
+    runs = killed_until_done(tmp_path, expected, kills, seed=kills)
+    assert sum(run.resumes for run in runs) >= kills / 2, "most kills come after a checkpoint"
     assert sum(run.kills for run in runs) == kills
     assert sum(run.lost for run in runs) == 0
     assert sum(run.torn for run in runs) == 0
     for run in runs:
-        assert_same_end(run, whole)
+        assert_same_end(run, expected)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("all_cores")
-def test_a_worker_that_hangs_ends_the_run(tmp_path):
+def test_train_with_a_hanging_worker_ends(tmp_path):
     run = Run(tmp_path, workers=2, more=("--epoch_size", "100"))
     process = run.begin()
     deadline = time.monotonic() + 100
@@ -64,11 +66,12 @@ def test_a_worker_that_hangs_ends_the_run(tmp_path):
     workers = workers_of(process)
     workers[-1].suspend()
     assert process.wait(timeout=200) == 1
-    assert "train.py: waited for the other workers in vain: one of them has ended or does not answer" in run.said
+    assert "train.py: waited for the other workers in vain: one of them has ended or does not answer" in run.output
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
 
 
 def write_forever(path, ready):
+    """Write checkpoints to `path`, and set `ready` after each."""
     arrays = {"x": np.zeros(2_000_000, np.float32)}
     while True:
         arrays["x"] += 1
@@ -76,21 +79,21 @@ def write_forever(path, ready):
         ready.set()
 
 
-def test_killed_while_writing_a_checkpoint(tmp_path):
+def test_write_killed_at_random_moments_leaves_a_complete_checkpoint(tmp_path):
     path = tmp_path / "a.ckpt"
     rng = np.random.default_rng(0)
-    spawn, torn_aside = get_context("fork"), 0
+    context, interrupted = get_context("fork"), 0
     for _ in range(200):
-        ready = spawn.Event()
-        writer = spawn.Process(target=write_forever, args=(path, ready))
+        ready = context.Event()
+        writer = context.Process(target=write_forever, args=(path, ready))
         writer.start()
         assert ready.wait(60)
         time.sleep(rng.uniform(0, 0.1))
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        x = weights.read(path)["x"]  # which refuses a torn one
+        x = weights.read(path)["x"]  # fails if it is incomplete
         assert (x == x[0]).all()
-        torn_aside += (tmp_path / ".a.ckpt.part").exists()
-        if torn_aside == 20:
+        interrupted += (tmp_path / ".a.ckpt.part").exists()
+        if interrupted == 20:
             return
-    raise AssertionError(f"{torn_aside} of 200 kills hit a write")
+    raise AssertionError(f"{interrupted} of 200 kills hit a write")

@@ -1,4 +1,4 @@
-"""Training on two machines, which here are two network namespaces with a cable between them."""
+"""Training on two machines: two network namespaces that a virtual cable connects."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("all_cores")
 
 @pytest.fixture
 def machines():
-    """Two functions that start train.py, one on each machine."""
+    """Return a function that starts train.py on the machine with the given rank."""
     net = os.getpid() % 250
     names = [f"mindcv-{os.getpid()}-{i}" for i in (0, 1)]
     links = [f"mc{os.getpid()}{i}" for i in "ab"]
@@ -59,18 +59,18 @@ def machines():
         ip("netns", "del", name)
 
 
-def test_two_machines_train_together(machines, tmp_path):
+def test_train_on_two_machines_shares_the_images_and_writes_once(machines, tmp_path):
     runs = [machines(rank, tmp_path / str(rank), "--epoch_size", "1") for rank in (0, 1)]
     codes = [run.wait(timeout=200) for run in runs]
-    said = (tmp_path / "0" / "test.log").read_text()
-    assert codes == [0, 0], said
-    assert "devices: 2, images an update: 32" in said
+    output = (tmp_path / "0" / "test.log").read_text()
+    assert codes == [0, 0], output
+    assert "devices: 2, images an update: 32" in output
     assert (tmp_path / "0" / "convit_tiny-1_3.ckpt").exists()
-    assert not list((tmp_path / "1").glob("*.ckpt")), "the first worker alone writes"
+    assert not list((tmp_path / "1").glob("*.ckpt")), "only the first worker writes"
 
 
 @pytest.mark.slow
-def test_a_machine_that_fails_ends_the_other(machines, tmp_path):
+def test_train_with_a_killed_worker_ends_on_both_machines(machines, tmp_path):
     runs = [machines(rank, tmp_path / str(rank), "--epoch_size", "100") for rank in (0, 1)]
     deadline = time.monotonic() + 200
     while not (tmp_path / "0" / "convit_tiny-1_3.ckpt").exists():
@@ -84,7 +84,7 @@ def test_a_machine_that_fails_ends_the_other(machines, tmp_path):
 
 
 @pytest.mark.slow
-def test_machines_go_on_together_after_one_failed(machines, tmp_path):
+def test_train_with_max_restarts_resumes_on_both_machines(machines, tmp_path):
     runs = [machines(rank, tmp_path / str(rank), "--epoch_size", "12", "--max_restarts", "2") for rank in (0, 1)]
     deadline = time.monotonic() + 200
     while not (tmp_path / "0" / "convit_tiny-1_3.ckpt").exists():
@@ -92,7 +92,7 @@ def test_machines_go_on_together_after_one_failed(machines, tmp_path):
         time.sleep(0.2)
     workers_of(runs[1])[0].kill()
     codes = [run.wait(timeout=300) for run in runs]
-    said = [(tmp_path / str(rank) / "test.log").read_text() for rank in (0, 1)]
-    assert codes == [0, 0], said
-    assert "resumed from" in said[0]
+    outputs = [(tmp_path / str(rank) / "test.log").read_text() for rank in (0, 1)]
+    assert codes == [0, 0], outputs
+    assert "resumed from" in outputs[0]
     assert (tmp_path / "0" / "convit_tiny-12_3.ckpt").exists()

@@ -1,4 +1,4 @@
-"""train.py and `mindcv validate` on two workers of this machine's CPU: one is killed, all are told to stop."""
+"""Training and validation on two workers of this machine's CPU: one is killed, then all are stopped by a signal."""
 
 import re
 import signal
@@ -12,14 +12,14 @@ import pytest
 from mindcv.engine.checkpoints import checkpoints_in
 from tests.faults.run import LAST, OPTIONS, ROOT, Run, assert_same_checkpoint, workers_of
 
-MORE = ("--batch_size", "15", "--keep_checkpoint_max", "9")  # all of them
+MORE = ("--batch_size", "15", "--keep_checkpoint_max", "9")  # keeps all
 EARLIER = "convit_tiny-3_2.ckpt"
 pytestmark = pytest.mark.usefixtures("all_cores")
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    run = Run(tmp_path_factory.mktemp("unbroken"), workers=2, more=MORE)
+def uninterrupted(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("uninterrupted"), workers=2, more=MORE)
     run.finish()
     return run
 
@@ -27,16 +27,16 @@ def unbroken(tmp_path_factory):
 def wait_for(run, name, process):
     deadline = time.monotonic() + 100
     while not list(run.folder.glob(name)):
-        assert process.poll() is None and time.monotonic() < deadline, run.said
+        assert process.poll() is None and time.monotonic() < deadline, run.output
         time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
-def stopped(unbroken, tmp_path_factory):
-    """Begun where an earlier run had been, one worker killed in the first epoch, told to stop after it; its code."""
+def stopped(uninterrupted, tmp_path_factory):
+    """Train in an earlier run's folder, kill a worker in epoch 1 and stop all in epoch 2; return run and exit code."""
     run = Run(tmp_path_factory.mktemp("stopped"), workers=2, max_restarts=1, more=MORE)
-    (run.folder / EARLIER).write_bytes((unbroken.folder / EARLIER).read_bytes())
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # what a parent blocks its children inherit
+    (run.folder / EARLIER).write_bytes((uninterrupted.folder / EARLIER).read_bytes())
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # children inherit blocked signals
     process = run.begin()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     try:
@@ -51,40 +51,40 @@ def stopped(unbroken, tmp_path_factory):
     return run, process.returncode
 
 
-def test_a_run_that_fails_goes_on_by_itself_and_not_from_an_earlier_one(stopped):
+def test_launcher_restarts_a_failed_run_from_its_own_checkpoint(stopped):
     run, _ = stopped
-    assert "rank 1 was killed by SIGKILL" in run.said
-    assert "starting again, 1 of 1, from the last checkpoint" in run.said
-    assert re.search(r"resumed from .*convit_tiny-1_\d.ckpt, after", run.said)
+    assert "rank 1 was killed by SIGKILL" in run.output
+    assert "starting again, 1 of 1, from the last checkpoint" in run.output
+    assert re.search(r"resumed from .*convit_tiny-1_\d.ckpt, after", run.output)
     assert (run.folder / "earlier-1" / EARLIER).exists()
 
 
-def test_a_signal_saves_and_stops_all(stopped):
+def test_workers_on_a_signal_save_and_stop_together(stopped):
     run, code = stopped
     newest = max(checkpoints_in(run.folder, "convit_tiny"))
     assert code == 143
-    assert f"train.py: SIGTERM: stopped after step {newest.step} of epoch {newest.epoch}, and saved" in run.said
+    assert f"train.py: SIGTERM: stopped after step {newest.step} of epoch {newest.epoch}, and saved" in run.output
 
 
-def test_what_they_saved_is_the_unbroken_runs(stopped, unbroken):
+def test_checkpoint_of_a_stopped_run_equals_the_uninterrupted_runs(stopped, uninterrupted):
     run, _ = stopped
     [*_, newest] = checkpoints_in(run.folder, "convit_tiny").values()
-    assert_same_checkpoint(newest, unbroken.folder / newest.name, but="run.notes")  # which has the wish to stop
-    assert run.lines() and run.lines() == unbroken.lines()[: len(run.lines())]
+    assert_same_checkpoint(newest, uninterrupted.folder / newest.name, but="run.notes")  # counts the requests to stop
+    assert run.lines() and run.lines() == uninterrupted.lines()[: len(run.lines())]
 
 
-def test_images_that_no_whole_batch_takes_are_counted(unbroken):
-    said = "devices: 2, images an update: 30, peak learning rate: 0.001, 6 of 96 images left out of each epoch"
-    assert said in unbroken.said
+def test_train_logs_the_images_left_out_of_each_epoch(uninterrupted):
+    line = "devices: 2, images an update: 30, peak learning rate: 0.001, 6 of 96 images left out of each epoch"
+    assert line in uninterrupted.output
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_one_worker_and_two_give_the_figures_of_the_training(devices, unbroken):
-    words = ["--distribute", str(devices > 1), "--num_devices", devices, "--ckpt_path", unbroken.folder / LAST]
+def test_validate_on_one_worker_and_on_two_gives_the_scores_of_training(devices, uninterrupted):
+    words = ["--distribute", str(devices > 1), "--num_devices", devices, "--ckpt_path", uninterrupted.folder / LAST]
     line = [sys.executable, "-m", "mindcv", "validate", *map(str, [*OPTIONS, *MORE, *words])]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     [line] = [line for line in done.stdout.splitlines() if line.startswith("Top_1_Accuracy")]
     figures = [float(re.search(r"[\d.]+", part.split(": ")[1])[0]) for part in line.split(", ")]
-    *_, record = unbroken.lines()
+    *_, record = uninterrupted.lines()
     assert figures == pytest.approx([record["top_1"], record["top_5"], record["val_loss"]], rel=1e-4)

@@ -1,7 +1,7 @@
-"""Golden weights, inputs and gradient probes, drawn by name: the order of parameters never matters.
+"""Golden weights, inputs and gradient probes, drawn from each parameter's name, so that their order does not matter.
 
-The reference figures beside this file were computed in float64 by the ConViT authors' own PyTorch code on
-exactly these numbers. Names are the authors' PyTorch names.
+The reference figures in this folder were computed in float64 by the ConViT authors' PyTorch code on exactly these
+numbers. Names are those of the authors' code.
 """
 
 from zlib import crc32
@@ -12,7 +12,7 @@ _CENTRE_OF_POSITION = np.array([0.0, 0.0, -1.0])
 
 
 def weight(name: str, shape: tuple[int, ...], salt: int) -> np.ndarray:
-    """float32 weight of the PyTorch parameter `name`."""
+    """Return the weight of the PyTorch parameter `name`, float32 of `shape`; `salt` is another seed for each model."""
     draw = np.random.default_rng([crc32(name.encode()), salt]).standard_normal(shape)
     if name.endswith("gating_param"):
         value = 0.5 + draw
@@ -28,7 +28,7 @@ def weight(name: str, shape: tuple[int, ...], salt: int) -> np.ndarray:
 
 
 def to_mindcv(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
-    """The PyTorch parameter `name` under MindCV's names: q, k and v stand alone, norms have gamma and beta."""
+    """Return the PyTorch parameter `name` under MindCV's names: q, k and v are separate, norms have gamma and beta."""
     name = name.replace("head.", "classifier.")
     if "norm" in name:
         name = name.replace(".weight", ".gamma").replace(".bias", ".beta")
@@ -40,7 +40,7 @@ def to_mindcv(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def mindcv_weights(case: dict) -> dict[str, np.ndarray]:
-    """Every weight of a model case of `manifest.json`, under MindCV's names."""
+    """Return all weights of a model, by MindCV's names; `case` is its entry in `manifest.json`."""
     weights = {}
     for name, shape in case["shapes"].items():
         weights |= to_mindcv(name, weight(name, tuple(shape), case["salt"]))
@@ -48,12 +48,12 @@ def mindcv_weights(case: dict) -> dict[str, np.ndarray]:
 
 
 def inputs(salt: int, batch: int = 2, image: int = 224, classes: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """Images (batch, 3, image, image) float32 and labels (batch,) int64."""
+    """Return images (batch, 3, image, image) float32 and labels (batch,) int64, below `classes`."""
     rng = np.random.default_rng([7, salt])
     images = rng.standard_normal((batch, 3, image, image)).astype(np.float32)
     return images, rng.integers(0, classes, batch)
 
 
 def gradient_probe(name: str, size: int) -> np.ndarray:
-    """The direction (size,) float64 on which a golden `grad_probe` projects the flattened gradient."""
+    """Return the direction (size,), float64, on which a golden `grad_probe` projects the flattened gradient."""
     return np.random.default_rng([crc32(name.encode()), 99]).standard_normal(size)
