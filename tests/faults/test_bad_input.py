@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
 
 
 def visible(folder):
-    """Return the inodes of the files below `folder`, which stay when files are moved and not when they are rewritten."""
+    """Return the inodes of the files below `folder`, which change when a file is rewritten and not when it is moved."""
     return {path.stat().st_ino for path in folder.rglob("[!.]*") if path.is_file()}
 
 
