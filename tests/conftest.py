@@ -1,7 +1,9 @@
 """Fixtures of all tests."""
 
 import json
+import logging
 import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +14,7 @@ from mindspore import Tensor
 from PIL import Image
 
 import mindcv
+from mindcv.cli import scripts
 from mindcv.device import make_pynative_synchronous
 from tests.golden import rule
 
@@ -109,3 +112,27 @@ def photos(tmp_path_factory):
     exif[0x0112] = 6
     rotated.save(folder / "e.jpg", exif=exif)
     return folder
+
+
+@pytest.fixture
+def run_in_process(monkeypatch, capfd):
+    """Return a function that runs a script such as "train" in this process, without starting an interpreter.
+
+    It returns what `subprocess.run` returns: `returncode`, `stdout` and `stderr`.
+    """
+    monkeypatch.setattr(scripts, "install_signal_handlers", lambda **_: None)
+    monkeypatch.setenv("GLOG_v", "4")
+
+    def run(name, *words):
+        words = list(map(str, words))
+        handlers, logging.root.handlers = logging.root.handlers, []  # so that the script's own handler is installed
+        capfd.readouterr()
+        try:
+            code = scripts.run_script(name, "", words)
+        except SystemExit as end:
+            code = end.code
+        finally:
+            logging.root.handlers = handlers
+        return subprocess.CompletedProcess(words, code, *capfd.readouterr())
+
+    return run

@@ -28,7 +28,7 @@ LAST_WORDS = 3.0  # seconds between a worker's failure and the end of the others
 
 # How often workers look for each other at the start and at the end. MindSpore's default of 3 to 5 s costs a run of two
 # workers 10 s.
-RETRY_INTERVAL = {"MSRETRY_INTERVAL_LOWER": "1", "MSRETRY_INTERVAL_UPPER": "1"}
+RETRY_INTERVAL = {"MS_RETRY_INTERVAL_LOWER": "1", "MS_RETRY_INTERVAL_UPPER": "1"}
 _CRASHES = (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT)
 _FAILURE = re.compile(r"Worker process (\d+) exit with exception\. Error code: (-?\d+)")
 _FRAMEWORK_LINE = re.compile(rb"^\[(?:INFO|WARNING)\] [A-Z_]+\(.*\n", re.MULTILINE)

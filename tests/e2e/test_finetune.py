@@ -12,7 +12,7 @@ from PIL import Image
 
 import mindcv
 from mindcv import weights
-from mindcv.cli.scripts import USER_ERROR, run_script
+from mindcv.cli.scripts import USER_ERROR
 from mindcv.weights.classes import CLASS_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -73,50 +73,42 @@ def test_train_with_freeze_keeps_frozen_parameters_bit_for_bit(tuned):
     assert not [name for name in optimizer_state if "blocks.3." in name or "patch_embed" in name]
 
 
-def test_checkpoint_class_names_are_used_by_infer_and_checked_by_validate(tuned, folder, tmp_path):
+def test_checkpoint_class_names_are_used_by_infer_and_checked_by_validate(tuned, folder, tmp_path, run_in_process):
     _, out, _ = tuned
     words = ["-c", out / "run" / "config.yaml", "--ckpt_path", out / "run" / "best.ckpt"]
-    done = run("infer.py", *words, "--image", folder / "val" / "cat" / "0.png")
+    done = run_in_process("infer", *words, "--image", folder / "val" / "cat" / "0.png")
     assert done.returncode == 0, done.stderr
     assert {line.split()[-1] for line in done.stdout.splitlines()[1:]} == {"cat", "dog"}
     (tmp_path / "val").mkdir()
     for name, source in (("cow", "cat"), ("dog", "dog")):
         (tmp_path / "val" / name).symlink_to(folder / "val" / source)
-    done = run("validate.py", *words, "--data_dir", tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+    done = run_in_process("validate", *words, "--data_dir", tmp_path)
+    assert done.returncode == USER_ERROR
+    assert done.stderr.count("validate.py: ") == 1
     assert "cow not among the 2 known classes" in done.stderr
 
 
-def test_validate_with_use_ema_scores_the_averages(tuned, folder, tmp_path):
+def test_validate_with_use_ema_scores_the_averages(tuned, folder, tmp_path, run_in_process):
     _, out, _ = tuned
     trained = weights.weights_of(weights.read(out / "run" / "best.ckpt"))
     averages = {f"ema.{name}": 0.9 * array for name, array in trained.items()}
     weights.write(tmp_path / "both.ckpt", {**trained, **averages})
     weights.write(tmp_path / "averages.ckpt", {name[4:]: array for name, array in averages.items()})
+    words = [*WORDS, "--data_dir", folder]
     losses = {}
     for name, more in {"both": ["--use_ema"], "averages": []}.items():
-        results = tmp_path / f"{name}.json"
-        words = [
-            *WORDS,
-            "--data_dir",
-            folder,
-            "--ckpt_path",
-            tmp_path / f"{name}.ckpt",
-            "--results_file",
-            results,
-            *more,
-        ]
-        assert run_script("validate", "Validate.", list(map(str, words))) == 0
-        losses[name] = json.loads(results.read_text())["loss"]
+        more = ["--ckpt_path", tmp_path / f"{name}.ckpt", "--results_file", tmp_path / f"{name}.json", *more]
+        assert run_in_process("validate", *words, *more).returncode == 0
+        losses[name] = json.loads((tmp_path / f"{name}.json").read_text())["loss"]
     assert losses["both"] == losses["averages"]
-    words = [*WORDS, "--data_dir", folder, "--ckpt_path", tmp_path / "averages.ckpt", "--use_ema"]
-    assert run_script("validate", "Validate.", list(map(str, words))) == USER_ERROR
+    done = run_in_process("validate", *words, "--ckpt_path", tmp_path / "averages.ckpt", "--use_ema")
+    assert done.returncode == USER_ERROR
 
 
-def test_train_with_an_unknown_block_to_freeze_fails(folder, tmp_path):
-    done = run("train.py", *WORDS, "--data_dir", folder, "--ckpt_save_dir", tmp_path / "run", "--freeze", "blocks:0-12")
-    assert done.returncode == 2
+def test_train_with_an_unknown_block_to_freeze_fails(folder, tmp_path, run_in_process):
+    words = ["--data_dir", folder, "--ckpt_save_dir", tmp_path / "run", "--freeze", "blocks:0-12"]
+    done = run_in_process("train", *WORDS, *words)
+    assert done.returncode == USER_ERROR
     assert done.stderr.splitlines()[-1] == (
         "train.py: freeze: got 'blocks:0-12', wanted blocks from 0 to 11, the lower number first"
     )

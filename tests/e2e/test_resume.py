@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mindcv import weights
-from mindcv.cli import scripts
+from mindcv.cli.scripts import USER_ERROR
 from mindcv.data.datasets import open_source
 from mindcv.data.pack import pack
 from mindcv.engine.checkpoints import checkpoints_in
@@ -78,7 +78,7 @@ def test_validation_runs_every_val_interval_epochs_and_at_the_end(uninterrupted)
     assert ["val_loss" in record for record in records] == [False, True, True]
 
 
-def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_path):
+def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_path, run_in_process):
     """The newest checkpoint and the last line of metrics are cut off, and epoch 2 has a checkpoint but no record."""
     shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
     torn = tmp_path / "convit_tiny-3_3.ckpt"
@@ -86,11 +86,11 @@ def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_
     first = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)[0]
     (tmp_path / "metrics.jsonl").write_text(first + '{"epoch": 2, "st')
     (tmp_path / "best.ckpt").unlink()
-    code, error = finish(tmp_path, "--resume_opt")
-    assert code == 0, error
-    assert "convit_tiny-3_3.ckpt" in error
+    done = run_in_process("train", *WORDS, "--ckpt_save_dir", tmp_path, "--resume_opt")
+    assert done.returncode == 0, done.stderr
+    assert "convit_tiny-3_3.ckpt" in done.stderr
     assert (tmp_path / "earlier-1/convit_tiny-3_3.ckpt").exists()
-    assert "after step 3 of epoch 2 of 3" in error
+    assert "after step 3 of epoch 2 of 3" in done.stderr
     assert_same_end(tmp_path, uninterrupted)
     assert (tmp_path / "best.ckpt").exists()
 
@@ -115,9 +115,8 @@ def test_train_on_a_signal_saves_and_stops_and_resume_completes_it(number, code,
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, capsys):
+def train(tmp_path, run_in_process):
     """Return a function that trains on a folder of images and returns the exit code and the last line of errors."""
-    monkeypatch.setattr(scripts, "install_signal_handlers", lambda **_: None)
     for name in ("cat", "dog"):
         for i in range(4):
             path = tmp_path / f"images/train/{name}/{i}.png"
@@ -125,13 +124,12 @@ def train(tmp_path, monkeypatch, capsys):
             Image.new("RGB", (16, 16), (40 * i, 90, 10)).save(path)
 
     def train(*more):
-        words = [
-            "-c", str(WORDS[1]), "--mode", "1", "--image_resize", "16", "--num_parallel_workers", "1",
+        done = run_in_process(
+            "train", "-c", WORDS[1], "--mode", "1", "--image_resize", "16", "--num_parallel_workers", "1",
             "--batch_size", "4", "--dataset", "folder", "--num_classes", "2", "--val_while_train", "False",
-            "--ckpt_save_dir", str(tmp_path / "out"), *map(str, more),
-        ]  # fmt: skip
-        code = scripts.run_script("train", "", words)
-        return code, capsys.readouterr().err.strip().splitlines()[-1:]
+            "--ckpt_save_dir", tmp_path / "out", *more,
+        )  # fmt: skip
+        return done.returncode, done.stderr.strip().splitlines()[-1:]
 
     return train
 
@@ -142,13 +140,13 @@ def test_resume_refuses_renamed_classes_and_images_and_accepts_packed_images(tra
 
     (images / "train/cat").rename(images / "train/zebra")
     code, [line] = train("--data_dir", images, "--epoch_size", "2", "--resume")
-    assert code == scripts.USER_ERROR
+    assert code == USER_ERROR
     assert "convit_tiny-1_2.ckpt is of a run with other classes: class 0 was cat and is dog now" in line
     (images / "train/zebra").rename(images / "train/cat")
 
     (images / "train/cat/0.png").rename(images / "train/cat/new.png")
     code, [line] = train("--data_dir", images, "--epoch_size", "2", "--resume")
-    assert code == scripts.USER_ERROR
+    assert code == USER_ERROR
     assert "there are 8 as before, but some have another name or label" in line
     (images / "train/cat/new.png").rename(images / "train/cat/0.png")
 

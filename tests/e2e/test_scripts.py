@@ -84,10 +84,10 @@ def test_train_writes_checkpoints_options_and_metrics(trained):
 
 
 @pytest.mark.parametrize("batch_size", [3, 20])
-def test_validate_counts_every_image_once_at_any_batch_size(batch_size, trained, folder, tmp_path):
+def test_validate_counts_every_image_once_at_any_batch_size(batch_size, trained, folder, tmp_path, run_in_process):
     _, out = trained
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--batch_size", batch_size]
-    done = run("validate.py", *words, "--results_file", tmp_path / "results.json")
+    done = run_in_process("validate", *words, "--results_file", tmp_path / "results.json")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["images"] == 7
@@ -116,10 +116,10 @@ def scores_one_by_one(out, folder, skip_label=None):
     return {**top, "loss": np.mean(losses)}
 
 
-def test_train_with_ckpt_path_starts_from_its_weights(trained, folder, tmp_path):
+def test_train_with_ckpt_path_starts_from_its_weights(trained, folder, tmp_path, run_in_process):
     _, out = trained
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--ckpt_save_dir", tmp_path]
-    done = run("train.py", *words, "--epoch_size", "1", "--lr", "1e-12", "--min_lr", "1e-13")
+    done = run_in_process("train", *words, "--epoch_size", "1", "--lr", "1e-12", "--min_lr", "1e-13")
     assert done.returncode == 0, done.stderr
     before = weights.weights_of(weights.read(out / "best.ckpt"))
     after = weights.weights_of(weights.read(tmp_path / "convit_tiny-1_2.ckpt"))
@@ -160,7 +160,7 @@ def test_train_with_bad_input_prints_one_line(case, folder, tmp_path, capsys, mo
     assert not list(tmp_path.iterdir()), "a refused run writes nothing"
 
 
-def test_validate_without_the_first_class_keeps_the_labels_of_training(trained, folder, tmp_path):
+def test_validate_without_the_first_class_keeps_the_labels_of_training(trained, folder, tmp_path, run_in_process):
     """The folder has no train; the checkpoint has the class names."""
     _, out = trained
     for name in ("n01443537", "n01484850"):
@@ -168,7 +168,7 @@ def test_validate_without_the_first_class_keeps_the_labels_of_training(trained, 
         (tmp_path / "val" / name).symlink_to(folder / "val" / name)
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--data_dir", tmp_path]
     words += ["--val_partial", "True"]
-    done = run("validate.py", *words, "--results_file", tmp_path / "results.json")
+    done = run_in_process("validate", *words, "--results_file", tmp_path / "results.json")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["images"] == 4
@@ -176,25 +176,25 @@ def test_validate_without_the_first_class_keeps_the_labels_of_training(trained, 
     assert results["loss"] == pytest.approx(expected["loss"], rel=1e-4)
 
 
-def test_validate_with_another_number_of_classes_fails(trained, folder):
+def test_validate_with_another_number_of_classes_fails(trained, folder, run_in_process):
     _, out = trained
     words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--num_classes", "9"]
-    done = run("validate.py", *words)
+    done = run_in_process("validate", *words)
     assert done.returncode == USER_ERROR
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("validate.py: ") == 1
     assert "classifier.weight" in done.stderr
 
 
-def test_validate_without_a_checkpoint_fails(folder):
-    done = run("validate.py", "-c", RECIPE, "--data_dir", folder, *ON_CPU)
+def test_validate_without_a_checkpoint_fails(folder, run_in_process):
+    done = run_in_process("validate", "-c", RECIPE, "--data_dir", folder, *ON_CPU)
     assert done.returncode == USER_ERROR
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("validate.py: ") == 1
     assert "--ckpt_path" in done.stderr
 
 
-def test_train_with_a_loss_that_is_not_finite_stops(folder, tmp_path):
+def test_train_with_a_loss_that_is_not_finite_stops(folder, tmp_path, run_in_process):
     words = ["-c", RECIPE, "--data_dir", folder, *ON_CPU, *QUICK, "--ckpt_save_dir", tmp_path, "--epoch_size", "4"]
-    done = run("train.py", *words, "--lr", "1e30", "--warmup_epochs", "0", "--opt", "sgd")
+    done = run_in_process("train", *words, "--lr", "1e30", "--warmup_epochs", "0", "--opt", "sgd")
     assert done.returncode == DIVERGED, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("train.py: the loss or its gradients at step ")

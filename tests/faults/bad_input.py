@@ -136,9 +136,9 @@ options("a change of no option", "--resume_changes", "lr", "min_lrr")
 options("an erased rectangle of other channels", "--re_prob", "1", "--re_value", "1", "2")
 options("grey images, normalised in colour", "--in_channels", "1")
 options("channels that no image has", "--in_channels", "4")
-options("a node_rank that is not there", "--node_rank", "1")
-options("several machines, one device", "--num_nodes", "2")
-options("restarts without a launcher", "--max_restarts", "3")
+options("a node_rank outside num_nodes", "--node_rank", "1")
+options("several machines without distribute", "--num_nodes", "2")
+options("restarts without distribute", "--max_restarts", "3")
 options("a rate to scale, but from what", "--lr_scale", "linear")
 options("an unknown model", "--model", "convit_tinny")
 options("a dataset that is not there", "--dataset", "digitz")
@@ -434,12 +434,12 @@ def not_finite(bench) -> str:
     return str(bench.folder / "nan.ckpt")
 
 
-@row("weights that are not finite, to validate")
+@row("validating weights that are not finite")
 def _(bench):
     return validate("--ckpt_path", not_finite(bench), "--results_file", "nan.json")
 
 
-@row("weights that are not finite, to predict with")
+@row("predicting with weights that are not finite")
 def _(bench):
     image = str(bench.images() / "val/cat/0.png")
     return "infer", [*validate("--ckpt_path", not_finite(bench))[1], "--image", image, "--output", "nan.json"]
@@ -454,6 +454,7 @@ def _(bench):
 
 
 @row("a checkpoint with training state only")
+@row("a checkpoint without weights")
 def _(bench):
     arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
     state = {name: array for name, array in arrays.items() if name.startswith(("optimizer.", "run."))}
@@ -476,12 +477,12 @@ def _(bench):
     return validate("--ckpt_path", bench.checkpoint(), "--use_ema")
 
 
-@row("nothing to resume")
+@row("resuming in a folder without checkpoints")
 def _(bench):
     return train("--resume", "--ckpt_save_dir", bench.folder)
 
 
-@row("weights alone to resume from")
+@row("a checkpoint without training state to resume from")
 def _(bench):
     arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
     path = bench.folder / "weights.ckpt"
@@ -489,31 +490,31 @@ def _(bench):
     return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--epoch_size", "3")
 
 
-@row("a run to resume with another optimizer")
+@row("resuming with another optimizer")
 def _(bench):
     more = ["--opt", "sgd", "--eps", "1e-10", "--num_samples", "96", "--epoch_size", "3"]
     return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
 
 
-@row("a run to resume at another image size")
+@row("resuming at another image size")
 def _(bench):
     path = bench.checkpoint()
     return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--image_resize", "24", "--epoch_size", "3")
 
 
-@row("a run to resume with another batch size")
+@row("resuming with another batch size")
 def _(bench):
     path = bench.checkpoint()
     return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--batch_size", "16", "--epoch_size", "3")
 
 
-@row("a run to resume with other steps an epoch")
+@row("resuming with another number of steps an epoch")
 def _(bench):
     more = ["--num_samples", "96", "--batch_size", "16", "--epoch_size", "3", "--resume_changes", "batch_size"]
     return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
 
 
-@row("a run to resume with another schedule")
+@row("resuming with another schedule")
 def _(bench):
     more = ["--num_samples", "96", "--lr", "5e-4", "--decay_epochs", "3", "--epoch_size", "3"]
     return train("--resume", "--ckpt_path", bench.checkpoint(), *more)
@@ -530,17 +531,17 @@ def resumed_with_another(what: str, entry: str, value: object):
         return train("--resume", "--ckpt_path", path, "--num_samples", "96", "--epoch_size", "3")
 
 
-resumed_with_another("a run to resume whose classes were renamed", "run.class_names", ["nil", *"123456789"])
-resumed_with_another("a run to resume on other images", "run.training_images", [1437, "0" * 32])
-resumed_with_another("a run to resume on images of other names", "run.training_images", [1438, "0" * 32])
+resumed_with_another("resuming with renamed classes", "run.class_names", ["nil", *"123456789"])
+resumed_with_another("resuming on other training images", "run.training_images", [1437, "0" * 32])
+resumed_with_another("resuming on renamed training images", "run.training_images", [1438, "0" * 32])
 
 
-@row("a run to resume that is complete")
+@row("resuming a complete run")
 def _(bench):
     return train("--resume", "--ckpt_path", bench.checkpoint(), "--num_samples", "96")
 
 
-@row("a run to resume in a folder that has another")
+@row("resuming in the folder of another run")
 def _(bench):
     return train("--resume", "--ckpt_path", bench.checkpoint(), "--num_samples", "96", "--epoch_size", "3")
 
@@ -578,23 +579,23 @@ def _(bench):
     return validate("--ckpt_path", bench.checkpoint(), "--results_file", bench.file("notes.txt", "mine") + "/a.json")
 
 
-@row("a lock of another program")
+@row("a lock file of another program")
 def _(bench):
     return train("--ckpt_save_dir", str(Path(bench.file(".lock", "mine")).parent))
 
 
-@row("a second run in one folder")
+@row("two runs in one folder")
 def _(bench):
     bench.keep.append(file_lock(bench.folder / ".lock"))
     return train("--ckpt_save_dir", bench.folder)
 
 
-@row("a file where the run's folder should be")
+@row("a file with the name of the run's folder")
 def _(bench):
     return train("--ckpt_save_dir", bench.file("taken", "x"))
 
 
-@row("a port that is taken")
+@row("a port in use")
 def _(bench):
     other = socket.socket()
     other.bind(("127.0.0.1", 0))
@@ -604,7 +605,7 @@ def _(bench):
     return train("--distribute", "True", "--master_port", port, "--ckpt_save_dir", bench.folder / "x")
 
 
-@row("the run's own weights to begin a new one with")
+@row("a new run from the weights in its own folder")
 def _(bench):
     folder = linked(bench.trained, bench.folder / "run")
     return train("--ckpt_path", folder / "best.ckpt", "--ckpt_save_dir", folder)
@@ -619,10 +620,10 @@ def first_machine(what: str, address: str):
         return train(*words, "--ckpt_save_dir", bench.folder / "x")
 
 
-first_machine("a name that no machine has", "no such host")
-first_machine("an address that is not this machine's", "192.0.2.1")
+first_machine("an unknown machine name", "no such host")
+first_machine("an address of another machine", "192.0.2.1")
 
 
-@row("a learning rate that blows the loss up")
+@row("a learning rate at which the loss diverges")
 def _(bench):
     return train("--lr", "1e30", "--warmup_epochs", "0", "--num_samples", "96", "--ckpt_save_dir", bench.folder / "x")

@@ -74,9 +74,10 @@ def test_writers_on_a_full_disk_name_the_file_and_change_nothing(disk):
     assert sorted(path.name for path in folder.iterdir()) == ["full", "metrics"]
 
 
-def test_train_on_a_read_only_disk_names_the_folder(disk):
+def test_train_on_a_read_only_disk_names_the_folder(disk, run_in_process, monkeypatch):
+    monkeypatch.chdir(ROOT)
     folder = disk("ro,size=1m")
-    done = train(folder)
+    done = run_in_process("train", *OPTIONS, "--ckpt_save_dir", folder)
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
     assert "Read-only file system" in line

@@ -32,7 +32,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(
     ("workers", "kills", "more"),
     [
-        (1, 9, ()),
+        (1, 5, ()),
         pytest.param(1, 70, (), marks=pytest.mark.slow),
         pytest.param(2, 30, (), marks=pytest.mark.slow),
         pytest.param(1, 10, ALL_STATE, marks=pytest.mark.slow),
