@@ -14,7 +14,8 @@ from mindcv.cli.scripts import USER_ERROR, run_script
 
 RECIPE = Path(__file__).parents[2] / "configs/convit/convit_tiny_ascend.yaml"
 QUICK = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0", "--mode", "1", "--batch_size", "4",
-         "--image_resize", "32", "--patch_size", "16", "--epoch_size", "1", "--num_parallel_workers", "2"]  # fmt: skip
+         "--image_resize", "32", "--patch_size", "16", "--epoch_size", "1", "--num_parallel_workers", "2",
+         "--log_gates", "False"]  # fmt: skip
 
 
 @pytest.fixture

@@ -17,7 +17,19 @@ from mindcv.weights.classes import CLASS_NAMES
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["-c", ROOT / "configs/convit/convit_tiny_finetune.yaml", "--device_target", "CPU", "--mode", "1"]
-WORDS += ["--image_resize", "48", "32", "--patch_size", "16", "--batch_size", "4", "--pretrained", "False"]
+WORDS += [
+    "--image_resize",
+    "48",
+    "32",
+    "--patch_size",
+    "16",
+    "--batch_size",
+    "4",
+    "--pretrained",
+    "False",
+    "--log_gates",
+    "False",
+]
 
 
 def run(script, *words):

@@ -127,6 +127,7 @@ def train(tmp_path, run_in_process):
         done = run_in_process(
             "train", "-c", WORDS[1], "--mode", "1", "--image_resize", "16", "--num_parallel_workers", "1",
             "--batch_size", "4", "--dataset", "folder", "--num_classes", "2", "--val_while_train", "False",
+            "--log_gates", "False",
             "--ckpt_save_dir", tmp_path / "out", *more,
         )  # fmt: skip
         return done.returncode, done.stderr.strip().splitlines()[-1:]
