@@ -103,6 +103,7 @@ def find_images(places: Sequence[str]) -> list[str]:
 
 
 def _images_below(folder: Path) -> list[str]:
+    """Return the sorted paths of all images in `folder` and its subfolders, without hidden files and folders."""
     paths = (path for path in folder.rglob("*") if _is_image(path))
     return [str(path) for path in sorted(paths) if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
 

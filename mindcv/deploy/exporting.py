@@ -103,6 +103,7 @@ def sidecar_of(path: Path) -> Path:
 
 
 def _is_sidecar(path: Path) -> bool:
+    """Return whether `export_model` wrote the JSON file `path`, judged by its keys."""
     return {"format", "input", "prepare", "output", "verified"} <= {*json_object(path)}
 
 

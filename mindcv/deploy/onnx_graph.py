@@ -84,6 +84,7 @@ class GraphBuilder:
         return name
 
     def constant(self, array: np.ndarray) -> str:
+        """Add a constant."""
         import onnx
 
         name = f"constant_{len(self.constants)}"
@@ -95,6 +96,7 @@ class GraphBuilder:
         return self("Reshape", x, np.array(shape, np.int64))
 
     def dense(self, x: str, layer: nn.Dense) -> str:
+        """Apply a linear layer, with `fp16` by a product in float16."""
         import onnx
 
         weight = layer.weight.asnumpy().T
@@ -110,6 +112,7 @@ class GraphBuilder:
         return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.epsilon)
 
     def gelu(self, x: str, layer: GELU) -> str:
+        """Apply GELU, exactly by Erf or, if the layer approximates it by tanh, by the equal x · sigmoid form."""
         if layer.approximate:
             cubic = self("Add", self("Mul", self("Mul", x, x), _float(0.044715 * math.sqrt(8 / math.pi))),
                          _float(math.sqrt(8 / math.pi)))  # fmt: skip
@@ -182,4 +185,5 @@ class GraphBuilder:
 
 
 def _float(value: float) -> np.ndarray:
+    """Return `value` as a float32 constant."""
     return np.array(value, np.float32)

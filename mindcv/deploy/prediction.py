@@ -75,6 +75,7 @@ def predict(
 
 
 def _is_single_image(images) -> bool:
+    """Return whether `images` is one path, Pillow image or array rather than a sequence of them."""
     if isinstance(images, np.ndarray):
         return images.ndim < 4 and images.dtype != object
     return isinstance(images, (str, os.PathLike)) or hasattr(images, "convert")  # `convert`: a Pillow image

@@ -46,6 +46,7 @@ class Preprocessor:
         return pixels
 
     def _crop_file(self, path: str | os.PathLike) -> np.ndarray:
+        """Return `crop` of an image file, which is decoded by MindSpore as in validation."""
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no image {os.fspath(path)}: check the path")
         pixels = read_encoded(path)

@@ -59,7 +59,7 @@ def train(config: Config) -> None:
     state = TrainState(run.step, run_identity(run))
     distributed, checkpoints, position = run.distributed, None, START
     metrics_file = folder / "metrics.jsonl"
-    with file_lock(folder / ".lock", patience=5) if distributed.is_main else nullcontext():
+    with file_lock(folder / ".lock", timeout=5) if distributed.is_main else nullcontext():
         if distributed.is_main:
             checkpoints = CheckpointManager(folder, config.model, config.ckpt_save_policy, config.keep_checkpoint_max)
             position = prepare_folder(run, state, checkpoints, metrics_file)

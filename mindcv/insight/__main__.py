@@ -1,4 +1,4 @@
-"""Draw where a trained model's heads look: python -m mindcv.insight, the same as mindcv insight."""
+"""Draw the attention of a trained model's heads: python -m mindcv.insight, the same as mindcv insight."""
 
 import sys
 

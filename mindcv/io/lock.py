@@ -22,7 +22,7 @@ class LockHeld(OSError):
     """Another process holds the lock."""
 
 
-def file_lock(path: Path, patience: float = 0.0) -> TextIOWrapper:
+def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
     """Lock `path` for this process until the returned file is closed.
 
     The operating system releases the lock when the process ends, even if it crashes.
@@ -30,13 +30,13 @@ def file_lock(path: Path, patience: float = 0.0) -> TextIOWrapper:
     Args:
         path: The lock file, in the folder to protect; created if missing, with its folder. The holder's process id and
             host are written to it.
-        patience: Seconds to wait for another process to release the lock.
+        timeout: Seconds to wait for another process to release the lock.
 
     Raises:
         LockHeld: another process holds the lock; the message names it.
         OSError: the file cannot be created, or is not a lock file.
     """
-    deadline, waiting = time.monotonic() + patience, False
+    deadline, waiting = time.monotonic() + timeout, False
     while True:
         file = _open(path)
         if _lock(file) and _is_still_at(file, path):
@@ -67,7 +67,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         OSError: the file cannot be created, or is not a lock file.
     """
-    with file_lock(path, patience=math.inf):
+    with file_lock(path, timeout=math.inf):
         try:
             yield
         finally:

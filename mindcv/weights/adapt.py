@@ -120,6 +120,7 @@ def shorten(names: Sequence[str]) -> str:
 
 
 def _num_rows(shapes: Shapes) -> int:
+    """Return the number of outputs of a classifier with these shapes, 0 without one."""
     return next((shape[0] for shape in shapes.values() if shape), 0)
 
 
@@ -178,6 +179,7 @@ def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
 
 
 def _num_gpsa(names: Collection[str]) -> int:
+    """Return the number of GPSA blocks among parameters' `names`."""
     return sum(name.endswith("gating_param") for name in names)
 
 

@@ -105,7 +105,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             if at > len(message):
                 raise ValueError("it is cut off")
         elif key & 7 != _VARINT:
-            raise ValueError("it is not a protocol-buffers message of this kind")
+            raise ValueError("it is not a checkpoint's protocol-buffers message")
         yield key >> 3, value
 
 

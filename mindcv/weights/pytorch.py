@@ -32,7 +32,7 @@ def parse(data: bytes) -> dict[str, np.ndarray]:
     except pickle.UnpicklingError:
         raise ValueError(
             "it holds more than tensors, and unpickling that could run code, so it was not: "
-            "save the model's state_dict() alone"
+            "save only the model's state_dict()"
         ) from None
     except Exception as error:  # torch raises errors of several classes for a damaged file
         raise ValueError("PyTorch cannot read it") from error

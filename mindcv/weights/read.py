@@ -108,6 +108,7 @@ def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
 
 
 def _array(tensor: dict) -> np.ndarray:
+    """Return the array of a tensor of `safetensors.deserialize`; bfloat16 becomes float32."""
     dtype = tensor["dtype"]
     if dtype == "BF16":
         return ckpt.bfloat16_to_float32(np.frombuffer(tensor["data"], np.uint16)).reshape(tensor["shape"])

@@ -46,7 +46,7 @@ def test_attention_maps_mixed_is_gated_sum(maps, random_model):
 
 
 def test_attention_maps_position_is_softmax_of_the_papers_score(maps, random_model):
-    """Over all keys at once, in float64, from the parameters alone."""
+    """Over all keys at once, in float64, from the parameters."""
     model = random_model()
     at = np.stack(np.divmod(np.arange(6), 2), -1).astype(np.float64)
     dy, dx = np.moveaxis(at[None] - at[:, None], -1, 0)

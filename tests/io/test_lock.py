@@ -18,5 +18,5 @@ def test_file_lock_on_file_system_without_locks_warns(tmp_path, monkeypatch, cap
 
 def test_file_lock_is_released_when_its_file_is_closed(tmp_path):
     with file_lock(tmp_path / "a" / ".lock"), pytest.raises(LockHeld, match=f"process {os.getpid()} on"):
-        file_lock(tmp_path / "a" / ".lock", patience=0.2)
+        file_lock(tmp_path / "a" / ".lock", timeout=0.2)
     file_lock(tmp_path / "a" / ".lock").close()
