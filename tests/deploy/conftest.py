@@ -13,7 +13,7 @@ def _pynative(pynative):
     """Run every test here in PyNative mode."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_model():
     """A function that creates a very small ConViT with random parameters; it takes the arguments of create_model."""
 

@@ -1,5 +1,6 @@
 """Exported files, run by MindSpore and ONNX Runtime."""
 
+import functools
 import json
 from importlib.util import find_spec
 
@@ -34,11 +35,23 @@ def images():
     return np.random.default_rng(5).standard_normal((5, 3, 32, 24)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def exported(small_model, tmp_path_factory):
+    """A function that exports a small model with a dynamic batch, once; it returns the model and the path."""
+
+    @functools.cache
+    def export(kind, attn_impl="separable", act="gelu"):
+        model = small_model(act=act, attn_impl=attn_impl, qkv_bias=act == "gelu")
+        path = tmp_path_factory.mktemp("exported") / f"a.{kind}"
+        return model, export_model(model, path, dynamic_batch=True, **PREPARATION)
+
+    return export
+
+
 @pytest.mark.parametrize(("attn_impl", "act"), [("separable", "gelu"), ("plain", "gelu_tanh")])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_export_model_dynamic_batch_computes_the_model(kind, act, attn_impl, small_model, images, tmp_path):
-    model = small_model(act=act, attn_impl=attn_impl, qkv_bias=act == "gelu")
-    path = export_model(model, tmp_path / f"a.{kind}", dynamic_batch=True, **PREPARATION)
+def test_export_model_dynamic_batch_computes_the_model(kind, act, attn_impl, exported, images):
+    model, path = exported(kind, attn_impl, act)
     for found, batch in zip(RUN[kind](path, [images, images[:2]]), (images, images[:2]), strict=True):
         assert relative(found, outputs(model, batch)) < 1e-5
 
@@ -65,9 +78,8 @@ def test_export_model_with_preprocess_takes_pixels(kind, small_model, tmp_path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_export_model_fp16_halves_linear_weights(kind, small_model, images, tmp_path):
-    model = small_model()
-    full = export_model(model, tmp_path / f"full.{kind}", True, **PREPARATION)
+def test_export_model_fp16_halves_linear_weights(kind, exported, images, tmp_path):
+    model, full = exported(kind)
     half = export_model(model, tmp_path / f"half.{kind}", True, fp16=True, **PREPARATION)
     [found] = RUN[kind](half, [images])
     assert found.dtype == np.float32
@@ -78,10 +90,10 @@ def test_export_model_fp16_halves_linear_weights(kind, small_model, images, tmp_
 
 
 @needs_onnx
-def test_export_model_onnx_has_named_inputs_and_outputs(small_model, tmp_path):
+def test_export_model_onnx_has_named_inputs_and_outputs(exported):
     import onnx
 
-    path = export_model(small_model(), tmp_path / "a.onnx", dynamic_batch=True, **PREPARATION)
+    _model, path = exported("onnx")
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
