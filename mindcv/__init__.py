@@ -1,14 +1,14 @@
-"""ConViT on MindSpore: a model zoo with one family done completely.
+"""ConViT on MindSpore: a model zoo in the style of MindCV.
 
-The public names and rooms below are imported when they are first asked for, so that reading a configuration or
-printing `--help` does not wait for MindSpore to load.
+The names and modules below are imported at their first use, so that reading a configuration or printing `--help` does
+not wait for MindSpore to load.
 """
 
 from importlib import import_module
 
 from mindcv.version import __version__
 
-_ROOMS = {
+_LAZY_NAMES = {
     "data": "create_dataset create_loader create_transforms",
     "loss": "create_loss",
     "models": "create_model get_pretrained_cfg get_pretrained_cfg_value has_pretrained_cfg_key is_model "
@@ -16,16 +16,16 @@ _ROOMS = {
     "optim": "create_optimizer",
     "scheduler": "create_scheduler",
 }
-_MODULES = {*_ROOMS, "config", "deploy", "weights"}
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names.split()}
+_LAZY_MODULES = {*_LAZY_NAMES, "config", "deploy", "weights"}
+_MODULE_OF = {name: module for module, names in _LAZY_NAMES.items() for name in names.split()}
 
-__all__ = ["__version__", *sorted(_ROOM_OF)]
+__all__ = ["__version__", *sorted(_MODULE_OF)]
 
 
 def __getattr__(name: str):
-    if name in _ROOM_OF:
-        return getattr(import_module(f"mindcv.{_ROOM_OF[name]}"), name)
-    if name in _MODULES:
+    if name in _MODULE_OF:
+        return getattr(import_module(f"mindcv.{_MODULE_OF[name]}"), name)
+    if name in _LAZY_MODULES:
         return import_module(f"mindcv.{name}")
     raise AttributeError(f"module 'mindcv' has no attribute {name!r}")
 

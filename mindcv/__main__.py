@@ -1,38 +1,42 @@
-"""The `mindcv` command: what the scripts do, and what there is, under one name. `python -m mindcv` is the same."""
+"""The `mindcv` command, also `python -m mindcv`: the scripts and everything else that is run from a shell."""
 
 import os
 import sys
 from importlib import import_module
 
-from mindcv.cli import models
 from mindcv.cli.scripts import DESCRIPTIONS, INTERRUPTED, LOG_LEVEL, USER_ERROR, run_script
 from mindcv.cli.terminal import bold
 from mindcv.config import recipe_names
 from mindcv.errors import did_you_mean
 from mindcv.version import __version__
 
-_OTHERS = {
-    "list": "Print the names of the models there are.",
-    "info": "Say what a model is: its size, its published weights, its recipes.",
-    "insight": "Draw where a trained model's heads look, as PNG files.",
-    "convert": "Write a checkpoint's weights under other names.",
-    "inspect": "Say what a checkpoint holds.",
-    "data": "Check the images of a data set, or pack them into MindRecord files.",
-    "report": "Compare runs: curves and a table.",
+_COMMANDS = {
+    **{name: description.split(". ")[0].rstrip(".") for name, description in DESCRIPTIONS.items()},
+    "list": "Print the names of the models",
+    "info": "Describe a model, its published weights and its recipes",
+    "insight": "Draw where a trained model's heads attend, as PNG files",
+    "inspect": "Describe the contents of a checkpoint",
+    "convert": "Write a checkpoint's weights under other names",
+    "data": "Check the images of a dataset, or pack them into MindRecord files",
+    "report": "Compare runs in curves and a table",
 }
-_COMMANDS = {**DESCRIPTIONS, **_OTHERS}
+_TWO_IN_ONE = {"list": "models", "info": "models", "inspect": "weights", "convert": "weights"}
 
-_USAGE = "mindcv COMMAND …, and mindcv COMMAND --help to see what it takes"
-_ENDING = """A recipe goes by its path or, if it ships with the package, by its name, one of
+_USAGE = "mindcv COMMAND …, and mindcv COMMAND --help for its options"
+_EPILOG = """A recipe is named by its path or, if it ships with the package, by its name, one of
   {recipes}
 
-Exit codes: 0 all went well; 1 a failure that is no user's mistake; 2 an option, the data or a checkpoint is at fault;
-3 the loss is not finite; 130 and 143 stopped by Ctrl-C and by SIGTERM. Bars and colours are for terminals alone, and
-colours not where NO_COLOR is set."""
+Exit codes: 0 success; 1 a failure that is not the user's mistake; 2 a mistake in an option, the data or a checkpoint;
+3 the loss is not finite; 130 and 143 stopped by Ctrl-C and SIGTERM. Progress bars and bold text are for terminals only;
+NO_COLOR switches bold text off."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line `argv` (None: the process's); the exit code."""
+    """Run a command and return its exit code.
+
+    Args:
+        argv: The command's name and its words; None for those of this process.
+    """
     name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         return _run(name, words)
@@ -42,20 +46,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
+    """Run the command `name`. Its module is imported only now, since most modules import MindSpore."""
     if name in DESCRIPTIONS:
         return run_script(name, DESCRIPTIONS[name], words, prog=f"mindcv {name}")
-    if name == "list":
-        return models.show_list(words)
-    if name == "info":
-        return models.show_info(words)
-    if name == "insight":
+    if name in _TWO_IN_ONE:
+        return import_module(f"mindcv.cli.{_TWO_IN_ONE[name]}").main([name, *words])
+    if name in _COMMANDS:
         os.environ.setdefault(LOG_LEVEL, "4")
-        return import_module("mindcv.cli.insight").main(words, prog="mindcv insight")
-    if name in ("convert", "inspect"):
-        return import_module("mindcv.cli.weights").main([name, *words], prog="mindcv")
-    if name in ("data", "report"):
-        os.environ.setdefault(LOG_LEVEL, "4")
-        return import_module(f"mindcv.cli.{name}").main(words, prog=f"mindcv {name}")
+        return import_module(f"mindcv.cli.{name}").main(words)
     if name == "--version":
         print(f"mindcv-convit {__version__}")
     elif name in ("-h", "--help"):
@@ -67,11 +65,10 @@ def _run(name: str, words: list[str]) -> int:
 
 
 def _help() -> str:
-    rows = [
-        f"  {bold(name)}{'':{12 - len(name)}}{about.split('. ')[0].rstrip('.')}" for name, about in _COMMANDS.items()
-    ]
-    ending = _ENDING.format(recipes="\n  ".join(recipe_names()))
-    return "\n".join(["ConViT on MindSpore.", "", f"{bold('usage:')} {_USAGE}", "", *rows, "", ending])
+    """Return the text of `mindcv --help`."""
+    rows = [f"  {bold(name)}{'':{12 - len(name)}}{about}" for name, about in _COMMANDS.items()]
+    epilog = _EPILOG.format(recipes="\n  ".join(recipe_names()))
+    return "\n".join(["ConViT on MindSpore.", "", f"{bold('usage:')} {_USAGE}", "", *rows, "", epilog])
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The command line: the `mindcv` command and what the scripts share."""
+"""Command lines: the `mindcv` command, and what the scripts at the root of the repository call."""

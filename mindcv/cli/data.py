@@ -1,11 +1,12 @@
-"""Care for data sets: python -m mindcv.data check FOLDER, or pack FOLDER OUT."""
+"""`mindcv data check` and `mindcv data pack`: find unreadable images, or pack images into MindRecord files."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindcv.data.check import is_unreadable_list, unreadable_images
+from mindcv.cli.parser import Parser, run_command
+from mindcv.data.check import unreadable_images, is_unreadable_list
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import list_folders
 from mindcv.data.datasets.files import list_images
@@ -14,23 +15,27 @@ from mindcv.data.pack import require_pack_folder
 from mindcv.io.files import atomic_write_text, require_replaceable
 
 
-def main(arguments: list[str] | None = None, prog: str = "python -m mindcv.data") -> int:
-    """Run the command line; the exit code is 0, 1 if `check` found unreadable images, or 2 after an error."""
-    parser = _parser(prog)
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+def main(argv: list[str] | None = None) -> int:
+    """Run `mindcv data` and return its exit code: 0, 1 if `check` found unreadable images, or 2 for a mistake."""
+    options = build_parser().parse_args(argv)
+    return run_command("data", lambda: options.run(options))
 
 
 def check(options: argparse.Namespace) -> int:
-    """Decode every image; print those that cannot be read, one a line, and write them to `options.output`."""
+    """Decode every image of `options.split` in `options.folder` and print the unreadable ones, one per line.
+
+    The same lines are written to the file `options.output`, if it is not None.
+
+    Returns:
+        1 if an image is unreadable, otherwise 0.
+
+    Raises:
+        ValueError, OSError: The dataset cannot be opened, or the file exists and is not such a list.
+    """
     output = Path(options.output) if options.output else None
     if output:
         require_replaceable(output, "a list of unreadable images", is_unreadable_list)
-    sources = list(_opened(options))
+    sources = list(_open_sources(options))
     lines = [bad.line for source in sources for bad in unreadable_images(source, num_parallel_workers=options.workers)]
     for line in lines:
         print(line)
@@ -40,78 +45,83 @@ def check(options: argparse.Namespace) -> int:
     return 1 if lines else 0
 
 
-def pack(options: argparse.Namespace) -> int:
-    """Pack the splits into MindRecord files."""
+def pack(options: argparse.Namespace) -> None:
+    """Pack each of `options.split` in `options.folder` into `options.shards` MindRecord files in `options.out`/SPLIT.
+
+    Raises:
+        ValueError, OSError: The dataset cannot be opened, an image is unreadable, or a folder has other files.
+    """
     for split in options.split:
         require_pack_folder(Path(options.out) / split)
-    for split, source in zip(options.split, _opened(options), strict=True):
+    for split, source in zip(options.split, _open_sources(options), strict=True):
         packed = pack_source(source, Path(options.out) / split, options.shards)
         print(f"{packed.folder}: {len(packed):,} images of {len(packed.class_names):,} classes", file=sys.stderr)
     print(f"to train on them, pass --dataset mindrecord --data_dir {options.out}", file=sys.stderr)
-    return 0
 
 
-def _opened(options: argparse.Namespace) -> Iterator[Source]:
-    """The splits, their labels counted by the training images' folders where they are there.
+def _open_sources(options: argparse.Namespace) -> Iterator[Source]:
+    """Yield the source of each split, with labels numbered by the class folders of the split "train" if it has any.
 
-    The list is of images that lie in a split itself; splits of class folders need none.
+    `options.list` applies to splits whose images lie in the split's folder itself, and not in class folders.
 
     Raises:
-        ValueError, FileNotFoundError: as `open_source`; or no split has images for the list.
+        ValueError, FileNotFoundError: A split cannot be opened, or no split has images for the list.
     """
     listed = [name for name in options.split if _has_images(Path(options.folder, name))] if options.list else []
     if options.list and not listed:
-        raise ValueError(f"no images in {options.folder}/{' or '.join(options.split)} itself, for {options.list}")
+        raise ValueError(
+            f"no images directly in {options.folder}/{' or '.join(options.split)} for the list {options.list}"
+        )
     train = Path(options.folder, "train")
-    by = list_folders(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
+    class_names = list_folders(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
     for split in options.split:
         listing = options.list if split in listed else None
-        yield open_source(options.dataset, options.folder, split, class_names=by, listing=listing)
+        yield open_source(options.dataset, options.folder, split, class_names=class_names, listing=listing)
 
 
 def _has_images(folder: Path) -> bool:
     return folder.is_dir() and bool(list_images(folder))
 
 
-def _parser(prog: str = "python -m mindcv.data") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description="Care for data sets.")
+def build_parser() -> Parser:
+    """Return the parser of `mindcv data`."""
+    parser = Parser("data", description="Check the images of a dataset, or pack them into MindRecord files.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser(
         "check",
         help="find the images that cannot be read",
-        description="Decode every image and list those that cannot be read. Training with --on_bad_image skip "
-        "leaves out what was found here, and need not decode the same files again.",
+        description="Decode every image and list those that cannot be read. Training with --on_bad_image skip then "
+        "leaves these out without decoding all files again. The exit code is 1 if there are any.",
     )
     command.set_defaults(run=check)
     _add_source(command)
-    command.add_argument("--dataset", default="imagenet", metavar="NAME", help="which it is (default: imagenet)")
-    command.add_argument("--output", metavar="FILE", help="write the list there too")
-    command.add_argument("--workers", type=int, metavar="N", help="threads (default: one a core)")
+    command.add_argument(
+        "--dataset", default="imagenet", metavar="NAME", help="name of the dataset (default: imagenet)"
+    )
+    command.add_argument("--output", metavar="FILE", help="also write the list to this file")
+    command.add_argument("--workers", type=int, metavar="N", help="threads (default: one per core)")
 
     command = commands.add_parser(
         "pack",
         help="pack a folder of images into MindRecord files",
-        description="Pack a folder of images into a few large MindRecord files, each compared with the images once "
-        "written. The same command goes on after a break. Train with --dataset mindrecord --data_dir OUT.",
+        description="Pack a folder of images into a few large MindRecord files, and compare each with its images. "
+        "After an interruption, the same command continues. Train with --dataset mindrecord --data_dir OUT.",
     )
     command.set_defaults(run=pack, dataset="folder")
     _add_source(command)
-    command.add_argument("out", metavar="OUT", help="the folder to write to")
-    command.add_argument("--shards", type=int, default=128, metavar="N", help="files a split (default: 128)")
+    command.add_argument("out", metavar="OUT", help="folder to write to")
+    command.add_argument("--shards", type=int, default=128, metavar="N", help="files per split (default: 128)")
     return parser
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    command.add_argument("folder", metavar="FOLDER", help="the folder of the data set, which holds its splits")
+    """Add the arguments that choose a dataset and its splits."""
+    command.add_argument("folder", metavar="FOLDER", help="folder of the dataset, which contains its splits")
     command.add_argument(
-        "--split", nargs="+", default=["train"], metavar="NAME", help="one or more of its splits (default: train)"
+        "--split", nargs="+", default=["train"], metavar="NAME", help="splits, one or more (default: train)"
     )
     command.add_argument(
         "--list",
         metavar="FILE",
-        help="the classes of images that lie in a split's folder itself, as in val.txt",
+        help="file with the classes of images that lie directly in a split's folder, such as val.txt",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

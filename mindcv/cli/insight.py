@@ -1,51 +1,51 @@
-"""Draw where a trained model's heads look: python -m mindcv.insight CKPT --image FILE --out DIR."""
+"""`mindcv insight`: draw where a trained model's heads attend."""
 
-import sys
+import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from mindcv.cli.parser import Parser
-from mindcv.cli.scripts import USER_ERROR
+from mindcv.cli.parser import Parser, run_command
 from mindcv.config import Config, ConfigError, resolve
 from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import require_writable
 from mindcv.io.pictures import save_figures
 
-_ABOUT = """Draw where a trained ConViT's heads look, as PNG files: attention.png, of every head from one patch over the
-image; kernels.png, by position alone, before training and after it; gates.png and non_locality.png, by layer and, where
-the run's metrics.jsonl lies beside the checkpoint, through training."""
+_DESCRIPTION = """Draw where a trained ConViT's heads attend, as PNG files. attention.png: the attention of every head
+from one patch over the image; kernels.png: positional attention before and after training; gates.png and
+non_locality.png: values by layer and, if the run's metrics.jsonl lies beside the checkpoint, over the epochs."""
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mindcv.insight") -> int:
-    """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
-    parser = _parser(prog)
-    words, options = parser.parse_known_args(argv)
-    try:
-        if find_spec("matplotlib") is None:
-            raise ConfigError("pictures need matplotlib: pip install matplotlib")
-        for path in draw(_config(words.checkpoint, options), words.image, Path(words.out), words.patch):
-            print(path)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
-        print(f"{prog}: {str(error).splitlines()[0]}", file=sys.stderr)
-        return USER_ERROR
-    return 0
+def main(argv: list[str] | None = None) -> int:
+    """Run `mindcv insight` and return its exit code, 0 or 2."""
+    words, options = build_parser().parse_known_args(argv)
+    return run_command("insight", lambda: _draw_and_print(words, options))
+
+
+def _draw_and_print(words: argparse.Namespace, options: list[str]) -> None:
+    """Draw what `words` asks for, with the run's `options`, and print the paths of the files."""
+    if find_spec("matplotlib") is None:
+        raise ConfigError("pictures need matplotlib: pip install matplotlib")
+    for path in draw(_run_config(words.checkpoint, options), words.image, Path(words.out), words.patch):
+        print(path)
 
 
 def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | None = None) -> list[Path]:
-    """Write the pictures of the model that `config` names, for the file `image`, to the folder `out`.
+    """Write the pictures of a trained model as PNG files.
 
     Args:
-        image: None for the first one that the run validates on.
-        patch: Row and column, from 1, of the patch whose attention is shown; the middle one by default.
+        config: Names the model and its checkpoint, `ckpt_path`.
+        image: Path of the image whose attention is shown; None for the first validation image of the run.
+        out: Folder to write to, created if it is missing. Other files of these names are moved to `out`/earlier-N.
+        patch: Row and column, from 1, of the query patch; None for the middle one.
 
     Returns:
-        The files.
+        The paths of attention.png and non_locality.png and, for a model with GPSA layers, kernels.png and gates.png.
 
     Raises:
-        ValueError, OSError: the checkpoint or the image is at fault, or the patch is not on the grid.
-        FloatingPointError: the attention is not finite.
+        ValueError, OSError: The checkpoint or the image cannot be used, or `patch` is outside the grid.
+        FloatingPointError: The attention is not finite.
     """
     from mindcv import insight
     from mindcv.cli.loading import load_model, preprocessor_of
@@ -80,7 +80,7 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
 
 
 def _first_image(config: Config) -> str | np.ndarray:
-    """The first image that the run validates on: its file, or its pixels."""
+    """Return the first validation image of the run: its path, or its pixels (height, width, channels)."""
     from mindcv.data import default_val_split
     from mindcv.data.datasets import open_source
 
@@ -90,10 +90,10 @@ def _first_image(config: Config) -> str | np.ndarray:
 
 
 def read_gate_history(path: Path) -> dict[str, np.ndarray]:
-    """Return the "gates" and "non_locality" of a run's `metrics.jsonl`, each (epochs, layers, heads), if it has them.
+    """Return "gates" and "non_locality" from a run's `metrics.jsonl`, each (epochs, layers, heads), where it has them.
 
     Raises:
-        ValueError: a line of the file is not a record, or the values are not one number for each layer and head.
+        ValueError: A line of the file is not a record, or its values are not one number for each layer and head.
     """
     records, found = read_metrics(path), {}
     for name in ("gates", "non_locality"):
@@ -108,24 +108,26 @@ def read_gate_history(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def _config(checkpoint: str, options: list[str]) -> Config:
-    """The options of the run that wrote `checkpoint`, from the config.yaml beside it, with `options` over them."""
+def _run_config(checkpoint: str, options: list[str]) -> Config:
+    """Return the options of the run that wrote a checkpoint, from the config.yaml beside it, below `options`."""
     recipe = Path(checkpoint).with_name("config.yaml")
     if recipe.exists() and not {"-c", "--config"} & {*options}:
         options = ["--config", str(recipe), *options]
     return resolve([*options, "--ckpt_path", checkpoint, "--mode", "1"])
 
 
-def _parser(prog: str) -> Parser:
+def build_parser() -> Parser:
+    """Return the parser of `mindcv insight`; the options of a run that may follow are unknown to it."""
     parser = Parser(
-        prog=prog, description=_ABOUT, usage="%(prog)s CKPT [--image FILE] --out DIR [--patch ROW COL] [--option …]",
-        epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's form is "
-        "that of the config.yaml that a run leaves beside its checkpoints; without one, name the recipe: -c RECIPE.",
-        allow_abbrev=False,
-    )  # fmt: skip
+        "insight",
+        description=_DESCRIPTION,
+        usage="%(prog)s CKPT [--image FILE] --out DIR [--patch ROW COL] [--option …]",
+        epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's shape "
+        "comes from the config.yaml that a run writes beside its checkpoints; without one, name the recipe: -c RECIPE.",
+    )
     parser.add_argument("checkpoint", metavar="CKPT", help="a trained model's checkpoint")
     parser.add_argument(
-        "--image", metavar="FILE", help="the image to look at (default: the first one that the run validates on)"
+        "--image", metavar="FILE", help="the image to show (default: the first validation image of the run)"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures")
     parser.add_argument(
@@ -133,10 +135,6 @@ def _parser(prog: str) -> Parser:
         type=int,
         nargs=2,
         metavar=("ROW", "COL"),
-        help="the patch that asks, from 1 (default: in the middle)",
+        help="the query patch, from 1 (default: in the middle)",
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

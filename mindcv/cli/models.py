@@ -1,63 +1,65 @@
-"""What models there are: `mindcv list` and `mindcv info`."""
+"""`mindcv list` and `mindcv info`: the names of the models, and a description of one."""
 
 import os
 import re
-import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mindcv.cli.parser import Parser
-from mindcv.cli.scripts import LOG_LEVEL, USER_ERROR
+from mindcv.cli.parser import Parser, run_command
+from mindcv.cli.scripts import LOG_LEVEL
 from mindcv.cli.terminal import bold
 from mindcv.config import find_recipe, read_recipe, recipe_names
 from mindcv.errors import did_you_mean
 
 
-def show_list(words: list[str]) -> int:
-    """Run `mindcv list` with `words`; the exit code."""
-    parser = Parser(prog="mindcv list", description="Print the names of the models there are, one a line.")
-    parser.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="such as '*_plus', or a part: tiny")
-    pattern = parser.parse_args(words).pattern
+def main(argv: list[str] | None = None) -> int:
+    """Run `mindcv list` or `mindcv info`, the first word of `argv`, and return its exit code."""
+    options = build_parser().parse_args(argv)
+    if options.command == "list":
+        return run_command("list", lambda: print_names(options.pattern))
+    return run_command("info", lambda: print_info(options.model))
+
+
+def print_names(pattern: str = "*") -> None:
+    """Print the names of the models that match the pattern, or contain it, one per line.
+
+    Raises:
+        ValueError: No model matches.
+    """
     found = [name for name in model_names() if pattern in name or fnmatchcase(name, pattern)]
     if not found:
-        print(
-            f"mindcv list: no model matches {pattern!r}{did_you_mean(pattern.strip('*'), model_names())}",
-            file=sys.stderr,
-        )
-        return USER_ERROR
+        raise ValueError(f"no model matches {pattern!r}{did_you_mean(pattern.strip('*'), model_names())}")
     print("\n".join(found))
-    return 0
 
 
-def show_info(words: list[str]) -> int:
-    """Run `mindcv info` with `words`; the exit code."""
-    parser = Parser(
-        prog="mindcv info", description="Say what a model is, what weights are published, what recipes ship."
-    )
-    parser.add_argument("model", metavar="MODEL", help=f"one of {', '.join(model_names())}")
-    name = parser.parse_args(words).model
+def print_info(name: str) -> None:
+    """Print what `describe_model` returns, with bold headings on a terminal.
+
+    Raises:
+        ValueError: No model has this name.
+    """
     if name not in model_names():
-        print(f"mindcv info: no model is called {name!r}{did_you_mean(name, model_names())}", file=sys.stderr)
-        return USER_ERROR
+        raise ValueError(f"no model is called {name!r}{did_you_mean(name, model_names())}")
     os.environ.setdefault(LOG_LEVEL, "4")
-    lines = []
-    for heading, said in about(name).items():
-        for i, line in enumerate(said):
-            lines.append(f"{bold(heading) if i == 0 else ' ' * len(heading)}{'':{12 - len(heading)}}{line}")
-    print("\n".join(lines))
-    return 0
+    for heading, lines in describe_model(name).items():
+        for i, line in enumerate(lines):
+            print(f"{bold(heading) if i == 0 else ' ' * len(heading)}{'':{12 - len(heading)}}{line}")
 
 
 def model_names() -> list[str]:
-    """The models of the package, sorted, as `mindcv.list_models()` has them, but without waiting for MindSpore."""
+    """Return the sorted names of the models, as `mindcv.list_models()` does, but without importing MindSpore."""
     sources = sorted((Path(__file__).parents[1] / "models").glob("*.py"))
     return sorted(
         name for source in sources for name in re.findall(r"^@register_model\ndef (\w+)", source.read_text(), re.M)
     )
 
 
-def about(name: str) -> dict[str, list[str]]:
-    """What there is to say about the model `name`, a list of lines under each heading."""
+def describe_model(name: str) -> dict[str, list[str]]:
+    """Return lines of text about the model `name`, by heading.
+
+    The headings are "model", "blocks", "image", "parameters", "FLOPs", "weights" (a line for each published file) and
+    "recipes" (a line for each shipped recipe).
+    """
     from mindcv import models
 
     model = models.create_model(name)
@@ -73,15 +75,27 @@ def about(name: str) -> dict[str, list[str]]:
         ],
         "image": [f"{height}x{width}, {rows * cols} patches of {height // rows}x{width // cols}"],
         "parameters": [f"{sum(p.size for p in model.get_parameters()):,}"],
-        "FLOPs": [f"{flops / 1e9:.2f} G an image ({flops / 2e9:.2f} G multiplications with their additions)"],
+        "FLOPs": [f"{flops / 1e9:.2f} G per image ({flops / 2e9:.2f} G multiply-adds)"],
         "weights": [_weights(*source) for source in models.get_pretrained_cfg(name).get("sources", {}).items()],
         "recipes": [recipe for recipe in recipe_names() if read_recipe(find_recipe(recipe))[0].get("model") == name],
     }
 
 
 def _weights(name: str, source: dict) -> str:
+    """Return one line about published weights: how to load them, their accuracy, file and licence."""
     top_5 = f", Top-5 {source['top_5']:.2f} %" if "top_5" in source else ""
     return (
-        f"--pretrained {name}: of {source['publisher']}, who give Top-1 {source['top_1']:.2f} %{top_5}; "
+        f"--pretrained {name}: by {source['publisher']}, reported Top-1 {source['top_1']:.2f} %{top_5}; "
         f"{source['file']}; {source['licence']}"
     )
+
+
+def build_parser() -> Parser:
+    """Return the parser of `mindcv list` and `mindcv info`."""
+    parser = Parser()
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("list", description="Print the names of the models, one per line.")
+    command.add_argument("pattern", nargs="?", default="*", metavar="PATTERN", help="such as '*_plus', or a part: tiny")
+    command = commands.add_parser("info", description="Describe a model, its published weights and its recipes.")
+    command.add_argument("model", metavar="MODEL", help=f"one of {', '.join(model_names())}")
+    return parser

@@ -1,9 +1,9 @@
-"""Curves and a table of one or several runs: python -m mindcv.engine.report RUN_DIR … [--out FOLDER]."""
+"""`mindcv report`: loss and accuracy of one or several runs, as curves and as a table."""
 
-import argparse
 import sys
 from pathlib import Path
 
+from mindcv.cli.parser import Parser, run_command
 from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes, require_writable
 from mindcv.io.pictures import is_picture, save_figures
@@ -16,49 +16,56 @@ _HEADING = "| run | best epoch |"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 
 
-def main(argv: list[str] | None = None, prog: str = "python -m mindcv.engine.report") -> int:
-    """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Draw loss and accuracy of runs to report.png, and print and write a table of them, report.md.",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="folders that runs wrote to")
-    parser.add_argument("--out", default=".", metavar="FOLDER", help="where the two files go (default: here)")
-    options = parser.parse_args(argv)
-    out = Path(options.out)
-    try:
-        require_writable(out)
-        runs = {run: records_of(Path(run)) for run in options.runs}
-        figure = curves(runs)
-        text = table(runs)
-        archive_foreign({out / "report.md": _is_table, out / "report.png": is_picture})
-        atomic_write_text(out / "report.md", text)
-        save_figures({out / "report.png": figure}, dpi=150)
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    print(text, end="")
-    print(f"curves: {out / 'report.png'}", file=sys.stderr)
-    return 0
+def main(argv: list[str] | None = None) -> int:
+    """Run `mindcv report` and return its exit code, 0 or 2."""
+    options = build_parser().parse_args(argv)
+    return run_command("report", lambda: write_report(options.runs, Path(options.out)))
 
 
-def records_of(folder: Path) -> list[dict]:
-    """The epochs of a run, from its `metrics.jsonl`.
+def write_report(folders: list[str], out: Path) -> None:
+    """Write report.png and report.md to the folder `out`, and print the table.
+
+    Files of these names that this function did not write are moved to `out`/earlier-N.
+
+    Args:
+        folders: The runs' folders, each with a metrics.jsonl.
+        out: Created if it is missing.
 
     Raises:
-        ValueError: it has none, or a line of the file is not a record.
+        ValueError: A run has no readable metrics, or matplotlib is not installed; nothing is written.
+        OSError: `out` cannot be written to.
+    """
+    require_writable(out)
+    runs = {folder: read_run(Path(folder)) for folder in folders}
+    figure = plot_curves(runs)
+    table = as_table(runs)
+    archive_foreign({out / "report.md": _is_table, out / "report.png": is_picture})
+    atomic_write_text(out / "report.md", table)
+    save_figures({out / "report.png": figure}, dpi=150)
+    print(table, end="")
+    print(f"curves: {out / 'report.png'}", file=sys.stderr)
+
+
+def read_run(folder: Path) -> list[dict]:
+    """Return the records of a run's epochs, from its `metrics.jsonl`.
+
+    Raises:
+        ValueError: The file is missing or empty, or a line of it is not a record.
     """
     metrics_file = folder / "metrics.jsonl"
     if not metrics_file.is_file():
-        raise ValueError(f"{folder}: no metrics.jsonl, wanted the folder of a run (its --ckpt_save_dir)")
+        raise ValueError(f"{folder}: no metrics.jsonl, wanted the folder of a run, its --ckpt_save_dir")
     records = read_metrics(metrics_file)
     if not records:
-        raise ValueError(f"{metrics_file}: holds no epoch so far")
+        raise ValueError(f"{metrics_file}: no epoch is complete yet")
     return records
 
 
-def table(runs: dict[str, list[dict]]) -> str:
-    """A Markdown table: what each run's best epoch by top-1 reached, or its last where nothing was validated."""
+def as_table(runs: dict[str, list[dict]]) -> str:
+    """Return a Markdown table with a row for each run: its best epoch by top-1, and the metrics of that epoch.
+
+    The last epoch stands for a run without validation. The column "epochs" has the number of the last epoch.
+    """
     lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
     for name, records in runs.items():
         scored = [record for record in records if record.get("top_1") is not None]
@@ -68,8 +75,8 @@ def table(runs: dict[str, list[dict]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def curves(runs: dict[str, list[dict]]):
-    """A matplotlib figure: loss on the left, in training and validation, and top-1 and top-5 on the right.
+def plot_curves(runs: dict[str, list[dict]]):
+    """Return a matplotlib figure over epochs: training and validation loss on the left, top-1 and top-5 on the right.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -101,12 +108,21 @@ def curves(runs: dict[str, list[dict]]):
 
 
 def _is_table(path: Path) -> bool:
+    """Return whether `path` was written by `write_report`, as its first line says."""
     return first_bytes(path).startswith(_HEADING.encode())
 
 
 def _cell(value) -> str:
+    """Return a metric with four significant digits; empty for None."""
     return "" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def build_parser() -> Parser:
+    """Return the parser of `mindcv report`."""
+    parser = Parser(
+        "report",
+        description="Draw the loss and accuracy of runs to report.png, and print a table and write it to report.md.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="folders that runs wrote to")
+    parser.add_argument("--out", default=".", metavar="FOLDER", help="folder for the two files (default: .)")
+    return parser

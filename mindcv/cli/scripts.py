@@ -1,4 +1,4 @@
-"""What the scripts share: options in, one call, an exit code out; one line for a user's mistake."""
+"""Run `train`, `validate`, `infer` and `export`, and turn their errors into one line and an exit code."""
 
 import logging
 import os
@@ -14,13 +14,13 @@ USER_ERROR = 2
 DIVERGED = 3
 INTERRUPTED = 130
 
-LOG_LEVEL = "GLOG_v"  # MindSpore's
-DESCRIPTIONS = {
+LOG_LEVEL = "GLOG_v"  # the environment variable of MindSpore's own log level
+DESCRIPTIONS = {  # the introductions of --help; the first sentence stands in `mindcv --help`
     "train": "Train a model from a recipe.",
-    "validate": "Score a checkpoint on a validation set.",
-    "infer": "Classify images: files, folders, or what a pattern matches. Images that cannot be read are named and "
-    "make the exit code 2; the others are classified.",
-    "export": "Export a trained model as MindIR or ONNX, verified.",
+    "validate": "Evaluate a checkpoint on a validation set.",
+    "infer": "Classify images in files, folders or the matches of a pattern. Unreadable images are named at the end, "
+    "with exit code 2; the others are classified.",
+    "export": "Export a trained model as MindIR or ONNX, and verify it.",
 }
 
 _MODULES = {"train": "engine", "validate": "engine", "infer": "cli.infer", "export": "cli.export"}
@@ -28,16 +28,22 @@ _USER_ERRORS = (ConfigError, ValueError, TypeError, OSError)
 
 
 def run_script(name: str, description: str, argv: list[str] | None = None, prog: str = "") -> int:
-    """Run the script `name` (a key of `DESCRIPTIONS`) with the command line `argv` (None: the process's).
+    """Run a script and return its exit code. Errors are printed as one line on standard error.
+
+    Sets up logging, signal handlers and MindSpore's log level for this process. With several devices it starts a worker
+    process for each and returns the exit code of the one that failed. A bad option raises SystemExit(2), and `--debug`
+    lets errors through with their traceback.
 
     Args:
-        prog: What the user typed to run it, "mindcv train"; the script's name by default.
+        name: A key of `DESCRIPTIONS`.
+        description: Introduction of --help.
+        argv: The words after the script's name; None for those of this process.
+        prog: How the script was called, "train.py" or "mindcv train"; NAME.py by default.
 
     Returns:
-        0, or `USER_ERROR` after one line on standard error that says what was wrong with an option, the data or a
-        checkpoint, `FAILURE` for what is no user's mistake, `DIVERGED` for a loss that is not finite, 143 or 130 for a
-        training that SIGTERM or Ctrl-C stopped and that can be resumed, `INTERRUPTED` for Ctrl-C elsewhere. Of workers
-        that were started, the code of the one that failed. With `--debug` errors are raised.
+        0 for success; `USER_ERROR` for a mistake in an option, the data or a checkpoint; `DIVERGED` for a loss that is
+        not finite; 143 or 130 for a training run that SIGTERM or Ctrl-C stopped and that can be resumed; `INTERRUPTED`
+        for Ctrl-C elsewhere; `FAILURE` for any other error.
     """
     prog = prog or f"{name}.py"
     config = parse(argv, prog=prog, description=description)
@@ -45,7 +51,7 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
     if LAUNCHED in os.environ:
         exit_with_parent(int(os.environ[LAUNCHED]))
     if not config.debug and (LAUNCHED in os.environ or LOG_LEVEL not in os.environ):
-        os.environ[LOG_LEVEL] = "4"  # MindSpore's own log says in many lines what an error says in one
+        os.environ[LOG_LEVEL] = "4"  # fatal errors only: MindSpore logs an error in many lines
     try:
         if is_due(config, name):
             return launch(config, name, sys.argv[1:] if argv is None else argv, prog)
@@ -58,13 +64,18 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
         code = getattr(error, "exit_code", None) or _code(error)
         if config.debug and code < 128:
             raise
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(f"{prog}: {line}" + (" (--debug shows where)" if code == FAILURE else ""), file=sys.stderr)
+        print(f"{prog}: {first_line(error)}" + " (--debug shows where)" * (code == FAILURE), file=sys.stderr)
         return code
     return 0
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or the name of its class if it has no message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _code(error: Exception) -> int:
+    """Return the exit code for an error."""
     if isinstance(error, _USER_ERRORS):
         return USER_ERROR
     return DIVERGED if isinstance(error, FloatingPointError) else FAILURE

@@ -1,10 +1,10 @@
-"""What is for eyes alone, and not for the next program in a pipe."""
+"""Text style for terminals."""
 
 import os
 import sys
 
 
 def bold(text: str) -> str:
-    """`text` in bold face, if standard output is a terminal that can, and the user's NO_COLOR does not forbid it."""
+    """Return `text` in bold if standard output is a terminal that supports it and NO_COLOR is not set."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not sys.stdout.isatty()
     return text if plain else f"\033[1m{text}\033[0m"

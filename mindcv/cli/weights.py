@@ -1,10 +1,9 @@
-"""Look at checkpoints and convert them: python -m mindcv.weights inspect FILE, or convert IN OUT --to LAYOUT."""
+"""`mindcv inspect` and `mindcv convert`: describe a checkpoint, or write its weights under other names."""
 
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-from mindcv.cli.parser import Parser
+from mindcv.cli.parser import Parser, run_command
 from mindcv.io.files import require_replaceable
 from mindcv.weights import state_dict
 from mindcv.weights.describe import describe
@@ -15,27 +14,33 @@ from mindcv.weights.write import write
 _CONVERTERS = {state_dict.MINDCV: state_dict.to_mindcv, state_dict.PYTORCH: state_dict.to_pytorch}
 
 
-def main(arguments: list[str] | None = None, prog: str = "python -m mindcv.weights") -> int:
-    """Run the command line; the exit code is 0, or 2 after an error, told in one line."""
-    options = _parser(prog).parse_args(arguments)
-    try:
-        if options.command == "inspect":
-            for heading, said in describe(options.file).items():
-                print(f"{heading:<11} {said}")
-        else:
-            convert(options.input, options.output, options.to, options.ema)
-    except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+def main(argv: list[str] | None = None) -> int:
+    """Run `mindcv inspect` or `mindcv convert`, the first word of `argv`, and return its exit code, 0 or 2."""
+    options = build_parser().parse_args(argv)
+    if options.command == "inspect":
+        return run_command("inspect", lambda: inspect(options.file))
+    return run_command("convert", lambda: convert(options.input, options.output, options.to, options.ema))
+
+
+def inspect(path: str) -> None:
+    """Print what `mindcv.weights.describe` returns, one line per heading."""
+    for heading, text in describe(path).items():
+        print(f"{heading:<11} {text}")
 
 
 def convert(source: str, target: str, to: str, ema: bool = False) -> None:
-    """Write the weights of the checkpoint `source` to `target` under the names of the layout `to`, values untouched.
+    """Write the weights of a checkpoint under other names, with their values unchanged, and print what was written.
+
+    Args:
+        source: Path of a .ckpt, .safetensors or .pth file.
+        target: Path of the .ckpt or .safetensors file to write.
+        to: "mindcv" for the names of MindCV, "pytorch" for those of the authors and timm.
+        ema: Whether to write the moving averages instead of the weights.
 
     Raises:
-        FileNotFoundError, ValueError: as `read` and `write`.
-        OSError: `target` cannot be written, or holds anything but weights that this function wrote.
+        FileNotFoundError: There is no file `source`.
+        ValueError: `source` is damaged or has other contents, or `target` has another suffix.
+        OSError: `target` cannot be written, or exists and was not written by this function.
     """
     require_replaceable(Path(target), "a file of weights alone from convert", _holds_weights_alone)
     contents = read(source)
@@ -43,37 +48,38 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
         weights = weights_of(contents, ema)
         converted = _CONVERTERS[to](weights)
     write(target, converted)
-    beside = len(contents) - len(weights)
-    left = f"; {beside} tensors of averages and training state were left out" if beside else ""
-    print(f"{target}: {len(converted)} tensors under {to} names{left}")
+    omitted = len(contents) - len(weights)
+    note = f"; {omitted} tensors of averages and training state were left out" if omitted else ""
+    print(f"{target}: {len(converted)} tensors under {to} names{note}")
 
 
 def _holds_weights_alone(path: Path) -> bool:
-    """Return whether this project wrote `path`, and nothing but weights to it: no averages, training state or names."""
+    """Return whether this project wrote `path` and it contains only weights: no averages, training state or names."""
     with suppress(ValueError, OSError):
         contents = read_contents(path)
         return bool(contents.digest) and len(weights_of(contents.arrays)) == len(contents.arrays)
     return False
 
 
-def _parser(prog: str) -> Parser:
-    parser = Parser(prog=prog, description="Look at checkpoints and convert them.")
+def build_parser() -> Parser:
+    """Return the parser of `mindcv inspect` and `mindcv convert`."""
+    parser = Parser(description="Describe and convert checkpoints.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    about = "Say what a checkpoint holds: model, classes, image, and whether it is whole."
-    inspect = commands.add_parser("inspect", help="say what a checkpoint holds", description=about)
-    inspect.add_argument("file", metavar="FILE", help="a .ckpt, .safetensors or .pth file")
-    about = "Write a checkpoint's weights under other names, as MindSpore's .ckpt or as .safetensors."
-    conversion = commands.add_parser(
-        "convert", help="write a checkpoint's weights under other names", description=about
+    command = commands.add_parser(
+        "inspect",
+        help="describe the contents of a checkpoint",
+        description="Describe the contents of a checkpoint: model, classes, image size, and whether it is undamaged.",
     )
-    conversion.add_argument("input", metavar="IN", help="a .ckpt, .safetensors or .pth file, under whichever names")
-    conversion.add_argument("output", metavar="OUT", help="the file to write: .ckpt or .safetensors")
-    conversion.add_argument(
+    command.add_argument("file", metavar="FILE", help="a .ckpt, .safetensors or .pth file")
+    command = commands.add_parser(
+        "convert",
+        help="write a checkpoint's weights under other names",
+        description="Write a checkpoint's weights under other names, as MindSpore's .ckpt or as .safetensors.",
+    )
+    command.add_argument("input", metavar="IN", help="a .ckpt, .safetensors or .pth file, under any of the names")
+    command.add_argument("output", metavar="OUT", help="the file to write: .ckpt or .safetensors")
+    command.add_argument(
         "--to", required=True, choices=list(_CONVERTERS), help="whose names: MindCV's, or the authors' and timm's"
     )
-    conversion.add_argument("--ema", action="store_true", help="take the moving averages in place of the weights")
+    command.add_argument("--ema", action="store_true", help="write the moving averages instead of the weights")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,32 +1,35 @@
-"""What several options say together, in the words of the library's functions."""
+"""What several options mean together, as the arguments of library functions and as facts about a run."""
 
-from mindcv.config.values import Config
+from mindcv.config.config import Config
 
 GRAPH_MODE = 0  # MindSpore's number for it
 
-_MODEL = (
+_SAME_NAME = (
     "pretrained", "in_channels", "patch_size", "drop_rate", "attn_drop_rate", "drop_path_rate", "act", "norm_eps",
     "attn_impl",
 )  # fmt: skip
 
 
 def model_arguments(config: Config) -> dict:
-    """The arguments of `create_model`, all but the number of classes and what a checkpoint may differ in."""
+    """Return the keyword arguments of `create_model`.
+
+    `num_classes` is left out, which may follow from the dataset, and so is what loading a checkpoint may tolerate.
+    """
     return {
         "model_name": config.model,
         "image_size": config.image_resize,
         "checkpoint_path": config.ckpt_path,
         "ema": config.use_ema,
-        **{name: getattr(config, name) for name in _MODEL},
+        **{name: getattr(config, name) for name in _SAME_NAME},
     }
 
 
 def is_resuming(config: Config) -> bool:
-    """Whether the run goes on from a checkpoint of its own."""
+    """Return whether the run continues from a checkpoint with training state."""
     return config.resume or config.resume_opt
 
 
 def uses_data_sink(config: Config) -> bool:
-    """Whether whole epochs of data go to the device at once, and the host has nothing to do between steps."""
+    """Return whether the device is fed whole epochs of data, so that the host does nothing between two steps."""
     host_acts = config.ckpt_save_interval_steps > 0 or config.steps is not None
     return config.dataset_sink_mode and not host_acts and config.device_target != "CPU" and config.mode == GRAPH_MODE

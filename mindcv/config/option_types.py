@@ -1,35 +1,50 @@
-"""What a value may be. Each kind reads one given value, from YAML, the command line or Python alike.
+"""Types of options: what a value may be. Each type reads one value, from YAML, the command line or Python alike.
 
-YAML scalars arrive as text, as words of a command line do: `7e-4`, `True`, `none` mean the same in both.
+Values from YAML arrive as text, as words of the command line do: `7e-4`, `True` and `none` mean the same in both.
 """
 
-import math
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from functools import reduce
+from operator import or_
+from typing import Any, ClassVar, Protocol
 
+from mindcv.errors import require_in_range
 from mindcv.io.files import expanded
 
-_SMALLEST, _LARGEST = 1e-30, 1e30  # between which single precision leaves room for products and squares
+_SMALLEST, _LARGEST = 1e-30, 1e30  # range in which products and squares still fit single precision
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
 
 
 class OptionType(Protocol):
-    """The type and the allowed values of an option."""
+    """The type and the allowed values of an option.
 
-    metavar: str  # what --help shows in the value's place
-    nargs: str | None  # how many words argparse collects
-    wanted: str  # in words, what is accepted: for errors
-    limits: str  # the same for --help, empty where the metavar says it all
+    Attributes:
+        annotation: Python type of what `read` returns, as in the declaration of the option.
+        metavar: Placeholder for the value in --help.
+        nargs: How many words of the command line argparse collects: None for one, "?" or "+".
+        wanted: Description of what is accepted, for error messages.
+        limits: The same for --help; empty where the metavar says it all.
+    """
+
+    annotation: Any
+    metavar: str
+    nargs: str | None
+    wanted: str
+    limits: str
 
     def read(self, given):
-        """The value; or a ValueError, whose text, if it has one, says what `wanted` does not."""
+        """Return the value of `given`.
+
+        Raises:
+            ValueError: `given` is not accepted; the text, which may be empty, adds to what `wanted` says.
+        """
 
 
 def show(value) -> str:
-    """A value as one would type it on the command line: `none`, `True`, `0.08 1.0`."""
+    """Return a value as it is typed on the command line: `none`, `True`, `0.08 1.0`."""
     if value is None:
         return "none"
     if isinstance(value, (list, tuple)):
@@ -39,8 +54,9 @@ def show(value) -> str:
 
 @dataclass(frozen=True)
 class Boolean:
-    """True or False; the bare option on the command line is True."""
+    """True or False; the option without a value means True."""
 
+    annotation: ClassVar = bool
     metavar: ClassVar = "True|False"
     nargs: ClassVar = "?"
     wanted: ClassVar = "True or False"
@@ -55,25 +71,21 @@ class Boolean:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite float within its bounds, of which `above` and `below` are excluded."""
+    """A finite float within limits; `above` and `below` exclude the limit itself."""
 
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
+    annotation: ClassVar = float
     metavar: ClassVar = "X"
     nargs: ClassVar = None
     noun: ClassVar = "a number"
 
     @property
     def limits(self) -> str:
-        bounds = (
-            ("at least", self.at_least),
-            ("above", self.above),
-            ("at most", self.at_most),
-            ("below", self.below),
-        )
-        return ", ".join(f"{side} {bound}" for side, bound in bounds if bound is not None)
+        limits = {"at least": self.at_least, "above": self.above, "at most": self.at_most, "below": self.below}
+        return ", ".join(f"{side} {limit}" for side, limit in limits.items() if limit is not None)
 
     @property
     def wanted(self) -> str:
@@ -82,53 +94,41 @@ class Number:
     def _convert(self, given) -> float:
         if isinstance(given, bool) or not isinstance(given, (int, float, str)):
             raise ValueError
-        value = _parsed(float, given)
-        if value and math.isfinite(value) and not _SMALLEST <= abs(value) <= _LARGEST:
-            raise ValueError("single precision computes with 1e-30 to 1e30")
-        return value
+        return float(given)
 
     def read(self, given) -> float:
-        value = self._convert(given)
-        inside = (
-            abs(value) < math.inf
-            and (self.at_least is None or value >= self.at_least)
-            and (self.above is None or value > self.above)
-            and (self.at_most is None or value <= self.at_most)
-            and (self.below is None or value < self.below)
-        )
-        if not inside:
-            raise ValueError
+        try:
+            value = self._convert(given)
+            require_in_range("", value, self.at_least, self.above, self.at_most, self.below)
+        except (OverflowError, ValueError):
+            raise ValueError from None  # `wanted` says it better
+        if value and isinstance(value, float) and not _SMALLEST <= abs(value) <= _LARGEST:
+            raise ValueError("single precision computes with 1e-30 to 1e30")
         return value
 
 
 class Integer(Number):
-    """A whole number within its bounds."""
+    """An integer within limits."""
 
+    annotation = int
     metavar = "N"
     noun = "an integer"
 
     def _convert(self, given) -> int:
         if isinstance(given, bool) or not isinstance(given, (int, str)):
             raise ValueError
-        return _parsed(int, given)
-
-
-def _parsed(number: type, given):
-    """`number(given)`; Python's own words about what it cannot read are left out."""
-    try:
-        return number(given)
-    except (OverflowError, ValueError):
-        raise ValueError from None
+        return int(given)
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text, not empty unless `may_be_empty` (then YAML's empty value is the empty text)."""
+    """A string, which is not empty unless `may_be_empty`; YAML's empty value is then the empty string."""
 
     metavar: str = "TEXT"
     may_be_empty: bool = False
+    annotation: ClassVar = str
     nargs: ClassVar = None
-    wanted: ClassVar = "a text"
+    wanted: ClassVar = "a string"
     limits: ClassVar = ""
 
     def read(self, given) -> str:
@@ -140,7 +140,7 @@ class Text:
 
 @dataclass(frozen=True)
 class FilePath(Text):
-    """The path of a file or folder; `~` and `$VARIABLES` in it are replaced, and must be known."""
+    """The path of a file or folder. `~` and `$VARIABLES` in it are expanded; unknown ones are refused."""
 
     metavar: str = "FILE"
     wanted: ClassVar = "a path"
@@ -151,9 +151,10 @@ class FilePath(Text):
 
 @dataclass(frozen=True)
 class FilePaths:
-    """A tuple of paths or patterns, each read as a `FilePath`: spaces and commas in a name are its own."""
+    """A tuple of paths or patterns, each expanded as a `FilePath`. Spaces and commas are part of a name."""
 
     metavar: str = "FILE"
+    annotation: ClassVar = tuple[str, ...]
     nargs: ClassVar = "+"
     wanted: ClassVar = "one or more paths"
     limits: ClassVar = ""
@@ -166,12 +167,13 @@ class FilePaths:
 
 
 class Choice:
-    """One of a few values."""
+    """One of a few values of the same Python type, compared as text."""
 
     nargs = None
 
     def __init__(self, *values):
         self.values = values
+        self.annotation = type(values[0])
         listed = ", ".join(map(str, values))
         self.wanted = f"one of {listed}" if len(values) > 1 else listed
         few = len(values) <= 5
@@ -187,31 +189,40 @@ class Choice:
 
 @dataclass(frozen=True)
 class ListOf:
-    """A tuple of values of one kind, written `0.08 1.0`, `0.08,1.0` or `[0.08, 1.0]`.
+    """A tuple of values of one type, written `0.08 1.0`, `0.08,1.0` or `[0.08, 1.0]`.
 
-    `counts` are the allowed lengths, any but 0 if empty; `ordered` values never fall.
+    Args:
+        item: The type of each value.
+        lengths: The allowed lengths; empty for any length of at least 1.
+        ordered: Whether values that decrease are refused.
     """
 
-    each: Number | Text
-    counts: tuple[int, ...] = ()
+    item: Number | Text
+    lengths: tuple[int, ...] = ()
     ordered: bool = False
     nargs: ClassVar = "+"
 
     @property
+    def annotation(self):
+        if len(self.lengths) == 1:
+            return tuple[(self.item.annotation,) * self.lengths[0]]
+        return tuple[self.item.annotation, ...]
+
+    @property
     def metavar(self) -> str:
-        return self.each.metavar
+        return self.item.metavar
 
     @property
     def wanted(self) -> str:
-        count = " or ".join(map(str, self.counts)) or "one or more"
-        rising = ", the smaller first" if self.ordered else ""
-        return f"{count} values, each {self.each.wanted}{rising}"
+        count = " or ".join(map(str, self.lengths)) or "one or more"
+        order = ", the smaller first" if self.ordered else ""
+        return f"{count} values, each {self.item.wanted}{order}"
 
     limits = wanted
 
     def read(self, given) -> tuple:
-        values = tuple(self.each.read(item) for item in self._items(given))
-        if self.counts and len(values) not in self.counts:
+        values = tuple(self.item.read(item) for item in self._items(given))
+        if self.lengths and len(values) not in self.lengths:
             raise ValueError
         if not values or (self.ordered and list(values) != sorted(values)):
             raise ValueError
@@ -219,6 +230,7 @@ class ListOf:
 
     @staticmethod
     def _items(given) -> list:
+        """Split text at commas and spaces, without its brackets; a list of other values is returned as it is."""
         if isinstance(given, (list, tuple)):
             if not all(isinstance(item, str) for item in given):
                 return list(given)
@@ -230,33 +242,35 @@ class ListOf:
 
 
 class OneOf:
-    """The first of several kinds that reads the value."""
+    """A value of the first of several types that accepts it."""
 
-    def __init__(self, *kinds):
-        self.kinds = kinds
-        self.metavar = kinds[0].metavar
-        self.nargs = "+" if any(kind.nargs == "+" for kind in kinds) else None
-        self.wanted = self.limits = ", or ".join(kind.wanted for kind in kinds)
+    def __init__(self, *types: OptionType):
+        self.types = types
+        self.annotation = reduce(or_, [each.annotation for each in types])
+        self.metavar = types[0].metavar
+        self.nargs = "+" if any(each.nargs == "+" for each in types) else None
+        self.wanted = self.limits = ", or ".join(each.wanted for each in types)
 
     def read(self, given):
-        for kind in self.kinds:
+        for each in self.types:
             try:
-                return kind.read(given)
+                return each.read(given)
             except ValueError:
                 continue
         raise ValueError
 
 
 class Optional:
-    """A kind, or none."""
+    """A value of another type, or None, written `none`."""
 
-    def __init__(self, kind):
-        self.kind = kind
-        self.metavar = kind.metavar
-        self.nargs = kind.nargs
-        self.wanted = f"{kind.wanted}, or none"
-        self.limits = f"{kind.limits}, or none" if kind.limits else ""
+    def __init__(self, type: OptionType):
+        self.type = type
+        self.annotation = type.annotation | None
+        self.metavar = type.metavar
+        self.nargs = type.nargs
+        self.wanted = f"{type.wanted}, or none"
+        self.limits = f"{type.limits}, or none" if type.limits else ""
 
     def read(self, given):
-        nothing = given is None or (isinstance(given, str) and given.lower() in ("none", "null", "~", ""))
-        return None if nothing else self.kind.read(given)
+        is_none = given is None or (isinstance(given, str) and given.lower() in ("none", "null", "~", ""))
+        return None if is_none else self.type.read(given)

@@ -1,18 +1,11 @@
-"""Every option, once. To add one, add a row: name, kind (type and allowed values), default, on_resume, help.
+"""All options, each declared once. To add one, add a field to the class of its heading.
 
-`on_resume` says what a changed value means where a run is resumed:
-
-- "refuse": another run, for gradients, weights or the order of the data change;
-- "warn": the same run, whose results will not equal those of an unbroken one;
-- "rates": refused if the learning rates still to come change;
-- "free": nothing. What data the run reads is compared image by image, wherever it lies.
-
-`aliases` holds names that other tools give it: not accepted, but pointed from when someone types them.
+A declaration is `name: annotation = option(type, default, on_resume, help)`. The annotation is what editors and type
+checkers see of the resolved value; the option type reads and checks what a user gave.
 """
 
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from mindcv.config.option_types import (
     Boolean,
@@ -27,391 +20,409 @@ from mindcv.config.option_types import (
     OptionType,
     Text,
 )
+from mindcv.errors import closest
+
+OnResume = Literal["refuse", "warn", "rates", "free"]
 
 
 @dataclass(frozen=True)
 class Option:
-    """One row of the table; `group` is the heading that `--help` shows it under.
+    """The declaration of one option.
 
-    `only` names the scripts that it is for, where it would say nothing to the others.
+    Attributes:
+        type: Reads and checks a given value.
+        default: Value where none is given.
+        on_resume: What a changed value means when a run is resumed. "refuse": it is another run, since gradients,
+            weights or the order of the data change; "warn": the same run, but its results will differ from those of an
+            uninterrupted one; "rates": refused if learning rates that are still to come change; "free": no effect.
+            (Paths are free: the images are compared one by one, wherever they lie.)
+        help: Description for --help.
+        aliases: Names that other tools use. They are not accepted, but point a user to this option.
+        only: Scripts that the option is for ("train", "infer", …); empty for all.
+        name: Name of the option, that of the class attribute.
+        group: Heading in --help, the name of the class.
     """
 
-    name: str
-    kind: OptionType
-    default: object
-    on_resume: Literal["refuse", "warn", "rates", "free"]
+    type: OptionType
+    default: Any
+    on_resume: OnResume
     help: str
     aliases: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
-    group: str = ""
+    name: str = field(default="", init=False)
+    group: str = field(default="", init=False)
+
+    def __set_name__(self, heading: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "group", heading.__name__)
 
 
-def _group(title: str, *rows: Option) -> list[Option]:
-    return [replace(row, group=title) for row in rows]
+def option(
+    type: OptionType,
+    default: Any,
+    on_resume: OnResume,
+    help: str,
+    aliases: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> Any:
+    """Declare an option; see `Option` for the arguments.
+
+    It is typed Any so that type checkers take a field's type from its annotation.
+    """
+    return Option(type, default, on_resume, help, aliases, only)
 
 
-_flag = Boolean()
+_bool = Boolean()
 _count = Integer(at_least=1, at_most=1_000_000)
-_few = Integer(at_least=1, at_most=1024)  # threads, batches and tries that take memory or time as they are
-_many = Integer(at_least=1, at_most=1_000_000_000)
-_share = Number(at_least=0, at_most=1)
-_rate = Optional(Number(at_least=0, below=1))
-_weight = Number(at_least=0)
+_small_count = Integer(at_least=1, at_most=1024)  # of what takes memory or time at once: threads, batches
+_large_count = Integer(at_least=1, at_most=1_000_000_000)
+_fraction = Number(at_least=0, at_most=1)
+_optional_rate = Optional(Number(at_least=0, below=1))
+_non_negative = Number(at_least=0)
 _positive = Number(above=0)
-_side = Integer(at_least=1, at_most=8192)
-_size = OneOf(_side, ListOf(_side, (2,)))
+_pixels = Integer(at_least=1, at_most=8192)
+_size = OneOf(_pixels, ListOf(_pixels, (2,)))
 _file = FilePath(may_be_empty=True)
-_level = Choice("O0", "O1", "O2", "O3", "auto")
+_amp_level = Choice("O0", "O1", "O2", "O3", "auto")
+
 
 # fmt: off
-_ROWS = [
-    *_group(
-        "Run",
-        Option("config", _file, "", "free",
-               "YAML recipe, by its path or a shipped one's name; the command line overrides it"),
-        Option("mode", Choice(0, 1), 0, "warn",
-               "0: graph mode, compiled; 1: PyNative, step by step"),
-        Option("device_target", Choice("Ascend", "GPU", "CPU"), "Ascend", "warn",
-               "device to run on", ("device", "device_type")),
-        Option("distribute", _flag, False, "free",
-               "train on several devices: train.py starts a worker for each; validate.py does, too, if this is on its "
-               "command line", ("distributed",)),
-        Option("num_devices", Integer(at_least=1, at_most=128), 8, "warn",
-               "devices of this machine, under distribute", ("world_size", "nproc_per_node", "worker_num")),
-        Option("num_nodes", _count, 1, "free",
-               "machines that train together, each started by the same command with a node_rank of its own",
-               ("nnodes",)),
-        Option("node_rank", Integer(at_least=0), 0, "free",
-               "number of this machine among them, from 0"),
-        Option("master_addr", Text("HOST"), "127.0.0.1", "free",
-               "address of machine 0, where the workers find each other", ("master_address",)),
-        Option("master_port", Optional(Integer(at_least=1024, at_most=65535)), None, "free",
-               "port there; none: a free one, or 8118 with several machines"),
-        Option("max_restarts", Integer(at_least=0), 0, "free",
-               "times that failed workers are started again from the last checkpoint"),
-        Option("seed", Integer(at_least=0, below=2**31), 42, "refuse",
-               "seed of every random choice"),
-        Option("log_interval", _count, 100, "free",
-               "steps between two updates of the progress line"),
-        Option("dry_run", _flag, False, "free",
-               "build all, print what the run would cost and stop; ckpt_save_dir is left alone", only=("train",)),
-        Option("tensorboard", _flag, False, "free",
-               "write event files for TensorBoard to ckpt_save_dir/tensorboard"),
-        Option("log_gates", _flag, True, "free",
-               "log gates and non-locality of every layer each epoch, on a few fixed images"),
-        Option("debug", _flag, False, "free",
-               "show the traceback of an error, not only its one line"),
-    ),
-    *_group(
-        "Data",
-        Option("dataset", Text("NAME"), "imagenet", "free",
-               "imagenet (any folder split/class/image), mindrecord (packed by python -m mindcv.data pack), cifar10, "
-               "cifar100, mnist or digits"),
-        Option("data_dir", FilePath("FOLDER", may_be_empty=True), "./", "free",
-               "folder of the dataset", ("data_path", "data", "root")),
-        Option("train_split", Text("NAME"), "train", "refuse",
-               "split to train on"),
-        Option("val_split", Optional(Text("NAME")), None, "warn",
-               "split to validate on; none: what the dataset has"),
-        Option("val_list", _file, "", "free",
-               "classes of the validation images where they lie in one folder: ImageNet's val.txt, "
-               "LOC_val_solution.csv or a list of class names"),
-        Option("val_partial", _flag, False, "free",
-               "validate although val_split has no image of some classes"),
-        Option("dataset_download", _flag, False, "free",
-               "download the dataset if it is not in data_dir", ("download",)),
-        Option("batch_size", _count, 128, "refuse",
-               "images a device takes per step"),
-        Option("num_parallel_workers", _few, 8, "warn",
-               "threads that read and transform images, at most one a core", ("workers", "num_workers")),
-        Option("prefetch_size", Optional(_few), None, "free",
-               "batches made ahead; none: 2 to 16, as many as a sixteenth of the machine's memory holds",
-               ("prefetch_factor", "prefetch")),
-        Option("shuffle", _flag, True, "refuse",
-               "shuffle the training images every epoch"),
-        Option("num_samples", Optional(_many), None, "refuse",
-               "training images an epoch, drawn anew for each under shuffle; none: all"),
-        Option("sampling_ratio", Number(above=0, at_most=1), 1.0, "refuse",
-               "train on this share of every class only, drawn by the seed"),
-        Option("drop_remainder", _flag, True, "refuse",
-               "leave out the last training batch if it is not full"),
-        Option("eval_shuffle", _flag, False, "free",
-               "shuffle the validation images"),
-        Option("on_bad_image", Choice("raise", "skip"), "raise", "free",
-               "what an unreadable image does: end the run, naming the file; or be left out, every image being decoded "
-               "once before the first run on it"),
-    ),
-    *_group(
-        "Augmentation",
-        Option("image_resize", _size, 224, "refuse",
-               "image size, of data and model, in pixels: the side, or height and width",
-               ("img_size", "image_size", "input_size")),
-        Option("scale", ListOf(Number(above=0, at_most=1), (2,), ordered=True), (0.08, 1.0), "refuse",
-               "share of the image's area that a random crop keeps"),
-        Option("ratio", ListOf(_positive, (2,), ordered=True), (0.75, 1.333), "refuse",
-               "width over height of a random crop"),
-        Option("hflip", _share, 0.5, "refuse",
-               "probability of a horizontal flip"),
-        Option("vflip", _share, 0.0, "refuse",
-               "probability of a vertical flip"),
-        Option("color_jitter", Optional(OneOf(_weight, ListOf(_weight, (3,)))), 0.4, "refuse",
-               "strength of the change of colour: one for all, or of brightness, contrast, saturation"),
-        Option("interpolation", Choice("nearest", "bilinear", "bicubic", "area", "pilcubic"), "bilinear", "refuse",
-               "how images are resized; pilcubic: as Pillow does, without aliasing"),
-        Option("auto_augment", Optional(Text("POLICY")), None, "refuse",
-               "augmentation policy in place of color_jitter (3a has both): autoaug-mstd0.5, autoaugr, v0, 3a, "
-               "randaug-m9-mstd0.5-inc1, trivialaugwide, augmix-m3-w3", ("aa",)),
-        Option("aug_repeats", Integer(at_least=0), 0, "refuse",
-               "copies of each image an epoch, on different devices, in place of as many other images; 0 or 1: off"),
-        Option("aug_splits", Choice(0, 2, 3), 0, "refuse",
-               "views of each image, the first without auto_augment, for cross-entropy with the Jensen-Shannon "
-               "divergence between them; 0: off"),
-        Option("re_prob", _share, 0.0, "refuse",
-               "probability of erasing a random rectangle", ("reprob",)),
-        Option("re_scale", ListOf(_share, (2,), ordered=True), (0.02, 0.33), "refuse",
-               "share of the image's area that is erased"),
-        Option("re_ratio", ListOf(_positive, (2,), ordered=True), (0.3, 3.3), "refuse",
-               "aspect ratio of the erased rectangle"),
-        Option("re_value", OneOf(Number(), ListOf(Number()), Choice("random")), 0.0, "refuse",
-               "what fills the erased rectangle, in units of normalised pixels (0: the mean): a number, one of each "
-               "channel, or noise"),
-        Option("re_max_attempts", _few, 10, "refuse",
-               "tries to place the erased rectangle"),
-        Option("mixup", _weight, 0.0, "refuse",
-               "alpha of mixup; 0: off"),
-        Option("cutmix", _weight, 0.0, "refuse",
-               "alpha of cutmix; 0: off"),
-        Option("cutmix_prob", _share, 1.0, "refuse",
-               "probability that a batch is mixed", ("mixup_prob",)),
-        Option("mixup_switch_prob", _share, 0.5, "refuse",
-               "probability of cutmix, not mixup, for a batch that is mixed, where both are on"),
-        Option("mixup_off_epoch", Integer(at_least=0), 0, "refuse",
-               "epochs after which images are no longer mixed; 0: never"),
-        Option("mean", ListOf(Number()), (123.675, 116.28, 103.53), "refuse",
-               "mean of each channel, on the scale of 0 to 255"),
-        Option("std", ListOf(_positive), (58.395, 57.12, 57.375), "refuse",
-               "standard deviation of each channel, on the scale of 0 to 255"),
-        Option("crop_pct", Number(at_least=0.1, at_most=1), 0.875, "warn",
-               "side of the centre crop over side of the resized image, in validation"),
-    ),
-    *_group(
-        "Model",
-        Option("model", Text("NAME"), "convit_tiny", "refuse",
-               "name of the model", ("arch", "model_name")),
-        Option("num_classes", Optional(_count), None, "refuse",
-               "number of classes; none: what the dataset has"),
-        Option("in_channels", _count, 3, "refuse",
-               "channels of an image: 3, or 1 to see it in grey, with one mean and std", ("in_chans",)),
-        Option("patch_size", _size, 16, "refuse",
-               "patch size in pixels: the side, or height and width"),
-        Option("drop_rate", _rate, None, "refuse",
-               "dropout; none: the model's own", ("drop", "dropout")),
-        Option("attn_drop_rate", _rate, None, "refuse",
-               "dropout of the attention maps; none: the model's own"),
-        Option("drop_path_rate", _rate, None, "refuse",
-               "stochastic depth of the last block; none: the model's own", ("drop_path",)),
-        Option("act", Optional(Choice("gelu", "gelu_tanh")), None, "refuse",
-               "activation: gelu_tanh for checkpoints trained with the approximation; none: the model's own"),
-        Option("norm_eps", Optional(_positive), None, "refuse",
-               "epsilon of the layer norms; none: the model's own"),
-        Option("attn_impl", Choice("separable", "plain", "flash"), "separable", "warn",
-               "how attention is computed: fast and exact, as the paper writes it, or in half precision by the fused "
-               "kernel of an Atlas A2"),
-        Option("pretrained", OneOf(_flag, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
-               "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's"),
-    ),
-    *_group(
-        "Checkpoints",
-        Option("ckpt_path", _file, "", "free",
-               "weights to load: .ckpt, .safetensors or .pth, under MindCV's, the authors' or timm's names",
-               ("checkpoint_path", "checkpoint", "initial_checkpoint")),
-        Option("use_ema", _flag, False, "free",
-               "take the moving averages in ckpt_path in place of its weights"),
-        Option("keep_classifier", _flag, False, "free",
-               "fine-tune the classifier in ckpt_path though its classes have other names, row by row"),
-        Option("resume", _flag, False, "free",
-               "go on exactly from the newest whole checkpoint in ckpt_save_dir, or from ckpt_path; without config, by "
-               "the run's own config.yaml", ("auto_resume",)),
-        Option("resume_opt", _flag, False, "free",
-               "the same, by MindCV's name"),
-        Option("resume_changes", Optional(ListOf(Text("OPTION"))), None, "free",
-               "options that may differ from the resumed run's, as in lr min_lr; data_dir: also the training images"),
-        Option("ckpt_save_dir", FilePath("FOLDER"), "./ckpt", "free",
-               "folder the run writes to", ("output_dir",)),
-        Option("ckpt_save_interval", _count, 1, "free",
-               "epochs between two checkpoints"),
-        Option("ckpt_save_interval_steps", Integer(at_least=0), 0, "free",
-               "steps between two checkpoints inside an epoch; 0: none there"),
-        Option("ckpt_save_policy", Choice("latest_k", "top_k"), "latest_k", "free",
-               "which checkpoints are kept: the newest, or the best in validation"),
-        Option("keep_checkpoint_max", _count, 10, "free",
-               "how many checkpoints are kept"),
-    ),
-    *_group(
-        "Training",
-        Option("epoch_size", _count, 90, "rates",
-               "epochs to train", ("epochs", "num_epochs")),
-        Option("steps", Optional(_many), None, "free",
-               "updates after which the run ends, with a checkpoint, before all its epochs; none: all epochs",
-               ("max_steps", "max_iters", "num_steps")),
-        Option("dataset_sink_mode", _flag, True, "warn",
-               "feed whole epochs to the device, where it can; crops and colours then also follow from where a run was "
-               "resumed"),
-        Option("gradient_accumulation_steps", _count, 1, "refuse",
-               "batches whose gradients are averaged in one step"),
-        Option("recompute", _flag, False, "free",
-               "compute each block again for its gradients, not keep what they need: less memory, more time",
-               ("grad_checkpointing",)),
-        Option("clip_grad", _flag, False, "refuse",
-               "limit the gradients"),
-        Option("clip_mode", Choice("norm", "value"), "norm", "refuse",
-               "what is limited, under clip_grad: the global norm, or each number in the gradients"),
-        Option("clip_value", _positive, 15.0, "refuse",
-               "the limit, under clip_grad"),
-        Option("skip_nonfinite", Integer(at_least=0), 0, "free",
-               "steps in a row whose loss or gradients may be NaN or infinite: they are left out and counted"),
-        Option("freeze", Optional(ListOf(Text("PART"))), None, "refuse",
-               "what stays as it is loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
-               ("freeze_backbone",)),
-        Option("ema", _flag, False, "refuse",
-               "keep exponential moving averages of the weights, saved and validated; best.ckpt follows the weights",
-               ("model_ema",)),
-        Option("ema_decay", Number(at_least=0, below=1), 0.9999, "refuse",
-               "decay of the averages; (1 + n) / (10 + n) in update n where that is less"),
-    ),
-    *_group(
-        "Validation",
-        Option("val_while_train", _flag, False, "free",
-               "validate while training"),
-        Option("val_interval", _count, 1, "free",
-               "epochs between two validations"),
-        Option("results_file", _file, "", "free",
-               "JSON file that validate.py writes its figures to"),
-    ),
-    *_group(
-        "Optimizer",
-        Option("opt", Choice("sgd", "momentum", "nesterov", "adam", "adamw", "nadam", "rmsprop", "adagrad",
-                             "lion", "adan", "lamb"), "adam", "refuse",
-               "optimizer", ("optimizer", "optim")),
-        Option("momentum", Number(at_least=0, below=1), 0.9, "refuse",
-               "momentum, of the optimizers that have it"),
-        Option("use_nesterov", _flag, False, "refuse",
-               "Nesterov's momentum, of the optimizers that have it"),
-        Option("weight_decay", _weight, 1e-6, "refuse",
-               "weight decay", ("wd",)),
-        Option("weight_decay_filter", Choice("disable", "auto", "norm_and_bias"), "disable", "refuse",
-               "what weight decay spares: nothing; 1-D parameters, pos_embed and cls_token; norms and biases",
-               ("filter_bias_and_bn",)),
-        Option("layer_decay", Optional(Number(above=0, at_most=1)), None, "refuse",
-               "learning-rate factor from a block to the one before it"),
-        Option("head_lr_multiple", _positive, 1.0, "refuse",
-               "learning rate of the classifier, as a multiple of the others'", ("head_lr",)),
-        Option("eps", _positive, 1e-10, "refuse",
-               "added to the optimizer's denominator", ("opt_eps",)),
-    ),
-    *_group(
-        "Schedule",
-        Option("scheduler", Choice("constant", "cosine_decay", "warmup_cosine_decay", "exponential_decay",
-                                   "polynomial_decay", "step_decay", "multi_step_decay", "one_cycle",
-                                   "cyclic"), "cosine_decay", "rates",
-               "course of the learning rate", ("sched", "lr_scheduler")),
-        Option("lr", _positive, 0.001, "rates",
-               "peak learning rate", ("learning_rate", "base_lr")),
-        Option("lr_scale", Optional(Choice("linear")), None, "rates",
-               "linear: lr is meant for lr_base_batch images a step, and grows with the images of all devices"),
-        Option("lr_base_batch", Optional(_count), None, "rates",
-               "images a step that lr is meant for, under lr_scale"),
-        Option("min_lr", _weight, 1e-6, "rates",
-               "learning rate at the end of the decay"),
-        Option("warmup_epochs", Integer(at_least=0), 3, "rates",
-               "epochs of linear warm-up"),
-        Option("warmup_factor", _share, 0.0, "rates",
-               "learning rate at the start of the warm-up, as a share of the peak"),
-        Option("warmup_prefix", _flag, True, "rates",
-               "the decay begins after the warm-up; False: it begins with the run, and the warm-up takes the place of "
-               "its beginning, as by default in timm"),
-        Option("decay_epochs", _count, 100, "rates",
-               "epochs of the decay, or of one step of step_decay"),
-        Option("decay_rate", _positive, 0.9, "rates",
-               "factor of the decay; polynomial_decay: its power"),
-        Option("multi_step_decay_milestones", ListOf(_count, ordered=True), (30, 60, 90), "rates",
-               "epochs at which multi_step_decay decays"),
-        Option("lr_epoch_stair", _flag, False, "rates",
-               "change the learning rate once an epoch, not every step"),
-        Option("num_cycles", _count, 1, "rates",
-               "cycles of the cosine and cyclic schedules"),
-        Option("cycle_decay", _positive, 1.0, "rates",
-               "factor from the peak of a cycle to the next"),
-    ),
-    *_group(
-        "Loss",
-        Option("loss", Choice("CE", "BCE"), "CE", "refuse",
-               "cross-entropy, or binary cross-entropy"),
-        Option("label_smoothing", Number(at_least=0, below=1), 0.0, "refuse",
-               "label smoothing", ("smoothing",)),
-        Option("aux_factor", _weight, 0.0, "refuse",
-               "weight of auxiliary outputs, of the models that have them"),
-        Option("reduction", Choice("mean", "sum"), "mean", "refuse",
-               "how the losses of a batch become one"),
-    ),
-    *_group(
-        "Precision",
-        Option("amp_level", _level, "O0", "refuse",
-               "mixed precision in training; O0: none, float32; O1: matrix products in half precision; auto: and what "
-               "is between them; O2: all but LayerNorm and softmax; O3: these too; the loss is always in float32",
-               ("amp",)),
-        Option("val_amp_level", _level, "O0", "warn",
-               "mixed precision in validation; O0: none, float32"),
-        Option("amp_dtype", Choice("float16", "bfloat16"), "float16", "refuse",
-               "which half precision; on a CPU, bfloat16 is float32 rounded to it"),
-        Option("amp_cast_list", Optional(ListOf(Text("CELL"))), None, "refuse",
-               "only these cells in half precision, with all that is in them: classes (Mlp, GPSA) or names "
-               "(blocks.3.attn); none: all"),
-        Option("loss_scale_type", Choice("fixed", "dynamic", "auto"), "fixed", "refuse",
-               "whether loss_scale stays, or halves when gradients overflow (that update is left out) and doubles "
-               "after 2000 updates without; auto: dynamic with float16, else fixed", ("dynamic_loss_scale",)),
-        Option("loss_scale", _positive, 1.0, "refuse",
-               "factor of the loss, taken out of the gradients again; dynamic: the first one, 65536 if this is 1"),
-        Option("drop_overflow_update", _flag, False, "refuse",
-               "leave out an update whose gradients overflow, and do not count it as failed; dynamic scales always do"),
-    ),
-    *_group(
-        "Prediction",
-        Option("image", Optional(FilePaths("FILE|FOLDER|GLOB")), None, "free",
-               "images to classify: files, folders with all in them, or quoted patterns such as 'shots/*.jpg'",
-               ("images", "image_path"), only=("infer",)),
-        Option("topk", _count, 5, "free",
-               "how many classes to give for an image", ("top_k",), only=("infer",)),
-        Option("class_names", _file, "", "free",
-               "text file of class names, one a line; without it those in the checkpoint, or ImageNet's",
-               ("label_file", "class_map"), only=("infer", "export")),
-        Option("output", _file, "", "free",
-               "file to write: infer.py's predictions, .json or .csv; export.py's model, by default MODEL.FORMAT",
-               only=("infer", "export")),
-    ),
-    *_group(
-        "Export",
-        Option("format", Choice("mindir", "onnx"), "mindir", "free",
-               "format of the exported model", ("file_format",), only=("export",)),
-        Option("dynamic_batch", _flag, False, "free",
-               "let the exported model take any number of images at once; without it, one", only=("export",)),
-        Option("fp16", _flag, False, "free",
-               "half precision for the weights of the linear layers and the products with them", only=("export",)),
-        Option("with_preprocess", _flag, False, "free",
-               "export a model of resized and cropped images in uint8, (B, H, W, C), which normalises them itself",
-               only=("export",)),
-    ),
-]
+class Run:
+    """Device, workers, logging."""
+
+    config: str = option(_file, "", "free",
+        "YAML recipe: a path, or the name of a shipped recipe; the command line overrides it")
+    mode: int = option(Choice(0, 1), 0, "warn", "0: graph mode, compiled; 1: PyNative, step by step")
+    device_target: str = option(Choice("Ascend", "GPU", "CPU"), "Ascend", "warn",
+        "device to run on", aliases=("device", "device_type"))
+    distribute: bool = option(_bool, False, "free",
+        "train on several devices: train.py starts one worker per device; validate.py does so only if this is on its "
+        "command line", aliases=("distributed",))
+    num_devices: int = option(Integer(at_least=1, at_most=128), 8, "warn",
+        "devices to use on this machine, with distribute", aliases=("world_size", "nproc_per_node", "worker_num"))
+    num_nodes: int = option(_count, 1, "free",
+        "machines that train together; run the same command on each, with its own node_rank", aliases=("nnodes",))
+    node_rank: int = option(Integer(at_least=0), 0, "free", "index of this machine, from 0")
+    master_addr: str = option(Text("HOST"), "127.0.0.1", "free",
+        "address of machine 0, where the workers connect", aliases=("master_address",))
+    master_port: int | None = option(Optional(Integer(at_least=1024, at_most=65535)), None, "free",
+        "port on machine 0; none: a free one, or 8118 with several machines")
+    max_restarts: int = option(Integer(at_least=0), 0, "free",
+        "how often failed workers are restarted from the last checkpoint")
+    seed: int = option(Integer(at_least=0, below=2**31), 42, "refuse", "seed of all random choices")
+    log_interval: int = option(_count, 100, "free", "steps between two updates of the progress line")
+    dry_run: bool = option(_bool, False, "free",
+        "build everything, print the cost of the run and stop; ckpt_save_dir is not changed", only=("train",))
+    tensorboard: bool = option(_bool, False, "free", "write event files for TensorBoard to ckpt_save_dir/tensorboard")
+    log_gates: bool = option(_bool, True, "free",
+        "log the gates and the non-locality of every layer once per epoch, on a few fixed images")
+    debug: bool = option(_bool, False, "free", "show the traceback of an error, not only one line")
+
+
+class Data:
+    """What is read, and how."""
+
+    dataset: str = option(Text("NAME"), "imagenet", "free",
+        "imagenet (any folder split/class/image), mindrecord (packed by mindcv data pack), cifar10, cifar100, mnist "
+        "or digits")
+    data_dir: str = option(FilePath("FOLDER", may_be_empty=True), "./", "free",
+        "folder of the dataset", aliases=("data_path", "data", "root"))
+    train_split: str = option(Text("NAME"), "train", "refuse", "split to train on")
+    val_split: str | None = option(Optional(Text("NAME")), None, "warn",
+        "split to validate on; none: the dataset's default")
+    val_list: str = option(_file, "", "free",
+        "file with the classes of validation images that lie in one folder: ImageNet's val.txt, LOC_val_solution.csv "
+        "or a list of class names")
+    val_partial: bool = option(_bool, False, "free", "validate even if val_split has no images of some classes")
+    dataset_download: bool = option(_bool, False, "free",
+        "download the dataset if it is not in data_dir", aliases=("download",))
+    batch_size: int = option(_count, 128, "refuse", "images per device and step")
+    num_parallel_workers: int = option(_small_count, 8, "warn",
+        "threads that read and transform images, at most one per core", aliases=("workers", "num_workers"))
+    prefetch_size: int | None = option(Optional(_small_count), None, "free",
+        "batches to prepare ahead; none: 2 to 16, as many as fit in a sixteenth of the machine's memory",
+        aliases=("prefetch_factor", "prefetch"))
+    shuffle: bool = option(_bool, True, "refuse", "shuffle the training images every epoch")
+    num_samples: int | None = option(Optional(_large_count), None, "refuse",
+        "training images per epoch, drawn anew for each epoch under shuffle; none: all")
+    sampling_ratio: float = option(Number(above=0, at_most=1), 1.0, "refuse",
+        "fraction of every class to train on, drawn by the seed")
+    drop_remainder: bool = option(_bool, True, "refuse", "drop the last training batch if it is incomplete")
+    eval_shuffle: bool = option(_bool, False, "free", "shuffle the validation images")
+    on_bad_image: str = option(Choice("raise", "skip"), "raise", "free",
+        "what to do about an unreadable image: raise ends the run and names the file; skip leaves it out, after "
+        "decoding every image once before the first run")
+
+
+class Augmentation:
+    """What training changes in an image, and how images are normalised."""
+
+    image_resize: int | tuple[int, int] = option(_size, 224, "refuse",
+        "image size of data and model in pixels: one side, or height and width",
+        aliases=("img_size", "image_size", "input_size"))
+    scale: tuple[float, float] = option(ListOf(Number(above=0, at_most=1), (2,), ordered=True), (0.08, 1.0), "refuse",
+        "fraction of the image's area that a random crop keeps")
+    ratio: tuple[float, float] = option(ListOf(_positive, (2,), ordered=True), (0.75, 1.333), "refuse",
+        "width / height of a random crop")
+    hflip: float = option(_fraction, 0.5, "refuse", "probability of a horizontal flip")
+    vflip: float = option(_fraction, 0.0, "refuse", "probability of a vertical flip")
+    color_jitter: float | tuple[float, float, float] | None = option(Optional(OneOf(_non_negative,
+        ListOf(_non_negative, (3,)))), 0.4, "refuse",
+        "strength of the colour jitter: one value, or one each for brightness, contrast and saturation")
+    interpolation: str = option(Choice("nearest", "bilinear", "bicubic", "area", "pilcubic"), "bilinear", "refuse",
+        "how images are resized; pilcubic: as Pillow does, with anti-aliasing")
+    auto_augment: str | None = option(Optional(Text("POLICY")), None, "refuse",
+        "augmentation policy, used instead of color_jitter (3a uses both): autoaug-mstd0.5, autoaugr, v0, 3a, "
+        "randaug-m9-mstd0.5-inc1, trivialaugwide, augmix-m3-w3", aliases=("aa",))
+    aug_repeats: int = option(Integer(at_least=0), 0, "refuse",
+        "copies of each image per epoch, on different devices, replacing as many other images; 0 or 1: off")
+    aug_splits: int = option(Choice(0, 2, 3), 0, "refuse",
+        "views of each image, the first without auto_augment, for cross-entropy plus the Jensen-Shannon divergence "
+        "between the views; 0: off")
+    re_prob: float = option(_fraction, 0.0, "refuse", "probability of erasing a random rectangle", aliases=("reprob",))
+    re_scale: tuple[float, float] = option(ListOf(_fraction, (2,), ordered=True), (0.02, 0.33), "refuse",
+        "fraction of the image's area that is erased")
+    re_ratio: tuple[float, float] = option(ListOf(_positive, (2,), ordered=True), (0.3, 3.3), "refuse",
+        "width / height of the erased rectangle")
+    re_value: float | tuple[float, ...] | str = option(OneOf(Number(), ListOf(Number()), Choice("random")), 0.0,
+        "refuse",
+        "fill of the erased rectangle, in units of normalised pixels (0: the mean): one number, one number per "
+        "channel, or random noise")
+    re_max_attempts: int = option(_small_count, 10, "refuse", "attempts to place the erased rectangle")
+    mixup: float = option(_non_negative, 0.0, "refuse", "alpha of mixup; 0: off")
+    cutmix: float = option(_non_negative, 0.0, "refuse", "alpha of cutmix; 0: off")
+    cutmix_prob: float = option(_fraction, 1.0, "refuse",
+        "probability that a batch is mixed by mixup or cutmix", aliases=("mixup_prob",))
+    mixup_switch_prob: float = option(_fraction, 0.5, "refuse",
+        "probability of cutmix, rather than mixup, for a mixed batch, where both are on")
+    mixup_off_epoch: int = option(Integer(at_least=0), 0, "refuse",
+        "epochs after which mixup and cutmix are switched off; 0: never")
+    mean: tuple[float, ...] = option(ListOf(Number()), (123.675, 116.28, 103.53), "refuse",
+        "mean of each channel, for pixels from 0 to 255")
+    std: tuple[float, ...] = option(ListOf(_positive), (58.395, 57.12, 57.375), "refuse",
+        "standard deviation of each channel, for pixels from 0 to 255")
+    crop_pct: float = option(Number(at_least=0.1, at_most=1), 0.875, "warn",
+        "side of the centre crop / side of the resized image, in validation")
+
+
+class Model:
+    """Which model, and its arguments."""
+
+    model: str = option(Text("NAME"), "convit_tiny", "refuse", "name of the model", aliases=("arch", "model_name"))
+    num_classes: int | None = option(Optional(_count), None, "refuse", "number of classes; none: that of the dataset")
+    in_channels: int = option(_count, 3, "refuse",
+        "channels of an image: 3, or 1 for greyscale, with one mean and std", aliases=("in_chans",))
+    patch_size: int | tuple[int, int] = option(_size, 16, "refuse",
+        "patch size in pixels: one side, or height and width")
+    drop_rate: float | None = option(_optional_rate, None, "refuse",
+        "dropout rate; none: the model's default", aliases=("drop", "dropout"))
+    attn_drop_rate: float | None = option(_optional_rate, None, "refuse",
+        "dropout rate of the attention maps; none: the model's default")
+    drop_path_rate: float | None = option(_optional_rate, None, "refuse",
+        "stochastic depth rate of the last block; none: the model's default", aliases=("drop_path",))
+    act: str | None = option(Optional(Choice("gelu", "gelu_tanh")), None, "refuse",
+        "activation: gelu_tanh for checkpoints trained with the approximation; none: the model's default")
+    norm_eps: float | None = option(Optional(_positive), None, "refuse",
+        "epsilon of the layer norms; none: the model's default")
+    attn_impl: str = option(Choice("separable", "plain", "flash"), "separable", "warn",
+        "attention implementation: separable is fast and exact, plain follows the paper's formula, flash is the half- "
+        "precision fused kernel of an Atlas A2")
+    pretrained: bool | str = option(OneOf(_bool, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
+        "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's")
+
+
+class Checkpoints:
+    """What is loaded, resumed and saved."""
+
+    ckpt_path: str = option(_file, "", "free",
+        "weights to load: .ckpt, .safetensors or .pth, under MindCV's, the authors' or timm's names",
+        aliases=("checkpoint_path", "checkpoint", "initial_checkpoint"))
+    use_ema: bool = option(_bool, False, "free", "load the moving averages in ckpt_path instead of its weights")
+    keep_classifier: bool = option(_bool, False, "free",
+        "keep the classifier in ckpt_path, row by row, although its classes have other names")
+    resume: bool = option(_bool, False, "free",
+        "continue exactly from the newest complete checkpoint in ckpt_save_dir, or from ckpt_path; without config, "
+        "with the options in the run's own config.yaml", aliases=("auto_resume",))
+    resume_opt: bool = option(_bool, False, "free", "the same as resume, under MindCV's name")
+    resume_changes: tuple[str, ...] | None = option(Optional(ListOf(Text("OPTION"))), None, "free",
+        "options that may differ from the resumed run's, such as lr min_lr; data_dir also permits other training "
+        "images")
+    ckpt_save_dir: str = option(FilePath("FOLDER"), "./ckpt", "free",
+        "folder the run writes to", aliases=("output_dir",))
+    ckpt_save_interval: int = option(_count, 1, "free", "epochs between two checkpoints")
+    ckpt_save_interval_steps: int = option(Integer(at_least=0), 0, "free",
+        "steps between two checkpoints within an epoch; 0: none")
+    ckpt_save_policy: str = option(Choice("latest_k", "top_k"), "latest_k", "free",
+        "which checkpoints to keep: the latest, or the best in validation")
+    keep_checkpoint_max: int = option(_count, 10, "free", "how many checkpoints to keep")
+
+
+class Training:
+    """How long, and how one update is made."""
+
+    epoch_size: int = option(_count, 90, "rates", "epochs to train", aliases=("epochs", "num_epochs"))
+    steps: int | None = option(Optional(_large_count), None, "free",
+        "updates after which the run ends with a checkpoint, even before its last epoch; none: all epochs",
+        aliases=("max_steps", "max_iters", "num_steps"))
+    dataset_sink_mode: bool = option(_bool, True, "warn",
+        "feed whole epochs to the device, where possible; crops and colours then also depend on where a run was "
+        "resumed")
+    gradient_accumulation_steps: int = option(_count, 1, "refuse",
+        "batches whose gradients are averaged for one update")
+    recompute: bool = option(_bool, False, "free",
+        "recompute each block's activations in the backward pass instead of keeping them: less memory, more time",
+        aliases=("grad_checkpointing",))
+    clip_grad: bool = option(_bool, False, "refuse", "clip the gradients")
+    clip_mode: str = option(Choice("norm", "value"), "norm", "refuse",
+        "what clip_grad limits: the global norm, or each value")
+    clip_value: float = option(_positive, 15.0, "refuse", "limit of clip_grad")
+    skip_nonfinite: int = option(Integer(at_least=0), 0, "free",
+        "how many steps in a row may have a NaN or infinite loss or gradient; they are skipped and counted")
+    freeze: tuple[str, ...] | None = option(Optional(ListOf(Text("PART"))), None, "refuse",
+        "parts that stay as loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
+        aliases=("freeze_backbone",))
+    ema: bool = option(_bool, False, "refuse",
+        "keep exponential moving averages of the weights, saved and validated; best.ckpt follows the weights",
+        aliases=("model_ema",))
+    ema_decay: float = option(Number(at_least=0, below=1), 0.9999, "refuse",
+        "decay of the averages; (1 + n) / (10 + n) in update n where that is less")
+
+
+class Validation:
+    """When the model is validated."""
+
+    val_while_train: bool = option(_bool, False, "free", "validate while training")
+    val_interval: int = option(_count, 1, "free", "epochs between two validations")
+    results_file: str = option(_file, "", "free", "JSON file for the results of validate.py")
+
+
+class Optimizer:
+    """How gradients change the weights."""
+
+    opt: str = option(Choice("sgd", "momentum", "nesterov", "adam", "adamw", "nadam", "rmsprop", "adagrad", "lion",
+        "adan", "lamb"), "adam", "refuse",
+        "optimizer", aliases=("optimizer", "optim"))
+    momentum: float = option(Number(at_least=0, below=1), 0.9, "refuse", "momentum, for optimizers that have it")
+    use_nesterov: bool = option(_bool, False, "refuse", "Nesterov momentum, for optimizers that have it")
+    weight_decay: float = option(_non_negative, 1e-6, "refuse", "weight decay", aliases=("wd",))
+    weight_decay_filter: str = option(Choice("disable", "auto", "norm_and_bias"), "disable", "refuse",
+        "parameters without weight decay: none (disable); 1-D parameters, pos_embed and cls_token (auto); norms and "
+        "biases (norm_and_bias)", aliases=("filter_bias_and_bn",))
+    layer_decay: float | None = option(Optional(Number(above=0, at_most=1)), None, "refuse",
+        "learning-rate factor from a block to the one before it")
+    head_lr_multiple: float = option(_positive, 1.0, "refuse",
+        "learning rate of the classifier, as a multiple of the others'", aliases=("head_lr",))
+    eps: float = option(_positive, 1e-10, "refuse", "epsilon in the optimizer's denominator", aliases=("opt_eps",))
+
+
+class Schedule:
+    """The learning rate over time."""
+
+    scheduler: str = option(Choice("constant", "cosine_decay", "warmup_cosine_decay", "exponential_decay",
+        "polynomial_decay", "step_decay", "multi_step_decay", "one_cycle", "cyclic"), "cosine_decay", "rates",
+        "learning rate schedule", aliases=("sched", "lr_scheduler"))
+    lr: float = option(_positive, 0.001, "rates", "peak learning rate", aliases=("learning_rate", "base_lr"))
+    lr_scale: str | None = option(Optional(Choice("linear")), None, "rates",
+        "linear: lr is given for lr_base_batch images per step, and grows in proportion to the images of all devices")
+    lr_base_batch: int | None = option(Optional(_count), None, "rates",
+        "images per step that lr is given for, with lr_scale")
+    min_lr: float = option(_non_negative, 1e-6, "rates", "learning rate at the end of the decay")
+    warmup_epochs: int = option(Integer(at_least=0), 3, "rates", "epochs of linear warm-up")
+    warmup_factor: float = option(_fraction, 0.0, "rates",
+        "learning rate at the start of the warm-up, as a fraction of the peak")
+    warmup_prefix: bool = option(_bool, True, "rates",
+        "start the decay after the warm-up; False: start it with the run, the warm-up replacing its beginning, as "
+        "timm does by default")
+    decay_epochs: int = option(_count, 100, "rates", "epochs of the decay, or of one step of step_decay")
+    decay_rate: float = option(_positive, 0.9, "rates", "factor of the decay; polynomial_decay: its power")
+    multi_step_decay_milestones: tuple[int, ...] = option(ListOf(_count, ordered=True), (30, 60, 90), "rates",
+        "epochs at which multi_step_decay decays")
+    lr_epoch_stair: bool = option(_bool, False, "rates", "change the learning rate once per epoch, not every step")
+    num_cycles: int = option(_count, 1, "rates", "cycles of the cosine and cyclic schedules")
+    cycle_decay: float = option(_positive, 1.0, "rates", "factor from the peak of one cycle to the next")
+
+
+class Loss:
+    """What is minimised."""
+
+    loss: str = option(Choice("CE", "BCE"), "CE", "refuse", "cross-entropy, or binary cross-entropy")
+    label_smoothing: float = option(Number(at_least=0, below=1), 0.0, "refuse",
+        "label smoothing", aliases=("smoothing",))
+    aux_factor: float = option(_non_negative, 0.0, "refuse",
+        "weight of the auxiliary outputs, for models that have them")
+    reduction: str = option(Choice("mean", "sum"), "mean", "refuse", "how the losses of a batch are reduced to one")
+
+
+class Precision:
+    """What is computed in half precision."""
+
+    amp_level: str = option(_amp_level, "O0", "refuse",
+        "mixed precision in training; O0: none, float32; O1: matrix products in half precision; auto: also the "
+        "operations between them; O2: all but LayerNorm and softmax; O3: these too; the loss is always in float32",
+        aliases=("amp",))
+    val_amp_level: str = option(_amp_level, "O0", "warn", "mixed precision in validation; O0: none, float32")
+    amp_dtype: str = option(Choice("float16", "bfloat16"), "float16", "refuse",
+        "half-precision type; on a CPU, bfloat16 is float32 rounded to it")
+    amp_cast_list: tuple[str, ...] | None = option(Optional(ListOf(Text("CELL"))), None, "refuse",
+        "only these cells, with all they contain, in half precision: classes (Mlp, GPSA) or names (blocks.3.attn); "
+        "none: all")
+    loss_scale_type: str = option(Choice("fixed", "dynamic", "auto"), "fixed", "refuse",
+        "fixed: loss_scale is constant; dynamic: it halves when gradients overflow (that update is skipped) and "
+        "doubles after 2000 updates without overflow; auto: dynamic with float16, else fixed",
+        aliases=("dynamic_loss_scale",))
+    loss_scale: float = option(_positive, 1.0, "refuse",
+        "factor of the loss, divided out of the gradients again; dynamic: the first one, 65536 if this is 1")
+    drop_overflow_update: bool = option(_bool, False, "refuse",
+        "skip an update whose gradients overflow, without counting it as failed; dynamic loss scales always do")
+
+
+class Prediction:
+    """What infer.py reads and writes."""
+
+    image: tuple[str, ...] | None = option(Optional(FilePaths("FILE|FOLDER|GLOB")), None, "free",
+        "images to classify: files, folders with all images in them, or quoted patterns such as 'shots/*.jpg'",
+        aliases=("images", "image_path"), only=("infer",))
+    topk: int = option(_count, 5, "free",
+        "how many classes to report for an image", aliases=("top_k",), only=("infer",))
+    class_names: str = option(_file, "", "free",
+        "text file of class names, one per line; without it those in the checkpoint, or ImageNet's",
+        aliases=("label_file", "class_map"), only=("infer", "export"))
+    output: str = option(_file, "", "free",
+        "file to write: predictions of infer.py, .json or .csv; model of export.py, by default MODEL.FORMAT",
+        only=("infer", "export"))
+
+
+class Export:
+    """What export.py writes."""
+
+    format: str = option(Choice("mindir", "onnx"), "mindir", "free",
+        "format of the exported model", aliases=("file_format",), only=("export",))
+    dynamic_batch: bool = option(_bool, False, "free",
+        "let the exported model take batches of any size; without it, one image", only=("export",))
+    fp16: bool = option(_bool, False, "free",
+        "half precision for the weights of the linear layers and the products with them", only=("export",))
+    with_preprocess: bool = option(_bool, False, "free",
+        "export a model that takes resized and cropped uint8 images, (B, H, W, C), and normalises them itself",
+        only=("export",))
 # fmt: on
 
-OPTIONS: dict[str, Option] = {row.name: row for row in _ROWS}
+
+class Options(
+    Run, Data, Augmentation, Model, Checkpoints, Training, Validation, Optimizer, Schedule, Loss, Precision, Prediction,
+    Export,
+):  # fmt: skip
+    """All options as typed fields, in the order of the headings; `Config` gives them values."""
+
+
+OPTIONS: dict[str, Option] = {
+    name: row for heading in Options.__bases__ for name, row in vars(heading).items() if isinstance(row, Option)
+}
 
 
 def unknown_option(name: str) -> str:
-    """The line for a name that is not in the table, with the nearest that is."""
-    spoken = {alias: option.name for option in OPTIONS.values() for alias in (option.name, *option.aliases)}
+    """Return the error message for a name that is not an option, with the most similar options."""
+    names = {alias: row.name for row in OPTIONS.values() for alias in (row.name, *row.aliases)}
     word = str(name).lower().replace("-", "_")
-    near = [word] if word in spoken else get_close_matches(word, spoken, n=3)
-    near = near or get_close_matches(word, spoken, n=1, cutoff=0)
-    names = dict.fromkeys(spoken[alias] for alias in near)
-    return f"unknown option {str(name)!r}; did you mean {' or '.join(names)}? (--help lists them all)"
+    near = [word] if word in names else closest(word, names, n=3) or closest(word, names, cutoff=0)
+    meant = dict.fromkeys(names[alias] for alias in near)
+    return f"unknown option {str(name)!r}; did you mean {' or '.join(meant)}? (--help lists them all)"

@@ -11,11 +11,11 @@ import pytest
 
 import mindcv
 from mindcv.__main__ import main
-from mindcv.cli.models import about, model_names
+from mindcv.cli.models import describe_model, model_names
 from mindcv.cli.scripts import DESCRIPTIONS
 from mindcv.config import find_recipe, recipe_names
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ESCAPE = "\033["
 
 
@@ -26,26 +26,26 @@ def run(*words, cwd=None, path=ROOT):
     )
 
 
-def on_a_terminal(*words, **environment):
-    """What the command writes to a terminal."""
-    here, there = pty.openpty()
-    known = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT), **environment}
-    known = {name: value for name, value in known.items() if value}
-    subprocess.run([sys.executable, "-m", "mindcv", *words], env=known, stdout=there, timeout=120, check=True)
-    os.close(there)
+def output_on_terminal(*words, **environment):
+    """Return what the command writes to a pseudo-terminal."""
+    reader, terminal = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(ROOT), **environment}
+    variables = {name: value for name, value in variables.items() if value}
+    subprocess.run([sys.executable, "-m", "mindcv", *words], env=variables, stdout=terminal, timeout=120, check=True)
+    os.close(terminal)
     text = b""
     while True:
         try:
-            text += (part := os.read(here, 4096))
+            text += (part := os.read(reader, 4096))
         except OSError:  # the other end is closed
             break
         if not part:
             break
-    os.close(here)
+    os.close(reader)
     return text.decode()
 
 
-def test_the_list_is_that_of_the_library(capsys):
+def test_list_prints_the_models_of_the_library(capsys):
     assert main(["list"]) == 0
     assert capsys.readouterr().out.split() == model_names() == mindcv.list_models()
 
@@ -59,7 +59,7 @@ def test_the_list_is_that_of_the_library(capsys):
         ("*l_plus", ["convit_small_plus"]),
     ],
 )
-def test_a_pattern_or_a_part_chooses(pattern, found, capsys):
+def test_list_selects_by_pattern_or_part(pattern, found, capsys):
     assert main(["list", pattern]) == 0
     assert capsys.readouterr().out.split() == found
 
@@ -67,7 +67,7 @@ def test_a_pattern_or_a_part_chooses(pattern, found, capsys):
 @pytest.mark.parametrize(
     "words", [["list"], ["--help"], ["train", "--help"], ["info", "--help"], ["convert", "--help"]]
 )
-def test_nothing_of_this_waits_for_mindspore(words):
+def test_light_command_does_not_import_mindspore(words):
     code = f"""
 import sys
 from mindcv.__main__ import main
@@ -84,9 +84,9 @@ sys.exit('mindspore' in sys.modules)"""
 
 
 MISTAKES = {
-    "command": (["trian"], "mindcv: no command 'trian'; did you mean train? (mindcv --help lists them)"),
-    "model": (["info", "convit_tinny"], "mindcv info: no model is called 'convit_tinny'; did you mean convit_tiny?"),
-    "pattern": (["list", "*tinny*"], "mindcv list: no model matches '*tinny*'; did you mean convit_tiny?"),
+    "command": (["trian"], "mindcv: no command 'trian'; did you mean 'train'? (mindcv --help lists them)"),
+    "model": (["info", "convit_tinny"], "mindcv info: no model is called 'convit_tinny'; did you mean 'convit_tiny'?"),
+    "pattern": (["list", "*tinny*"], "mindcv list: no model matches '*tinny*'; did you mean 'convit_tiny'?"),
     "no word": (["info"], "mindcv info: error: the following arguments are required: MODEL (--help says more)"),
     "recipe": (
         ["train", "--config", "convit_tiny_digit"],
@@ -97,6 +97,8 @@ MISTAKES = {
         "mindcv validate: error: unknown option 'lerning_rate'; did you mean lr or sampling_ratio? "
         "(--help lists them all)",
     ),
+    "data": (["data", "check", "nowhere"], r"mindcv data: no folder nowhere.*"),
+    "report": (["report", "nowhere"], r"mindcv report: nowhere: no metrics\.jsonl, .*"),
     "another script's option": (["train", "--image", "a.png"], r"mindcv train: error: image is an option of .*"),
     "layout": (["convert", "a", "b", "--to", "mindcw"], r"mindcv convert: error: argument --to: .*mindcw.*"),
     "checkpoint": (["inspect", "nowhere.ckpt"], r".*nowhere\.ckpt.*"),
@@ -104,7 +106,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_and_exit_code_2(case, capsys):
+def test_mistake_is_one_line_and_exit_code_2(case, capsys):
     words, line = MISTAKES[case]
     try:
         code = main(words)
@@ -115,7 +117,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(case, capsys):
     assert error == line + "\n" or re.fullmatch(line + "\n", error), error
 
 
-def test_ctrl_c_is_one_line(capsys, monkeypatch):
+def test_ctrl_c_is_one_line_and_exit_code_130(capsys, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -124,12 +126,12 @@ def test_ctrl_c_is_one_line(capsys, monkeypatch):
     assert capsys.readouterr().err == "mindcv list: interrupted\n"
 
 
-def test_help_is_complete(capsys):
+def test_help_lists_every_command_and_recipe(capsys):
     assert main(["--help"]) == 0
-    told = capsys.readouterr().out
-    commands = re.findall(r"^  (\w+)  ", told, re.M)
-    assert {*DESCRIPTIONS, "list", "info", "insight", "convert", "inspect"} <= {*commands}
-    assert {*recipe_names()} <= {*told.split()}
+    text = capsys.readouterr().out
+    commands = re.findall(r"^  (\w+)  ", text, re.M)
+    assert {*DESCRIPTIONS, "list", "info", "insight", "convert", "inspect", "data", "report"} == {*commands}
+    assert {*recipe_names()} <= {*text.split()}
     for name in commands:
         with pytest.raises(SystemExit) as end:
             main([name, "--help"])
@@ -137,34 +139,36 @@ def test_help_is_complete(capsys):
         assert capsys.readouterr().out.startswith(f"usage: mindcv {name} ")
 
 
-def test_info_says_what_the_model_is(golden):
-    said = about("convit_tiny")
-    assert said["parameters"] == [f"{golden.facts('manifest')['convit_tiny']['parameters']:,}"]
-    assert said["blocks"] == ["10 GPSA and 2 MHSA, 4 heads of width 48, 192 channels"]
-    assert [line.split()[1] for line in said["weights"]] == ["mindcv:", "mindcv-910v2:", "fb:", "timm:"]
-    assert "73.66" in said["weights"][0]
-    assert said["recipes"] == [name for name in recipe_names() if name.startswith("convit_tiny") and "plus" not in name]
-    assert "convit_tiny_digits" in said["recipes"]
+def test_info_describes_the_model(golden):
+    described = describe_model("convit_tiny")
+    assert described["parameters"] == [f"{golden.facts('manifest')['convit_tiny']['parameters']:,}"]
+    assert described["blocks"] == ["10 GPSA and 2 MHSA, 4 heads of width 48, 192 channels"]
+    assert [line.split()[1] for line in described["weights"]] == ["mindcv:", "mindcv-910v2:", "fb:", "timm:"]
+    assert "73.66" in described["weights"][0]
+    assert described["recipes"] == [
+        name for name in recipe_names() if name.startswith("convit_tiny") and "plus" not in name
+    ]
+    assert "convit_tiny_digits" in described["recipes"]
 
 
-def test_colours_are_for_terminals_and_for_those_who_want_them():
-    assert ESCAPE in on_a_terminal("--help", NO_COLOR="")
-    assert ESCAPE not in on_a_terminal("--help", NO_COLOR="1")
-    assert ESCAPE not in on_a_terminal("--help", TERM="dumb")
+def test_bold_text_is_for_terminals_without_no_color():
+    assert ESCAPE in output_on_terminal("--help", NO_COLOR="")
+    assert ESCAPE not in output_on_terminal("--help", NO_COLOR="1")
+    assert ESCAPE not in output_on_terminal("--help", TERM="dumb")
     piped = run("--help")
     assert ESCAPE not in piped.stdout
     assert piped.stderr == ""
 
 
-def test_a_recipe_in_the_folder_goes_before_a_shipped_one(tmp_path, monkeypatch):
+def test_find_recipe_prefers_a_file_in_the_working_folder(tmp_path, monkeypatch):
     assert find_recipe("convit_tiny_digits").endswith("convit_tiny_digits.yaml")
     monkeypatch.chdir(tmp_path)
     Path("convit_tiny_digits").write_text("model: convit_base\n")
     assert find_recipe("convit_tiny_digits") == "convit_tiny_digits"
 
 
-def test_an_installed_copy_has_the_recipes_and_the_command(tmp_path):
-    """What a wheel would install, in a folder of its own."""
+def test_installed_package_has_the_recipes_and_the_command(tmp_path):
+    """The package is built into a folder as for a wheel."""
     line = ["setup.py", "-q", "egg_info", "--egg-base", tmp_path, "build", "-b", tmp_path / "build"]
     done = subprocess.run(
         [sys.executable, *line, "--build-lib", tmp_path / "lib"], cwd=ROOT, capture_output=True, text=True

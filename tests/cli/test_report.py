@@ -1,15 +1,17 @@
+"""The command `mindcv report`."""
+
 import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mindcv.cli.report import curves, main, records_of
+from mindcv.cli.report import main, plot_curves, read_run
 
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two runs: one of three epochs, validated; one of two, not, with a torn last line."""
+    """Two runs: three epochs with validation, and two epochs without it and with an incomplete last line."""
     records = [
         {"epoch": n + 1, "loss": 2.5 - n, "val_loss": 2.0 - n / 2, "top_1": (10.0, 62.5, 50.0)[n], "top_5": 90.0}
         for n in range(3)
@@ -22,7 +24,7 @@ def runs(tmp_path):
     return [str(tmp_path / name) for name in "ab"]
 
 
-def test_a_picture_and_a_table_of_several_runs(runs, tmp_path, capsys):
+def test_report_of_several_runs_writes_a_picture_and_a_table(runs, tmp_path, capsys):
     assert main([*runs, "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out/report.md").read_text()
     assert capsys.readouterr().out == text
@@ -33,15 +35,15 @@ def test_a_picture_and_a_table_of_several_runs(runs, tmp_path, capsys):
         assert picture.width > 1000
 
 
-def test_the_curves_are_the_records(runs):
-    loss, accuracy = curves({"a": records_of(Path(runs[0]))}).axes
+def test_plot_curves_draws_the_records(runs):
+    loss, accuracy = plot_curves({"a": read_run(Path(runs[0]))}).axes
     drawn = {line.get_label(): line.get_xydata().tolist() for axes in (loss, accuracy) for line in axes.lines}
     assert drawn["a: training"] == [[1, 2.5], [2, 1.5], [3, 0.5]]
     assert drawn["a: top-1"] == [[1, 10], [2, 62.5], [3, 50]]
     assert set(drawn) == {"a: training", "a: validation", "a: top-1", "a: top-5"}
 
 
-def test_report_replaces_its_own_files_and_puts_others_aside(runs, tmp_path, caplog):
+def test_report_replaces_its_own_files_and_moves_others_away(runs, tmp_path, caplog):
     for name in ("report.md", "report.png"):
         (tmp_path / name).write_text("mine")
     for _ in range(2):
@@ -51,14 +53,14 @@ def test_report_replaces_its_own_files_and_puts_others_aside(runs, tmp_path, cap
     assert f"{tmp_path}/report.md was not written by this program" in caplog.text
 
 
-def test_report_of_a_file_with_another_line_names_it(runs, tmp_path, capsys):
+def test_report_of_a_damaged_metrics_file_names_the_line(runs, tmp_path, capsys):
     with (tmp_path / "a/metrics.jsonl").open("a") as file:
         file.write("# stopped here\n")
     assert main([*runs, "--out", str(tmp_path)]) == 2
     assert f"{tmp_path}/a/metrics.jsonl line 4: got '# stopped here', wanted" in capsys.readouterr().err
 
 
-def test_a_folder_of_no_run(tmp_path, capsys):
+def test_report_of_a_folder_without_a_run_writes_nothing(tmp_path, capsys):
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -17,7 +17,7 @@ COUNTS = [
 
 @pytest.fixture
 def recipe(tmp_path):
-    """Writes a recipe and gives its path."""
+    """A function that writes a recipe and returns its path."""
 
     def write(text: str | bytes) -> str:
         path = tmp_path / "recipe.yaml"
@@ -27,7 +27,7 @@ def recipe(tmp_path):
     return write
 
 
-def complaint(argv) -> str:
+def error_line(argv) -> str:
     with pytest.raises(ConfigError) as error:
         resolve(argv)
     line = str(error.value)
@@ -35,7 +35,7 @@ def complaint(argv) -> str:
     return line
 
 
-def test_the_command_line_goes_over_the_recipe_and_the_recipe_over_the_defaults(recipe):
+def test_resolve_lets_the_command_line_override_the_recipe_and_the_recipe_the_defaults(recipe):
     path = recipe("lr: 7e-4\nbatch_size: 64\n")
     config = resolve(["-c", path, "--batch_size", "32"])
     assert (config.lr, config.batch_size, config.epoch_size) == (7e-4, 32, 90)
@@ -45,11 +45,11 @@ def test_the_command_line_goes_over_the_recipe_and_the_recipe_over_the_defaults(
     assert config.config == path
 
 
-def test_a_default_typed_on_the_command_line_still_beats_the_recipe(recipe):
+def test_resolve_lets_a_typed_default_override_the_recipe(recipe):
     assert resolve(["-c", recipe("lr: 0.1"), "--lr", "0.001"]).lr == 0.001
 
 
-def test_yaml_values_mean_what_they_look_like(recipe):
+def test_resolve_reads_yaml_values_as_options(recipe):
     config = resolve(
         [
             "-c",
@@ -93,11 +93,11 @@ def test_yaml_values_mean_what_they_look_like(recipe):
         ("--lr 1e-3 --lr 2e-3", "lr", 0.002),
     ],
 )
-def test_the_command_line_is_read(argv, name, value):
+def test_resolve_reads_a_command_line(argv, name, value):
     assert getattr(resolve(argv.split()), name) == value
 
 
-def test_a_list_in_one_quoted_word():
+def test_resolve_reads_a_list_in_one_quoted_word():
     assert resolve(["--scale", "[0.1, 0.9]"]).scale == (0.1, 0.9)
 
 
@@ -157,8 +157,8 @@ def test_a_list_in_one_quoted_word():
         ("--seed 9999999999", ["seed", "below 2147483648"]),
     ],
 )
-def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
-    line = complaint(argv.split())
+def test_resolve_refuses_a_bad_command_line_in_one_line(argv, parts):
+    line = error_line(argv.split())
     assert all(part in line for part in parts), line
 
 
@@ -168,7 +168,7 @@ def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
         ("", ["empty", "model: convit_tiny"]),
         ("# only a comment\n", ["empty"]),
         ("- lr\n- 0.1\n", ["holds a list"]),
-        ("just words", ["holds a text"]),
+        ("just words", ["holds text"]),
         ("lr: 0.1\nepoch_size: [3\nmode: 0\n", ["recipe.yaml line 3", "not valid YAML"]),
         ("lr: 0.1\n\tmode: 0\n", ["recipe.yaml line 2", "not valid YAML"]),
         ("lr: 0.1\n---\nlr: 0.2\n", ["line 2", "not valid YAML"]),
@@ -178,12 +178,12 @@ def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
         ("lr: {peak: 0.1}\n", ["lr", "line 1", "flat list"]),
         ("scale: [[0.1, 0.2], 1]\n", ["scale", "line 1", "flat list"]),
         ("scale: [0.1, 0.2, 0.3]\n", ["scale", "line 1", "0.1 0.2 0.3", "2 values"]),
-        ("model: [a, b]\n", ["model", "'[a, b]'", "a text"]),
+        ("model: [a, b]\n", ["model", "'[a, b]'", "a string"]),
         ("lr: [0.1]\n", ["lr", "line 1", "'[0.1]'", "a number above 0"]),
         ("image_resize: [224]\n", ["image_resize", "'[224]'", "or 2 values"]),
         ("scale: [1.0]\n", ["scale", "'[1.0]'", "2 values"]),
         ("mean: [0.485, 0.456, 0.406]\nstd: [0.229, 0.224, 0.225]\n", ["123.675 116.28 103.53, std 58.395", "by 255"]),
-        ("model:\n", ["model", "None", "a text"]),
+        ("model:\n", ["model", "None", "a string"]),
         ("lr:\n", ["lr", "None", "a number above 0"]),
         ("distribute: 2\n", ["distribute", "'2'", "True or False"]),
         ("[1, 2]: 3\n", ["line 1", "the name of an option"]),
@@ -196,35 +196,35 @@ def test_a_bad_command_line_gets_one_line_that_names_everything(argv, parts):
         ("lr: *nowhere", ["line 1", "not valid YAML"]),
     ],
 )
-def test_a_bad_recipe_gets_one_line_with_its_file_and_line(recipe, text, parts):
+def test_resolve_refuses_a_bad_recipe_with_its_file_and_line(recipe, text, parts):
     path = recipe(text)
-    line = complaint(["--config", path])
+    line = error_line(["--config", path])
     assert "recipe.yaml" in line or "mean" in text
     assert all(part in line for part in parts), line
 
 
-def test_a_tag_in_a_recipe_runs_nothing(recipe, tmp_path):
+def test_resolve_executes_no_yaml_tag(recipe, tmp_path):
     mark = tmp_path / "mark"
-    complaint(["-c", recipe(f"lr: !!python/object/apply:os.mkdir ['{mark}']\n")])
+    error_line(["-c", recipe(f"lr: !!python/object/apply:os.mkdir ['{mark}']\n")])
     assert not mark.exists()
 
 
-def test_a_missing_file_is_named_with_its_neighbour(tmp_path):
+def test_resolve_names_a_missing_file_and_the_most_similar_one(tmp_path):
     (tmp_path / "best.ckpt").touch()
     (tmp_path / "recipe.yaml").write_text("lr: 1")
     for option, typo, near in (
         ("config", "recip.yaml", "recipe.yaml"),
         ("ckpt_path", "bst.ckpt", "best.ckpt"),
     ):
-        line = complaint([f"--{option}", str(tmp_path / typo)])
+        line = error_line([f"--{option}", str(tmp_path / typo)])
         assert option in line
         assert str(tmp_path / typo) in line
         assert str(tmp_path / near) in line
-    assert "Is a directory" in complaint(["-c", str(tmp_path)])
-    assert "no file" in complaint(["-c", str(tmp_path / "no" / "such" / "folder.yaml")])
+    assert "Is a directory" in error_line(["-c", str(tmp_path)])
+    assert "no file" in error_line(["-c", str(tmp_path / "no" / "such" / "folder.yaml")])
 
 
-def test_a_script_ends_with_one_line_and_code_2(capsys):
+def test_parse_ends_with_one_line_and_exit_code_2(capsys):
     with pytest.raises(SystemExit) as end:
         parse(["--lr", "fast"], prog="train.py")
     assert end.value.code == 2
@@ -234,7 +234,7 @@ def test_a_script_ends_with_one_line_and_code_2(capsys):
 
 
 @pytest.mark.parametrize("script", ["train", "validate", "infer", "export"])
-def test_help_lists_every_option_of_the_script_under_its_group(script, capsys, monkeypatch):
+def test_help_lists_the_options_of_the_script_by_group(script, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit) as end:
         parse(["--help"], prog=f"{script}.py", description="Train a model.")
@@ -260,13 +260,13 @@ def test_help_shows_defaults_and_limits(capsys, monkeypatch):
     assert "--loss {CE,BCE}" in words
     assert "--scale X [X ...]" in words
     assert "default: 0.08 1.0)" in words
-    assert "--val_split NAME split to validate on; none: what the dataset has (default: none)" in words
+    assert "--val_split NAME split to validate on; none: the dataset's default (default: none)" in words
     assert "one of constant, cosine_decay" in words
     assert "'[0.08, 1.0]'" in words
     assert max(map(len, text.splitlines())) <= 100
 
 
-FOREIGN = {
+OPTIONS_OF_OTHERS = {
     "train": (["--topk", "3"], "topk is an option of infer.py only: leave it out"),
     "validate": (["--fp16"], "fp16 is an option of export.py only: leave it out"),
     "infer": (["--format=onnx"], "format is an option of export.py only: leave it out"),
@@ -274,9 +274,9 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("script", FOREIGN)
-def test_another_scripts_option_is_refused(script, tmp_path, capsys):
-    words, line = FOREIGN[script]
+@pytest.mark.parametrize("script", OPTIONS_OF_OTHERS)
+def test_parse_refuses_an_option_of_another_script(script, tmp_path, capsys):
+    words, line = OPTIONS_OF_OTHERS[script]
     name, value = words[0].lstrip("-").split("=")[0], ([*words, "True"])[1]
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"{name}: {'onnx' if name == 'format' else value}\n")
@@ -287,34 +287,34 @@ def test_another_scripts_option_is_refused(script, tmp_path, capsys):
         assert capsys.readouterr().err == f"{script}.py: error: {where}{line}\n"
 
 
-def test_several_scripts_share_an_option(capsys):
+def test_parse_names_all_scripts_of_an_option(capsys):
     with pytest.raises(SystemExit):
         parse(["--class_names", "a.txt"], prog="train.py")
     assert "class_names is an option of infer.py, export.py only" in capsys.readouterr().err
 
 
-def test_averages_need_a_checkpoint():
-    with pytest.raises(ConfigError, match="use_ema takes the moving averages of a checkpoint: pass --ckpt_path"):
+def test_use_ema_and_keep_classifier_need_a_checkpoint():
+    with pytest.raises(ConfigError, match="use_ema loads the moving averages of a checkpoint: pass --ckpt_path"):
         resolve(["--use_ema"])
     with pytest.raises(ConfigError, match="keep_classifier keeps the classifier of a checkpoint: pass --ckpt_path"):
         resolve(["--keep_classifier"])
-    resolve(["--use_ema", "--keep_classifier", "--resume"])  # as the run that goes on was begun
+    resolve(["--use_ema", "--keep_classifier", "--resume"])  # the resumed run began with them
 
 
 @pytest.mark.parametrize("script", ["train", "validate", "infer", "export"])
-def test_every_script_takes_the_averages_of_a_checkpoint(script, tmp_path):
+def test_every_script_accepts_use_ema(script, tmp_path):
     (tmp_path / "a.ckpt").touch()
     assert parse(["--use_ema", "--ckpt_path", str(tmp_path / "a.ckpt")], prog=f"{script}.py").use_ema
 
 
-def test_file_names_are_taken_as_they_are():
+def test_image_keeps_spaces_and_commas_in_file_names():
     assert resolve(["--image", "a b.jpg", "c,d.jpg"]).image == ("a b.jpg", "c,d.jpg")
     assert resolve(["--image", "one file.jpg"]).image == ("one file.jpg",)
     with pytest.raises(ConfigError, match=r"image .*got nothing"):
         resolve(["--image"])
 
 
-def test_reading_options_does_not_load_mindspore():
+def test_resolve_does_not_import_mindspore():
     code = "import sys, mindcv.config as c; c.resolve([]); print({'mindspore', 'numpy'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
@@ -322,7 +322,7 @@ def test_reading_options_does_not_load_mindspore():
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """A folder with the options of a run that began with a checkpoint, which was another's."""
+    """A folder with the options and a checkpoint of a run that began from another checkpoint."""
     folder = tmp_path / "run"
     (tmp_path / "start.ckpt").touch()
     config = resolve(
@@ -333,15 +333,15 @@ def run_folder(tmp_path):
     return folder
 
 
-def test_resume_without_a_recipe_takes_the_runs_options_and_the_command_line_over_them(run_folder):
+def test_resume_without_config_reads_the_runs_options_below_the_command_line(run_folder):
     config = resolve(["--resume", "--ckpt_save_dir", str(run_folder), "--lr", "0.03"])
     assert (config.lr, config.seed, config.ckpt_save_dir) == (0.03, 7, str(run_folder))
-    assert (config.ckpt_path, config.resume_changes) == ("", None), "these were for the start alone"
+    assert (config.ckpt_path, config.resume_changes) == ("", None), "these were for the start only"
     assert config.origin("seed").startswith(f"{run_folder}/config.yaml line ")
     assert config.config == f"{run_folder}/config.yaml"
 
 
-def test_resume_from_a_checkpoint_takes_the_options_and_the_folder_beside_it(run_folder, tmp_path):
+def test_resume_from_a_checkpoint_reads_the_options_in_its_folder(run_folder, tmp_path):
     path = str(run_folder / "convit_tiny-1_3.ckpt")
     config = resolve(["--resume_opt", "True", "--ckpt_path", path])
     assert (config.seed, config.ckpt_path, config.ckpt_save_dir) == (7, path, str(run_folder))
@@ -351,34 +351,34 @@ def test_resume_from_a_checkpoint_takes_the_options_and_the_folder_beside_it(run
     assert alone.seed == 7
 
 
-def test_resume_in_the_default_folder_takes_its_options(run_folder, monkeypatch):
+def test_resume_in_the_default_folder_reads_its_options(run_folder, monkeypatch):
     run_folder.rename(run_folder.with_name("ckpt"))
     monkeypatch.chdir(run_folder.parent)
     assert resolve(["--resume"]).seed == 7
 
 
 @pytest.mark.parametrize("words", [["--resume", "-c", "RECIPE"], ["--resume", "False"], []])
-def test_options_of_a_run_are_not_taken_with_a_recipe_or_without_resume(words, run_folder, recipe):
+def test_resolve_ignores_a_runs_options_with_config_or_without_resume(words, run_folder, recipe):
     words = [recipe("lr: 0.5\n") if word == "RECIPE" else word for word in words]
     config = resolve([*words, "--ckpt_save_dir", str(run_folder)])
     assert config.seed == 42
     assert config.lr == (0.5 if "-c" in words else 0.001)
 
 
-def test_resume_for_another_script_takes_no_options_of_a_run(run_folder):
+def test_resume_reads_a_runs_options_for_training_only(run_folder):
     assert parse(["--resume", "--ckpt_save_dir", str(run_folder)], prog="validate.py").seed == 42
     assert parse(["--resume", "--ckpt_save_dir", str(run_folder)], prog="mindcv train").seed == 7
 
 
-def test_resume_with_damaged_options_of_the_run_names_file_and_line(run_folder):
+def test_resume_with_damaged_options_names_file_and_line(run_folder):
     (run_folder / "config.yaml").write_text("lr: 0.1\nmixup: much\n")
-    assert complaint(["--resume", "--ckpt_save_dir", str(run_folder)]) == (
+    assert error_line(["--resume", "--ckpt_save_dir", str(run_folder)]) == (
         f"mixup ({run_folder}/config.yaml line 2): got 'much', wanted a number of at least 0"
     )
 
 
-def test_resume_changes_of_an_unknown_option_names_the_nearest():
-    line = complaint(["--resume", "--resume_changes", "lr", "min_lrr"])
+def test_resume_changes_refuses_an_unknown_option():
+    line = error_line(["--resume", "--resume_changes", "lr", "min_lrr"])
     assert line == "resume_changes: unknown option 'min_lrr'; did you mean min_lr? (--help lists them all)"
     assert resolve(["--resume_changes", "lr,min_lr"]).resume_changes == ("lr", "min_lr")
 
@@ -389,7 +389,7 @@ PATHS = ["config", "data_dir", "val_list", "ckpt_path", "ckpt_save_dir", "result
 
 @pytest.mark.parametrize("home", ["~", "$HOME", "${HOME}"])
 @pytest.mark.parametrize("name", [*PATHS, "image"])
-def test_path_option_expands_home_on_the_command_line_and_in_a_recipe(recipe, tmp_path, monkeypatch, name, home):
+def test_path_option_expands_home(recipe, tmp_path, monkeypatch, name, home):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.yaml").write_text("lr: 0.5\n")
     wanted = str(tmp_path / "a.yaml")
@@ -400,28 +400,28 @@ def test_path_option_expands_home_on_the_command_line_and_in_a_recipe(recipe, tm
         assert getattr(resolve(["-c", recipe(f"{name}: {home}/a.yaml\n")]), name) == getattr(config, name)
 
 
-def test_image_patterns_expand_home(monkeypatch):
+def test_image_expands_home_in_patterns(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     assert resolve(["--image", "~/a b/*.jpg", "$HOME/c.png"]).image == ("/home/me/a b/*.jpg", "/home/me/c.png")
 
 
 @pytest.mark.parametrize("path", ["$NO_SUCH/a", "${NO_SUCH}/a", "x/$NO_SUCH", "~no_such_user/a"])
-def test_path_with_unknown_variable_or_user_is_refused(monkeypatch, path):
+def test_path_option_refuses_an_unknown_variable_or_user(monkeypatch, path):
     monkeypatch.delenv("NO_SUCH", raising=False)
-    line = complaint(["--ckpt_save_dir", path])
+    line = error_line(["--ckpt_save_dir", path])
     assert line.startswith(f"ckpt_save_dir (command line): got {path!r}, wanted a path; ")
     assert line.endswith(f"in {path!r} is not known here")
 
 
 @pytest.mark.parametrize("name", ["cost$.jpg", "$NO_SUCH.jpg", "~old.jpg", "a~b.jpg"])
-def test_path_that_exists_as_written_is_kept(monkeypatch, tmp_path, name):
+def test_path_option_keeps_an_existing_path_as_written(monkeypatch, tmp_path, name):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).touch()
     assert resolve(["--image", name]).image == (name,)
 
 
 @pytest.mark.parametrize("value", [*EXTREME.split(), "", "\0", "9" * 5000])
-def test_every_option_reads_or_refuses_extreme_values(value):
+def test_every_option_accepts_or_refuses_extreme_values(value):
     for name in OPTIONS:
         for given in (value, [value], [value, value]):
             try:

@@ -1,4 +1,4 @@
-"""The recipes against the facts of the model card, written here a second time."""
+"""The recipes against the values of the model card, written here a second time."""
 
 import math
 import re
@@ -62,7 +62,7 @@ COLUMNS = (
 
 
 @pytest.mark.parametrize("model", CARD)
-def test_a_recipe_states_the_model_cards_facts(model):
+def test_recipe_states_what_the_model_card_says(model):
     path = RECIPES / f"{model}_ascend.yaml"
     config = resolve(["-c", str(path)])
     *own, top_1, top_5 = CARD[model]
@@ -73,7 +73,7 @@ def test_a_recipe_states_the_model_cards_facts(model):
     assert f"{top_5:.2f} % top-5" in opening
 
 
-def test_no_recipe_is_left_untested():
+def test_every_recipe_is_tested():
     names = {path.stem for path in RECIPES.glob("*.yaml")}
     papers = {f"convit_{size}_paper" for size in ("tiny", "small", "base")}
     own = {"convit_tiny_digits", "convit_tiny_finetune", "convit_base_384"}
@@ -81,7 +81,7 @@ def test_no_recipe_is_left_untested():
 
 
 @pytest.mark.parametrize(("size", "top_1"), [("tiny", 73.1), ("small", 81.3), ("base", 82.4)])
-def test_the_papers_recipes(size, top_1):
+def test_recipe_of_the_paper_states_its_settings_and_learning_rates(size, top_1):
     path = RECIPES / f"convit_{size}_paper.yaml"
     config = resolve(["-c", str(path)])
     expected = {
@@ -100,7 +100,7 @@ def test_the_papers_recipes(size, top_1):
     assert f"{top_1} % top-1" in path.read_text().split("\n\n")[0]
 
 
-def test_the_recipe_for_384_pixels_starts_from_published_weights():
+def test_recipe_for_384_pixels_starts_from_published_weights():
     config = resolve(["-c", str(RECIPES / "convit_base_384.yaml")])
     assert (config.model, config.pretrained, config.image_resize, config.crop_pct) == ("convit_base", "mindcv", 384, 1)
     assert (config.act, config.norm_eps) == (None, None), "those of the weights"
@@ -108,7 +108,7 @@ def test_the_recipe_for_384_pixels_starts_from_published_weights():
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_recipe_opens_with_commands_that_parse(path):
+def test_recipe_opens_with_commands_that_parse(path):
     opening = path.read_text().split("\n\n")[0]
     assert all(line.startswith("#") for line in opening.splitlines())
     commands = re.findall(r"python (train|validate)\.py (.*)", opening)
@@ -119,7 +119,7 @@ def test_a_recipe_opens_with_commands_that_parse(path):
         assert Path(config.config) == path
 
 
-def test_the_fine_tuning_recipe_starts_from_published_weights():
+def test_recipe_for_fine_tuning_starts_from_published_weights():
     config = resolve(["-c", str(RECIPES / "convit_tiny_finetune.yaml")])
     assert (config.model, config.pretrained, config.num_classes) == ("convit_tiny", "mindcv", None)
     assert (config.act, config.norm_eps) == (None, None), "those of the weights"
@@ -128,7 +128,7 @@ def test_the_fine_tuning_recipe_starts_from_published_weights():
     assert config.warmup_epochs + config.decay_epochs == config.epoch_size
 
 
-def test_the_digits_recipe_is_for_a_newcomers_cpu():
+def test_recipe_for_digits_runs_on_a_cpu():
     config = resolve(["-c", str(RECIPES / "convit_tiny_digits.yaml")])
     assert (config.model, config.dataset, config.num_classes) == ("convit_tiny", "digits", 10)
     assert (config.device_target, config.mode, config.image_resize, config.patch_size) == ("CPU", 0, 32, 8)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindcv.cli.data import _parser as data_parser
-from mindcv.cli.insight import _parser as insight_parser
-from mindcv.cli.weights import _parser as weights_parser
+from mindcv.cli.data import build_parser as data_parser
+from mindcv.cli.insight import build_parser as insight_parser
+from mindcv.cli.report import build_parser as report_parser
+from mindcv.cli.weights import build_parser as weights_parser
 from mindcv.config import parse
 from tests.documents.reading import DOCUMENTS, PAIRS, REASONS, ROOT, blocks, commands
 
-MODULES = {"mindcv.data": data_parser, "mindcv.weights": lambda: weights_parser("weights")}
+MODULES = {"mindcv.data": data_parser, "mindcv.weights": weights_parser, "mindcv.engine.report": report_parser}
 COMMANDS = ("train", "validate", "infer", "export")
 SCRIPTS = [f"{name}.py" for name in COMMANDS]
 
@@ -71,9 +72,13 @@ def test_command_is_accepted_by_its_parser(document, line, monkeypatch):
         if words[1] in COMMANDS:
             _check(words[1], words[2:])
         elif words[1] == "insight":
-            _check("infer", insight_parser("mindcv insight").parse_known_args(words[2:])[1])
-    elif words[:3] == ["python", "-m", "mindcv.cli.report"]:
-        assert not [word for word in words[3:] if word.startswith("-") and word != "--out"]
+            _check("infer", insight_parser().parse_known_args(words[2:])[1])
+        elif f"mindcv.{words[1]}" in MODULES:
+            MODULES[f"mindcv.{words[1]}"]().parse_args(words[2:])
+        elif words[1] in ("inspect", "convert"):
+            weights_parser().parse_args(words[1:])
+        elif words[1] == "report":
+            report_parser().parse_args(words[2:])
     elif words[:2] == ["python", "-m"] and words[2] in MODULES:
         MODULES[words[2]]().parse_args(words[3:])
     else:

@@ -20,7 +20,7 @@ CHANGED = {
 }
 
 
-def test_defaults_and_values_given_from_python():
+def test_config_has_defaults_and_given_values():
     config = Config(lr=0.1, scale=[0.5, 1])
     assert config.lr == 0.1
     assert config.scale == (0.5, 1.0)
@@ -32,16 +32,18 @@ def test_defaults_and_values_given_from_python():
     }
 
 
-def test_it_does_not_change():
+def test_config_refuses_assignment_and_deletion():
     config = Config()
-    with pytest.raises(AttributeError, match="replace"):
+    with pytest.raises(AttributeError, match=r"read-only: config\.replace\(lr=…\)"):
         config.lr = 1.0
+    with pytest.raises(AttributeError, match="read-only"):
+        del config.lr
     assert config.lr == 0.001
     config.as_dict()["lr"] = 1.0
     assert config.lr == 0.001
 
 
-def test_a_replaced_option_is_checked_and_the_rest_is_kept():
+def test_replace_checks_the_changes_and_keeps_the_rest():
     config = Config(CHANGED)
     other = config.replace(lr="2e-3", epoch_size=5)
     assert (other.lr, other.epoch_size, other.scale) == (0.002, 5, (0.5, 1.0))
@@ -50,21 +52,21 @@ def test_a_replaced_option_is_checked_and_the_rest_is_kept():
         config.replace(lr=-1)
 
 
-def test_equality_copies_and_pickles():
+def test_config_equals_its_copies_and_pickles():
     config = Config(CHANGED)
     assert config == Config(CHANGED) != Config()
     assert hash(config) == hash(Config(CHANGED))
     assert copy.deepcopy(config) == config == pickle.loads(pickle.dumps(config))
 
 
-def test_an_unknown_name_offers_the_nearest():
+def test_unknown_name_suggests_the_most_similar():
     with pytest.raises(ConfigError, match=r"'epoch_sise'.*epoch_size"):
         Config(epoch_sise=3)
     with pytest.raises(AttributeError, match=r"'batch_sise'.*batch_size"):
         _ = Config().batch_sise
 
 
-def test_the_saved_file_reads_back_equal(tmp_path):
+def test_saved_config_reads_back_equal(tmp_path):
     config = Config(CHANGED)
     config.save(tmp_path / "new" / "options.yaml")
     again = resolve(["-c", str(tmp_path / "new" / "options.yaml")])
@@ -72,16 +74,16 @@ def test_the_saved_file_reads_back_equal(tmp_path):
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["options.yaml"]
 
 
-def test_every_option_is_in_the_saved_text_with_where_it_came_from():
+def test_to_yaml_has_every_common_option_and_its_origin():
     recipe = Config(lr=0.1, origins={"lr": "recipe.yaml line 7"}).to_yaml()
     for name in OPTIONS:
-        everyones = name != "config" and not OPTIONS[name].only
-        assert everyones == (f"\n{name}: " in recipe)
+        is_common = name != "config" and not OPTIONS[name].only
+        assert is_common == (f"\n{name}: " in recipe)
     assert "\nlr: 0.1  # recipe.yaml line 7\n" in recipe
     assert "\nmin_lr: 1.0e-06\n" in recipe
 
 
-def test_what_was_saved_by_one_script_is_read_by_the_others(tmp_path):
+def test_config_saved_by_one_script_is_read_by_the_others(tmp_path):
     (tmp_path / "a.ckpt").touch()
     given = {"ckpt_path": str(tmp_path / "a.ckpt"), "use_ema": True, "image": ("a b.jpg", "c,d.jpg")}
     Config(given).save(tmp_path / "infer.yaml")
@@ -92,7 +94,7 @@ def test_what_was_saved_by_one_script_is_read_by_the_others(tmp_path):
         assert parse(["-c", str(tmp_path / "train.yaml")], prog=f"{script}.py").lr == 0.1
 
 
-def test_a_save_that_fails_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+def test_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "options.yaml"
     target.write_text("old")
     monkeypatch.setattr("pathlib.Path.write_text", _disk_full)
@@ -118,14 +120,14 @@ def _disk_full(path, text, **_):
         ({"mean": "127.5"}, ["mean has 1", "std has 3"]),
     ],
 )
-def test_contradictions_name_both_sides(options, names):
+def test_contradicting_options_are_refused_by_name(options, names):
     with pytest.raises(ConfigError) as error:
         Config(options)
     assert all(name in str(error.value) for name in names)
     assert "\n" not in str(error.value)
 
 
-def test_what_only_looks_like_a_contradiction_passes():
+def test_consistent_options_pass_the_checks():
     Config(ckpt_save_policy="top_k", val_while_train=True)
     Config(lr=1e-7, scheduler="constant")
     Config(attn_impl="flash", amp_level="O2")

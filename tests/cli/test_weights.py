@@ -1,4 +1,4 @@
-"""The command line, as a user drives it."""
+"""The commands `mindcv inspect` and `mindcv convert`."""
 
 import subprocess
 import sys
@@ -11,6 +11,26 @@ import mindcv
 from mindcv import weights
 from mindcv.cli.weights import main
 from mindcv.weights.describe import _VARIANTS
+from tests.golden import rule
+
+GAMMA = np.linspace(-1, 1, 5, dtype=np.float32)
+
+
+@pytest.fixture
+def tiny_weights(golden):
+    """The golden weights of convit_tiny under MindCV's names."""
+    return rule.mindcv_weights(golden.facts("manifest")["convit_tiny"])
+
+
+def small_model(**arguments):
+    shape = {"patch_size": 8, "embed_dim": 16, "depth": 2, "local_up_to_layer": 1}
+    return mindcv.create_model("convit_tiny", **shape, **arguments)
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name, strict=True)
 
 
 def run(*arguments):
@@ -18,54 +38,54 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def said(capsys):
+def printed(capsys):
     return {line.split()[0]: line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()}
 
 
-def test_round_trips(mindcv_weights, assert_same, tmp_path):
-    ours = mindcv_weights("convit_tiny")
+def test_convert_there_and_back_restores_every_array(tiny_weights, tmp_path):
     start = tmp_path / "start.ckpt"
-    weights.write(start, ours)
+    weights.write(start, tiny_weights)
     for there, back in (("a.safetensors", "b.ckpt"), ("c.ckpt", "d.safetensors")):
         assert main(["convert", str(start), str(tmp_path / there), "--to", "pytorch"]) == 0
         assert main(["convert", str(tmp_path / there), str(tmp_path / back), "--to", "mindcv"]) == 0
-        assert_same(weights.read(tmp_path / back), ours)
-    theirs = weights.read(tmp_path / "a.safetensors")
-    assert theirs["blocks.0.attn.qk.weight"].shape == (384, 192)
-    assert theirs["blocks.11.attn.qkv.weight"].shape == (576, 192)
-    assert "head.weight" in theirs
+        assert_same(weights.read(tmp_path / back), tiny_weights)
+    pytorch = weights.read(tmp_path / "a.safetensors")
+    assert pytorch["blocks.0.attn.qk.weight"].shape == (384, 192)
+    assert pytorch["blocks.11.attn.qkv.weight"].shape == (576, 192)
+    assert "head.weight" in pytorch
 
 
-def test_averages_are_taken_and_state_is_left_out(some_arrays, assert_same, tmp_path, capsys):
-    ours = {"norm.gamma": some_arrays["norm.gamma"]}
-    contents = {**ours, "ema.norm.gamma": ours["norm.gamma"] + 1, "run.step": np.array(1)}
+def test_convert_with_ema_writes_the_averages_without_state(tmp_path, capsys):
+    contents = {"norm.gamma": GAMMA, "ema.norm.gamma": GAMMA + 1, "run.step": np.array(1)}
     weights.write(tmp_path / "a.ckpt", contents)
     assert main(["convert", str(tmp_path / "a.ckpt"), str(tmp_path / "b.ckpt"), "--to", "pytorch", "--ema"]) == 0
-    assert_same(weights.read(tmp_path / "b.ckpt"), {"norm.weight": ours["norm.gamma"] + 1})
+    assert_same(weights.read(tmp_path / "b.ckpt"), {"norm.weight": GAMMA + 1})
     assert "1 tensors under pytorch names; 2 tensors" in capsys.readouterr().out
 
 
-def test_convert_replaces_only_weights_alone_that_it_wrote(some_arrays, assert_same, tmp_path, capsys):
-    ours = {"norm.gamma": some_arrays["norm.gamma"]}
+def test_convert_overwrites_only_its_own_files(tmp_path, capsys):
     trained, converted, foreign = (tmp_path / name for name in ("trained.ckpt", "converted.ckpt", "foreign.ckpt"))
-    weights.write(trained, {**ours, "run.step": np.array(1)})
-    weights.write(converted, {"norm.gamma": ours["norm.gamma"] + 1})
-    ms.save_checkpoint([{"name": "norm.gamma", "data": ms.Tensor(ours["norm.gamma"])}], str(foreign))
+    weights.write(trained, {"norm.gamma": GAMMA, "run.step": np.array(1)})
+    weights.write(converted, {"norm.gamma": GAMMA + 1})
+    ms.save_checkpoint([{"name": "norm.gamma", "data": ms.Tensor(GAMMA)}], str(foreign))
     before = {path: path.read_bytes() for path in (trained, foreign)}
     for target in before:
         assert main(["convert", str(trained), str(target), "--to", "mindcv"]) == 2
         assert f"{target} exists and is not a file of weights alone from convert" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
     assert main(["convert", str(trained), str(converted), "--to", "mindcv"]) == 0
-    assert_same(weights.read(converted), ours)
+    assert_same(weights.read(converted), {"norm.gamma": GAMMA})
 
 
-def test_inspect(mindcv_weights, tmp_path, capsys):
-    ours = mindcv_weights("convit_tiny")
-    training = {**ours, **{f"ema.{name}": array for name, array in ours.items()}, "run.step": np.array(1)}
+def test_inspect_describes_a_training_checkpoint(tiny_weights, tmp_path, capsys):
+    training = {
+        **tiny_weights,
+        **{f"ema.{name}": array for name, array in tiny_weights.items()},
+        "run.step": np.array(1),
+    }
     weights.write(tmp_path / "a.ckpt", training)
     assert main(["inspect", str(tmp_path / "a.ckpt")]) == 0
-    found = said(capsys)
+    found = printed(capsys)
     assert found["model"] == "convit_tiny"
     assert found["format"] == "MindSpore"
     assert found["layout"] == "MindCV's names"
@@ -77,61 +97,61 @@ def test_inspect(mindcv_weights, tmp_path, capsys):
     assert found["digest"].endswith("(of the contents, verified)")
 
 
-def test_inspect_others(tiny, values, tmp_path, capsys):
-    model = tiny(num_classes=0, image_size=(32, 24), in_channels=1)
-    weights.write(tmp_path / "a.safetensors", weights.to_pytorch(values(model)))
+def test_inspect_describes_other_shapes_and_formats(tmp_path, capsys):
+    model = small_model(num_classes=0, image_size=(32, 24), in_channels=1)
+    arrays = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
+    weights.write(tmp_path / "a.safetensors", weights.to_pytorch(arrays))
     main(["inspect", str(tmp_path / "a.safetensors")])
-    found = said(capsys)
+    found = printed(capsys)
     assert found["model"] == "a ConViT of width 16 with depth=2, local_up_to_layer=1"
     assert found["format"] == "safetensors"
     assert found["layout"] == "PyTorch's names"
     assert found["classes"] == "0"
     assert found["image"] == "12 patches of 8x8, 1 channels"
 
-    weights.write(tmp_path / "a.ckpt", {**values(model), "run.grid": np.array([4, 3], np.int32)})
+    weights.write(tmp_path / "a.ckpt", {**arrays, "run.grid": np.array([4, 3], np.int32)})
     main(["inspect", str(tmp_path / "a.ckpt")])
-    assert said(capsys)["image"] == "32x24, 12 patches of 8x8, 1 channels"
+    assert printed(capsys)["image"] == "32x24, 12 patches of 8x8, 1 channels"
 
-    ms.save_checkpoint(tiny(image_size=32), str(tmp_path / "b.ckpt"))
+    ms.save_checkpoint(small_model(num_classes=3, image_size=32), str(tmp_path / "b.ckpt"))
     main(["inspect", str(tmp_path / "b.ckpt")])
-    found = said(capsys)
+    found = printed(capsys)
     assert found["digest"] == "carries none"
     assert found["image"] == "32x32, 16 patches of 8x8, 3 channels"
 
     weights.write(tmp_path / "c.ckpt", {"conv1.weight": np.ones((2, 2), np.float32)})
     main(["inspect", str(tmp_path / "c.ckpt")])
-    assert said(capsys)["model"] == "no ConViT"
+    assert printed(capsys)["model"] == "no ConViT"
 
 
-def test_widths_tell_the_variants_apart(golden):
+def test_variants_are_identified_by_width(golden):
     manifest = golden.facts("manifest")
     assert {manifest[name]["shapes"]["cls_token"][-1]: name for name in mindcv.list_models()} == _VARIANTS
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["inspect", "nowhere.ckpt"], "no checkpoint nowhere.ckpt"),
-        (["inspect", __file__], "test_main.py"),
+        (["inspect", __file__], "test_weights.py"),
         (["convert", "good.ckpt", "out.pth", "--to", "mindcv"], ".ckpt or .safetensors"),
         (["convert", "good.ckpt", "nowhere/out.ckpt", "--to", "mindcv"], "no folder nowhere"),
         (["convert", "good.ckpt", "out.ckpt", "--to", "mindcv", "--ema"], "no moving averages"),
         (["convert", "odd.ckpt", "out.ckpt", "--to", "pytorch"], "no blocks.0.attn.k.weight"),
     ],
 )
-def test_errors_are_one_line(arguments, said, monkeypatch, capsys, tmp_path):
+def test_mistake_is_one_line_and_exit_code_2(arguments, message, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     weights.write("good.ckpt", {"norm.gamma": np.ones(2, np.float32)})
     weights.write("odd.ckpt", {"norm.gamma": np.ones(2, np.float32), "blocks.0.attn.q.weight": np.ones((2, 2))})
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out.ckpt").exists()
 
 
-def test_from_a_shell(tmp_path):
-    """Without MindSpore or PyTorch being loaded."""
+def test_module_form_runs_without_importing_mindspore_or_torch(tmp_path):
     weights.write(tmp_path / "a.ckpt", {"norm.gamma": np.ones(2, np.float32)})
     code = (
         "import sys; from mindcv.cli.weights import main\n"

@@ -1,4 +1,4 @@
-"""The drawing command, as a user types it."""
+"""The command `mindcv insight`."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 
 import mindcv
 from mindcv import weights
-from mindcv.cli import insight as drawing
+from mindcv.cli import insight
 from mindcv.config import resolve
 
 pytest.importorskip("matplotlib")
@@ -18,7 +18,7 @@ SMALL = ["--device_target", "CPU", "--image_resize", "16", "--patch_size", "8", 
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """What a run leaves, and an image."""
+    """The folder of a run, with a checkpoint, options and metrics, and an image in it."""
     folder = tmp_path_factory.mktemp("run")
     model = mindcv.create_model("convit_tiny", num_classes=3, image_size=16, patch_size=8)
     weights.write(folder / "best.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
@@ -37,10 +37,10 @@ def run_folder(tmp_path_factory):
 
 def draw(folder, out, *words):
     words = [folder / "best.ckpt", "--image", folder / "image.png", "--out", out, *words]
-    return drawing.main([str(word) for word in words], prog="mindcv insight")
+    return insight.main([str(word) for word in words])
 
 
-def test_the_pictures(run_folder, tmp_path, capsys):
+def test_insight_writes_the_pictures_and_prints_their_paths(run_folder, tmp_path, capsys):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures/gates.png").write_text("mine")
     assert draw(run_folder, tmp_path / "pictures", "--patch", "2", "1") == 0
@@ -48,30 +48,30 @@ def test_the_pictures(run_folder, tmp_path, capsys):
     written = sorted((tmp_path / "pictures").glob("*.png"))
     assert (tmp_path / "pictures/earlier-1/gates.png").read_text() == "mine"
     assert [path.name for path in written] == names
-    assert sorted(capsys.readouterr().out.split()) == [str(path) for path in written], "it says where they are"
+    assert sorted(capsys.readouterr().out.split()) == [str(path) for path in written], "it prints their paths"
     for path in written:
         with Image.open(path) as picture:
             assert min(picture.size) >= 480, path
-            assert len(picture.convert("L").getcolors()) > 20, "there is something on it"
+            assert len(picture.convert("L").getcolors()) > 20, "something is drawn"
 
 
-def test_the_default_image_is_the_first_that_the_run_validates_on(tmp_path):
-    digits = drawing._first_image(resolve(["--dataset", "digits"]))
+def test_first_image_is_the_first_of_the_validation_split(tmp_path):
+    digits = insight._first_image(resolve(["--dataset", "digits"]))
     with np.load(Path(mindcv.__file__).parent / "data/datasets/digits.npz") as arrays:
         first = arrays["images"][arrays["held_out"]][0]
     assert (digits[..., 0] == np.round(first * (255 / 16))).all()
     for split in ("train", "val"):
         (tmp_path / split / "a").mkdir(parents=True)
         Image.new("RGB", (9, 9)).save(tmp_path / split / "a" / "x.png")
-    assert drawing._first_image(resolve(["--data_dir", str(tmp_path)])) == str(tmp_path / "val/a/x.png")
+    assert insight._first_image(resolve(["--data_dir", str(tmp_path)])) == str(tmp_path / "val/a/x.png")
 
 
-def test_the_runs_journal(run_folder, tmp_path):
-    seen = drawing.journal(run_folder / "metrics.jsonl")
-    assert {name: values.shape for name, values in seen.items()} == {"gates": (2, 10, 4), "non_locality": (2, 12, 4)}
+def test_read_gate_history_returns_arrays_by_epoch(run_folder, tmp_path):
+    history = insight.read_gate_history(run_folder / "metrics.jsonl")
+    assert {name: values.shape for name, values in history.items()} == {"gates": (2, 10, 4), "non_locality": (2, 12, 4)}
     first = json.loads((run_folder / "metrics.jsonl").read_text().splitlines()[1])
-    assert seen["gates"][0].tolist() == first["gates"]
-    assert drawing.journal(tmp_path / "metrics.jsonl") == {}
+    assert history["gates"][0].tolist() == first["gates"]
+    assert insight.read_gate_history(tmp_path / "metrics.jsonl") == {}
 
 
 MISTAKES = {
@@ -85,7 +85,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_one_line_and_nothing_is_written(case, run_folder, tmp_path, capsys, monkeypatch):
+def test_mistake_is_one_line_and_writes_nothing(case, run_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     words, message = MISTAKES[case]
     assert draw(run_folder, tmp_path / "pictures", *words) == 2
@@ -96,27 +96,27 @@ def test_a_mistake_is_one_line_and_nothing_is_written(case, run_folder, tmp_path
     assert not (tmp_path / "pictures").exists()
 
 
-def test_without_matplotlib_it_says_what_to_install(run_folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(drawing, "find_spec", lambda name: None)
+def test_insight_without_matplotlib_names_what_to_install(run_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(insight, "find_spec", lambda name: None)
     assert draw(run_folder, tmp_path) == 2
     assert capsys.readouterr().err == "mindcv insight: pictures need matplotlib: pip install matplotlib\n"
 
 
-MISSHAPEN = {
+WRONG_SHAPES = {
     "one number": [0.5],
     "another depth": [[[0.5], [0.5]], [[0.5]]],
     "words": [[["open"]]],
 }
 
 
-@pytest.mark.parametrize("case", MISSHAPEN)
-def test_journal_of_values_of_another_shape_names_the_file(case, tmp_path):
-    records = [{"epoch": n, "top_1": None, "gates": gates} for n, gates in enumerate(MISSHAPEN[case], 1)]
+@pytest.mark.parametrize("case", WRONG_SHAPES)
+def test_read_gate_history_with_another_shape_names_the_file(case, tmp_path):
+    records = [{"epoch": n, "top_1": None, "gates": gates} for n, gates in enumerate(WRONG_SHAPES[case], 1)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
     with pytest.raises(ValueError, match=r"metrics\.jsonl: gates has other layers or heads"):
-        drawing.journal(tmp_path / "metrics.jsonl")
+        insight.read_gate_history(tmp_path / "metrics.jsonl")
 
 
-def test_journal_tolerates_a_torn_last_line(tmp_path):
+def test_read_gate_history_ignores_an_incomplete_last_line(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 1, "top_1": null, "gates": [[0.5]]}\n{"epoch": 2, "ga')
-    assert drawing.journal(tmp_path / "metrics.jsonl")["gates"].tolist() == [[[0.5]]]
+    assert insight.read_gate_history(tmp_path / "metrics.jsonl")["gates"].tolist() == [[[0.5]]]
