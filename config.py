@@ -1,4 +1,4 @@
-"""The options stand in `mindcv/config/options.py`, so that an installed copy has them; this lists them."""
+"""The options of the scripts, as in MindCV; they are declared in `mindcv/config/options.py`. Run it to list them."""
 
 from mindcv.config import OPTIONS, Config, ConfigError, Option, parse, resolve
 

@@ -1,4 +1,4 @@
-"""Score a checkpoint: python validate.py --config configs/convit/convit_tiny_digits.yaml --ckpt_path CKPT"""
+"""Evaluate a checkpoint: python validate.py --config configs/convit/convit_tiny_digits.yaml --ckpt_path CKPT"""
 
 import sys
 

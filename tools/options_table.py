@@ -1,7 +1,7 @@
 """An mkdocs hook that writes the tables of options in the guide from `mindcv.config.OPTIONS`.
 
-In a page, `<!-- options -->` becomes the reference of all options, and `<!-- other names -->` the table of the names that
-other tools use. The Chinese pages take their texts from `tools/options_zh.yml`; texts missing there stay English.
+In a page, `<!-- options -->` becomes the reference of all options, and `<!-- other names -->` the table of other tools'
+names. The Chinese pages take their texts from `tools/options_zh.yml`; texts missing there stay English.
 """
 
 from itertools import groupby
@@ -30,7 +30,7 @@ _HEADS = {
 }
 _ON_RESUME = {
     "en": {"refuse": "refused", "warn": "warning", "rates": "depends on the rates", "free": "allowed"},
-    "zh": {"refuse": "拒绝", "warn": "警告", "rates": "看学习率", "free": "随意"},
+    "zh": {"refuse": "拒绝", "warn": "警告", "rates": "取决于学习率", "free": "允许"},
 }
 
 

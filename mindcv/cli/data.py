@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindcv.cli.parser import Parser, run_command
-from mindcv.data.check import unreadable_images, is_unreadable_list
+from mindcv.data.check import is_unreadable_list, unreadable_images
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import list_folders
 from mindcv.data.datasets.files import list_images

@@ -66,7 +66,7 @@ def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _nodes_are_consistent(config: Options) -> str | None:
     if config.node_rank >= config.num_nodes:
-        return f"node_rank is {config.node_rank}, but num_nodes is {config.num_nodes}: pass 0 to {config.num_nodes - 1}"
+        return f"node_rank is {config.node_rank}; it must be below num_nodes, which is {config.num_nodes}"
     if config.num_nodes > 1 and not config.distribute:
         return f"num_nodes {config.num_nodes} without distribute: pass --distribute True as well"
     if config.num_nodes > 1 and config.master_addr in ("127.0.0.1", "localhost"):

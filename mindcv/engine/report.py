@@ -1,4 +1,4 @@
-"""Compare runs: python -m mindcv.engine.report, the same as mindcv report."""
+"""Compare runs: `python -m mindcv.engine.report`, the same as `mindcv report`."""
 
 import sys
 

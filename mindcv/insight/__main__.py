@@ -1,4 +1,4 @@
-"""Draw the attention of a trained model's heads: python -m mindcv.insight, the same as mindcv insight."""
+"""Draw where a trained model's heads attend: `python -m mindcv.insight`, the same as `mindcv insight`."""
 
 import sys
 

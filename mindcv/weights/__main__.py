@@ -1,4 +1,4 @@
-"""Describe and convert checkpoints: python -m mindcv.weights, the same as mindcv inspect and mindcv convert."""
+"""Describe and convert checkpoints: `python -m mindcv.weights`, the same as `mindcv inspect` and `mindcv convert`."""
 
 import sys
 

@@ -105,29 +105,29 @@ def options(what: str, *words: str):
     ROWS[what] = lambda bench: train(*words)
 
 
-options("an option that is not there", "--learning_rat", "0.1")
-options("an option by another tool's name", "--epochs", "5")
-options("a word that belongs to no option", "fast")
-options("a number that is none", "--lr", "fast")
-options("a whole number that is none", "--batch_size", "2.5")
+options("an unknown option", "--learning_rat", "0.1")
+options("an option's name in another tool", "--epochs", "5")
+options("a word without an option", "fast")
+options("text for a number", "--lr", "fast")
+options("a fraction for an integer", "--batch_size", "2.5")
 options("a number out of range", "--label_smoothing", "1.5")
-options("a count of none", "--batch_size", "0")
-options("a yes or no that is neither", "--hflip", "often")
-options("a choice that is not offered", "--opt", "adamv")
+options("a count of zero", "--batch_size", "0")
+options("text for a probability", "--hflip", "often")
+options("an unknown choice", "--opt", "adamv")
 options("too few values", "--scale", "0.5")
 options("values in the wrong order", "--scale", "1.0", "0.5")
-options("an option without its value", "--lr")
-options("a count far too large", "--epoch_size", "1000000000")
-options("more steps than a schedule can have", "--epoch_size", "1000000")
-options("a batch that no memory holds", "--batch_size", "1000000", "--image_resize", "224")
-options("more patches than attention can compare", "--image_resize", "1024", "--patch_size", "2")
-options("a number that single precision cannot hold", "--lr", "1.7e308")
+options("an option without a value", "--lr")
+options("a count that is too large", "--epoch_size", "1000000000")
+options("too many steps for a schedule", "--epoch_size", "1000000")
+options("a batch too large for memory", "--batch_size", "1000000", "--image_resize", "224")
+options("too many patches for attention", "--image_resize", "1024", "--patch_size", "2")
+options("a number outside single precision", "--lr", "1.7e308")
 options("two dashes alone", "--")
 options("three dashes", "---lr", "1")
-options("a list where one value belongs", "--lr", "[0.1]")
+options("a list for a single value", "--lr", "[0.1]")
 options("a path with a variable that is not set", "--ckpt_save_dir", "$NO_SUCH_FOLDER/runs")
 options(
-    "mean and std of pixels from 0 to 1", *["--mean", "0.485", "0.456", "0.406", "--std", "0.229", "0.224", "0.225"]
+    "mean and std for pixels from 0 to 1", *["--mean", "0.485", "0.456", "0.406", "--std", "0.229", "0.224", "0.225"]
 )
 options("min_lr above lr", "--lr", "1e-8")
 options("top_k without validation", "--ckpt_save_policy", "top_k", "--val_while_train", "False")
@@ -141,6 +141,15 @@ options("several machines without distribute", "--num_nodes", "2")
 options("restarts without distribute", "--max_restarts", "3")
 options("a rate to scale, but from what", "--lr_scale", "linear")
 options("an unknown model", "--model", "convit_tinny")
+options("an unknown option in resume_changes", "--resume_changes", "lr", "min_lrr")
+options("an erasing value for other channels", "--re_prob", "1", "--re_value", "1", "2")
+options("greyscale images with mean and std for colour", "--in_channels", "1")
+options("an unsupported number of channels", "--in_channels", "4")
+options("a node_rank out of range", "--node_rank", "1")
+options("several machines without distribute", "--num_nodes", "2")
+options("restarts without distribute", "--max_restarts", "3")
+options("lr_scale without lr_base_batch", "--lr_scale", "linear")
+options("a model that is not there", "--model", "convit_tinny")
 options("a dataset that is not there", "--dataset", "digitz")
 options("a patch that does not divide the image", "--patch_size", "5")
 options("fused attention in float32", "--attn_impl", "flash")
@@ -153,12 +162,12 @@ options("a batch larger than the data", "--batch_size", "2000")
 options("a device that is not here", "--device_target", "Ascend")
 
 
-@row("a recipe that is not there")
+@row("a missing recipe")
 def _(bench):
     return "train", ["-c", str(Path(RECIPE).with_name("convit_tiny_digit.yaml"))]
 
 
-@row("a recipe that is a folder")
+@row("a folder as a recipe")
 def _(bench):
     return "train", ["-c", str(bench.folder)]
 
@@ -168,17 +177,17 @@ def _(bench):
     return "train", ["-c", bench.file("empty.yaml", "")]
 
 
-@row("a recipe that is no YAML")
+@row("a recipe that is not valid YAML")
 def _(bench):
     return "train", ["-c", bench.file("bad.yaml", "lr: [0.1, \nmodel: x")]
 
 
-@row("a recipe with a list at its top")
+@row("a recipe that is a list")
 def _(bench):
     return "train", ["-c", bench.file("list.yaml", "- lr: 0.1\n")]
 
 
-@row("a recipe of bytes")
+@row("a binary file as a recipe")
 def _(bench):
     return "train", ["-c", bench.file("bytes.yaml", b"\xff\xfe\x00")]
 
@@ -188,12 +197,12 @@ def _(bench):
     return "train", ["-c", bench.file("unknown.yaml", "model: convit_tiny\nlerning_rate: 0.1\n")]
 
 
-@row("an option twice in a recipe")
+@row("a recipe with an option twice")
 def _(bench):
     return "train", ["-c", bench.file("twice.yaml", "lr: 0.1\nlr: 0.2\n")]
 
 
-@row("values inside values in a recipe")
+@row("nested values in a recipe")
 def _(bench):
     return "train", ["-c", bench.file("nested.yaml", "lr:\n  peak: 0.1\n")]
 
