@@ -54,7 +54,7 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     from mindcv.models import create_model
 
     require_writable(out)
-    training = read_gate_history(Path(config.ckpt_path).with_name("metrics.jsonl"))
+    history = read_gate_history(Path(config.ckpt_path).with_name("metrics.jsonl"))
     model, _names = load_model(config)
     rows, cols = grid = insight.probe.require_convit(model).grid_size
     row, col = patch or (rows // 2 + 1, cols // 2 + 1)
@@ -66,13 +66,13 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     maps = insight.attention_maps(model, images)
     figures = {
         "attention": plots.attention_figure(view, maps, (row - 1, col - 1), grid),
-        "non_locality": plots.non_locality_figure(insight.non_locality(model, images), training.get("non_locality")),
+        "non_locality": plots.non_locality_figure(insight.non_locality(model, images), history.get("non_locality")),
     }
     if model.local_up_to_layer:
-        start = create_model(num_classes=model.num_classes, **{**model_arguments(config), "checkpoint_path": ""})
+        untrained = create_model(num_classes=model.num_classes, **{**model_arguments(config), "checkpoint_path": ""})
         kernels = [insight.effective_kernel(model, layer) for layer in range(model.local_up_to_layer)]
-        figures["kernels"] = plots.kernels_figure(insight.effective_kernel(start, 0), kernels)
-        figures["gates"] = plots.gates_figure(insight.gates(model), training.get("gates"))
+        figures["kernels"] = plots.kernels_figure(insight.effective_kernel(untrained, 0), kernels)
+        figures["gates"] = plots.gates_figure(insight.gates(model), history.get("gates"))
     out.mkdir(parents=True, exist_ok=True)
     files = {out / f"{name}.png": figure for name, figure in figures.items()}
     save_figures(files, dpi=160)
@@ -95,21 +95,22 @@ def read_gate_history(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: A line of the file is not a record, or its values are not one number for each layer and head.
     """
-    records, found = read_metrics(path), {}
+    records = read_metrics(path)
+    history: dict[str, np.ndarray] = {}
     for name in ("gates", "non_locality"):
         values = [record[name] for record in records if name in record]
         try:
-            found |= {name: np.array(values, float)} if values else {}
-            wrong = values and found[name].ndim != 3
+            history |= {name: np.array(values, float)} if values else {}
+            wrong = values and history[name].ndim != 3
         except (ValueError, TypeError):
             wrong = True
         if wrong:
-            raise ValueError(f"{path}: {name} has other layers or heads in one epoch than in another: move it away")
-    return found
+            raise ValueError(f"{path}: {name} is not one number for each layer and head in every epoch: move the file away")
+    return history
 
 
 def _run_config(checkpoint: str, options: list[str]) -> Config:
-    """Return the options of the run that wrote a checkpoint, from the config.yaml beside it, below `options`."""
+    """Return the options of the run that wrote a checkpoint, its config.yaml, overridden by `options`."""
     recipe = Path(checkpoint).with_name("config.yaml")
     if recipe.exists() and not {"-c", "--config"} & {*options}:
         options = ["--config", str(recipe), *options]

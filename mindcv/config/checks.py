@@ -3,6 +3,8 @@
 Each check returns None, or one line that names the options and what to change.
 """
 
+from collections.abc import Callable
+
 from mindcv.config.options import OPTIONS, Options, unknown_option
 from mindcv.errors import pixel_scale_mistake
 
@@ -11,17 +13,17 @@ _MAX_BATCH_BYTES, _MAX_PATCHES = 64 * _GIB, 2**16
 DECAYING_TO_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
 
-def _top_k_has_validation(config: Options) -> str | None:
+def _top_k_has_validation(config: Options):
     if config.ckpt_save_policy == "top_k" and not config.val_while_train:
         return "ckpt_save_policy top_k ranks checkpoints by validation: pass --val_while_train True as well"
 
 
-def _decay_decreases(config: Options) -> str | None:
+def _decay_decreases(config: Options):
     if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > config.lr:
         return f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes from lr to min_lr"
 
 
-def _channels_match(config: Options) -> str | None:
+def _channels_match(config: Options):
     if config.in_channels not in (1, 3):
         return f"in_channels is {config.in_channels}; it must be 3, for colour, or 1, for greyscale"
     if len(config.mean) != len(config.std):
@@ -34,11 +36,11 @@ def _channels_match(config: Options) -> str | None:
         )
 
 
-def _mean_and_std_are_for_0_to_255(config: Options) -> str | None:
+def _mean_and_std_are_for_0_to_255(config: Options):
     return pixel_scale_mistake(config.mean, config.std)
 
 
-def _batches_fit_in_memory(config: Options) -> str | None:
+def _batches_fit_in_memory(config: Options):
     height, width = _sides(config.image_resize)
     size = 4 * config.in_channels * height * width * config.batch_size
     if size * (config.prefetch_size or 1) > _MAX_BATCH_BYTES:
@@ -49,7 +51,7 @@ def _batches_fit_in_memory(config: Options) -> str | None:
         )
 
 
-def _patches_are_few_enough(config: Options) -> str | None:
+def _patches_are_few_enough(config: Options):
     (height, width), (patch_height, patch_width) = _sides(config.image_resize), _sides(config.patch_size)
     patches = (height // patch_height) * (width // patch_width)
     if patches > _MAX_PATCHES:
@@ -64,7 +66,7 @@ def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
 
-def _nodes_are_consistent(config: Options) -> str | None:
+def _nodes_are_consistent(config: Options):
     if config.node_rank >= config.num_nodes:
         return f"node_rank is {config.node_rank}; it must be below num_nodes, which is {config.num_nodes}"
     if config.num_nodes > 1 and not config.distribute:
@@ -76,7 +78,7 @@ def _nodes_are_consistent(config: Options) -> str | None:
         )
 
 
-def _restarts_have_a_launcher(config: Options) -> str | None:
+def _restarts_have_a_launcher(config: Options):
     if config.max_restarts and not config.distribute:
         return (
             f"max_restarts {config.max_restarts} without distribute: pass --distribute True as well, with "
@@ -84,7 +86,7 @@ def _restarts_have_a_launcher(config: Options) -> str | None:
         )
 
 
-def _scaled_lr_has_a_base(config: Options) -> str | None:
+def _scaled_lr_has_a_base(config: Options):
     if (config.lr_scale is None) != (config.lr_base_batch is None):
         return (
             f"lr_scale {config.lr_scale or 'none'} and lr_base_batch {config.lr_base_batch or 'none'} belong together: "
@@ -92,17 +94,17 @@ def _scaled_lr_has_a_base(config: Options) -> str | None:
         )
 
 
-def _ema_has_a_checkpoint(config: Options) -> str | None:
+def _ema_has_a_checkpoint(config: Options):
     if config.use_ema and not (config.ckpt_path or config.resume or config.resume_opt):
         return "use_ema loads the moving averages of a checkpoint: pass --ckpt_path FILE as well"
 
 
-def _kept_classifier_has_a_checkpoint(config: Options) -> str | None:
+def _kept_classifier_has_a_checkpoint(config: Options):
     if config.keep_classifier and not (config.ckpt_path or config.resume or config.resume_opt):
         return "keep_classifier keeps the classifier of a checkpoint: pass --ckpt_path FILE as well"
 
 
-def _aug_splits_are_compatible(config: Options) -> str | None:
+def _aug_splits_are_compatible(config: Options):
     if config.aug_splits and config.auto_augment is None:
         return f"aug_splits {config.aug_splits} needs a policy for its views: pass --auto_augment augmix-m3-w3 as well"
     if config.aug_splits and (config.mixup or config.cutmix):
@@ -111,22 +113,22 @@ def _aug_splits_are_compatible(config: Options) -> str | None:
         return f"aug_splits {config.aug_splits} extends cross-entropy: pass --loss CE, not {config.loss}"
 
 
-def _repeats_are_shuffled(config: Options) -> str | None:
+def _repeats_are_shuffled(config: Options):
     if config.aug_repeats > 1 and not config.shuffle:
         return f"aug_repeats {config.aug_repeats} would repeat the same images every epoch: pass --shuffle True as well"
 
 
-def _mixup_is_on_before_off_epoch(config: Options) -> str | None:
+def _mixup_is_on_before_off_epoch(config: Options):
     if config.mixup_off_epoch and not (config.mixup or config.cutmix):
         return f"mixup_off_epoch is {config.mixup_off_epoch}, but nothing is mixed: pass --mixup 0.8, for example"
 
 
-def _switch_has_mixup_and_cutmix(config: Options) -> str | None:
+def _switch_has_mixup_and_cutmix(config: Options):
     if config.mixup_switch_prob != 0.5 and not (config.mixup and config.cutmix):
         return f"mixup_switch_prob {config.mixup_switch_prob} chooses between mixup and cutmix: pass both above 0"
 
 
-def _amp_options_are_used(config: Options) -> str | None:
+def _amp_options_are_used(config: Options):
     if config.amp_level == config.val_amp_level == "O0":
         if config.amp_cast_list:
             return "amp_cast_list chooses what runs in half precision, but nothing does: pass --amp_level O1 as well"
@@ -134,7 +136,7 @@ def _amp_options_are_used(config: Options) -> str | None:
             return f"amp_dtype is {config.amp_dtype}, but nothing runs in half precision: pass --amp_level O1 as well"
 
 
-def _flash_attention_has_half_precision(config: Options) -> str | None:
+def _flash_attention_has_half_precision(config: Options):
     if config.attn_impl == "flash":
         if config.amp_level == config.val_amp_level == "O0":
             return "attn_impl flash computes in half precision: pass --amp_level O2 as well, or --attn_impl separable"
@@ -145,18 +147,18 @@ def _flash_attention_has_half_precision(config: Options) -> str | None:
             )
 
 
-def _resume_changes_are_options(config: Options) -> str | None:
+def _resume_changes_are_options(config: Options):
     for name in config.resume_changes or ():
         if name not in OPTIONS:
             return f"resume_changes: {unknown_option(name)}"
 
 
-def _clip_mode_is_used(config: Options) -> str | None:
+def _clip_mode_is_used(config: Options):
     if config.clip_mode != "norm" and not config.clip_grad:
         return f"clip_mode is {config.clip_mode}, but nothing is clipped: pass --clip_grad True as well"
 
 
-CHECKS = (
+CHECKS: tuple[Callable[[Options], str | None], ...] = (
     _top_k_has_validation,
     _decay_decreases,
     _channels_match,

@@ -142,5 +142,5 @@ def _typed(type: OptionType, given):
 def _similar_choice(type: OptionType, given) -> str:
     """Return the end of a message, "; did you mean X?", if the type has a similar choice."""
     type = type.type if isinstance(type, Optional) else type
-    near = closest(given, type.values) if isinstance(type, Choice) else []
+    near = isinstance(type, Choice) and closest(given, type.values)
     return f"; did you mean {near[0]}?" if near else ""

@@ -19,23 +19,29 @@ _FALSE = ("false", "no", "off", "0")
 
 
 class OptionType(Protocol):
-    """The type and the allowed values of an option.
+    """The type and the allowed values of an option."""
 
-    Attributes:
-        annotation: Python type of what `read` returns, as in the declaration of the option.
-        metavar: Placeholder for the value in --help.
-        nargs: How many words of the command line argparse collects: None for one, "?" or "+".
-        wanted: Description of what is accepted, for error messages.
-        limits: The same for --help; empty where the metavar says it all.
-    """
+    @property
+    def annotation(self) -> Any:
+        """Python type of what `read` returns, as in the declaration of the option."""
 
-    annotation: Any
-    metavar: str
-    nargs: str | None
-    wanted: str
-    limits: str
+    @property
+    def metavar(self) -> str:
+        """Placeholder for the value in --help."""
 
-    def read(self, given):
+    @property
+    def nargs(self) -> str | None:
+        """How many words of the command line argparse collects: None for one, "?" or "+"."""
+
+    @property
+    def wanted(self) -> str:
+        """Description of what is accepted, for error messages."""
+
+    @property
+    def limits(self) -> str:
+        """The same for --help; empty where the metavar says it all."""
+
+    def read(self, given) -> Any:
         """Return the value of `given`.
 
         Raises:
@@ -77,7 +83,7 @@ class Number:
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    annotation: ClassVar = float
+    annotation: ClassVar[type] = float
     metavar: ClassVar = "X"
     nargs: ClassVar = None
     noun: ClassVar = "a number"

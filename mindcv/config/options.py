@@ -52,7 +52,7 @@ class Option:
     name: str = field(default="", init=False)
     group: str = field(default="", init=False)
 
-    def __set_name__(self, heading: type, name: str) -> None:
+    def __set_name__(self, heading, name: str) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "group", heading.__name__)
 

@@ -57,7 +57,8 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     if unknown:
         raise ConfigError(_unexpected(unknown[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
-    recipe, origins = {}, {}
+    recipe: dict = {}
+    origins: dict[str, str] = {}
     if path := read_option("config", typed.get("config", ""), "command line"):
         recipe, origins = read_recipe(find_recipe(path))
     elif script in ("", "train") and (folder := _resumed_folder(typed)) is not None:
@@ -119,7 +120,8 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
         top = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ConfigError(f"{path} line {mark.line + 1}: not valid YAML: {error.problem}") from None
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{path} line {line}: not valid YAML: {error.problem}") from None
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
         raise ConfigError(f"{path}: not valid YAML: it is not text, or nested too deep") from None
     except OSError as error:
@@ -130,7 +132,8 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
         found = "a list" if isinstance(top, yaml.SequenceNode) else "text"
         raise ConfigError(f"{path}: holds {found}, wanted lines such as 'model: convit_tiny'")
 
-    recipe, origins = {}, {}
+    recipe: dict = {}
+    origins: dict[str, str] = {}
     for key, node in top.value:
         where = f"{path} line {key.start_mark.line + 1}"
         name = key.value
@@ -226,6 +229,6 @@ def _parser(prog: str | None, description: str | None, script: str = "") -> argp
             metavar=type.metavar,
             help=f"{option.help} ({note})".replace("%", "%%"),
             nargs=type.nargs,
-            **({"const": "True"} if isinstance(type, Boolean) else {}),
+            const="True" if isinstance(type, Boolean) else None,
         )
     return parser

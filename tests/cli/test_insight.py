@@ -113,7 +113,7 @@ WRONG_SHAPES = {
 def test_read_gate_history_with_another_shape_names_the_file(case, tmp_path):
     records = [{"epoch": n, "top_1": None, "gates": gates} for n, gates in enumerate(WRONG_SHAPES[case], 1)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
-    with pytest.raises(ValueError, match=r"metrics\.jsonl: gates has other layers or heads"):
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: gates is not one number for each layer and head"):
         insight.read_gate_history(tmp_path / "metrics.jsonl")
 
 
