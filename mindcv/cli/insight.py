@@ -105,7 +105,8 @@ def read_gate_history(path: Path) -> dict[str, np.ndarray]:
         except (ValueError, TypeError):
             wrong = True
         if wrong:
-            raise ValueError(f"{path}: {name} is not one number for each layer and head in every epoch: move the file away")
+            wanted = "one number for each layer and head in every epoch"
+            raise ValueError(f"{path}: {name} is not {wanted}: move the file away")
     return history
 
 

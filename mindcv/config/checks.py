@@ -46,7 +46,7 @@ def _batches_fit_in_memory(config: Options):
     if size * (config.prefetch_size or 1) > _MAX_BATCH_BYTES:
         return (
             f"batch_size {config.batch_size} of {height}x{width} images takes {size / _GIB:.3g} GiB, "
-            f"with {config.prefetch_size or 1} prepared ahead: lower batch_size or prefetch_size to stay below "
+            f"with {config.prefetch_size or 1} of them prepared ahead: lower batch_size or prefetch_size to stay below "
             f"{_MAX_BATCH_BYTES // _GIB} GiB"
         )
 
