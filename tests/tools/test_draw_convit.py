@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("matplotlib")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_draw_convit_draws_figure_of_model_card(tmp_path):

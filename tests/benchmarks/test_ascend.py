@@ -7,7 +7,7 @@ import pytest
 from benchmarks.ascend import HEAD, activation_bytes, row
 from mindcv.models import ConViT
 
-CARD = Path(__file__).parents[1] / "configs/convit/README.md"
+CARD = Path(__file__).parents[2] / "configs/convit/README.md"
 
 
 @pytest.mark.parametrize("name", ["convit_tiny", pytest.param("convit_base_plus", marks=pytest.mark.slow)])
