@@ -6,6 +6,7 @@ import pytest
 import mindcv
 from tests.golden import rule
 
+VARIANTS = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
 # The smallest ConViT with both kinds of blocks: 8 patches in a row of 4 by 2.
 TINY = {"image_size": (32, 16), "patch_size": 8, "embed_dim": 16, "depth": 2, "local_up_to_layer": 1}
 

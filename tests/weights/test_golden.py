@@ -8,8 +8,7 @@ import mindcv
 from mindcv import weights
 from mindcv.cli.weights import main
 from tests.golden import rule
-
-NAMES = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
+from tests.weights.conftest import VARIANTS
 
 
 def as_mindcv(arrays, path):
@@ -65,7 +64,7 @@ def test_load_every_layout_gives_golden_parameters(
 
 
 def cases():
-    for name in NAMES:
+    for name in VARIANTS:
         for layout in LAYOUTS:
             fast = layout in FAST.get(name, [])
             yield pytest.param(name, layout, marks=[] if fast else pytest.mark.slow, id=f"{name}-{layout.__name__}")

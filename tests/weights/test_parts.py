@@ -11,9 +11,7 @@ from mindcv import weights
 from mindcv.cli.weights import main
 from mindcv.weights import classes_in, weights_of
 from mindcv.weights.parts import split_parts
-from tests.weights.conftest import TINY
-
-SIX = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
+from tests.weights.conftest import TINY, VARIANTS
 
 
 def clones(prefixes, *counters):
@@ -205,7 +203,7 @@ def test_load_strips_names_of_cells_around_a_model(wrapping, trainable, saved, v
     assert_same(values(tiny(checkpoint_path=path)), before)
 
 
-@pytest.mark.parametrize("name", SIX)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_split_parts_takes_no_convit_weight_for_a_slot(name, golden):
     """No weight's name ends with another's, in PyTorch's and in MindCV's names."""
     original = {key: np.empty(shape, bool) for key, shape in golden.facts("manifest")[name]["shapes"].items()}

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from mindcv.weights import state_dict, to_mindcv, to_pytorch
-
-SIX = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
+from tests.weights.conftest import VARIANTS
 
 
 @pytest.mark.parametrize("name", ["convit_tiny", pytest.param("convit_base_plus", marks=pytest.mark.slow)])
@@ -17,7 +16,7 @@ def test_adapters_convert_golden_weights_both_ways(name, pytorch_weights, mindcv
     assert_same(to_pytorch(original), original)
 
 
-@pytest.mark.parametrize("name", SIX)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_adapters_round_trip_keeps_names_and_shapes(name, golden):
     original = {key: np.empty(shape, bool) for key, shape in golden.facts("manifest")[name]["shapes"].items()}
     again = to_pytorch(to_mindcv(original))
