@@ -51,7 +51,7 @@ class ExportSpec(NamedTuple):
         return np.dtype(np.uint8 if self.normalize else np.float32)
 
     def random_images(self, batch_size: int) -> np.ndarray:
-        """Return `batch_size` random images as the exported model takes them, the same at each call."""
+        """Return `batch_size` random images with the exported model's input shape and dtype, the same at each call."""
         rng = np.random.default_rng(batch_size)
         shape = (batch_size, *self.shape[1:])
         return rng.integers(0, 256, shape, np.uint8) if self.normalize else rng.standard_normal(shape, np.float32)

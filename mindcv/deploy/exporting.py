@@ -108,14 +108,14 @@ def _is_sidecar(path: Path) -> bool:
 
 
 def _remove_old_sidecar(path: Path, version: str) -> None:
-    """Delete STEM.json if an earlier version of this program wrote it for `path`: it is out of date."""
+    """Delete STEM.json if an earlier version of this program wrote it for `path` and the format of `version`."""
     old = path.with_suffix(".json")
     if _is_sidecar(old) and str(json_object(old)["format"]).split()[:1] == version.split()[:1]:
         old.unlink()
 
 
 def require_exportable(path: Path) -> None:
-    """Check that a model can be exported to `path`, a .mindir or .onnx file: packages, folder, and what would be lost.
+    """Check that a model can be exported to the .mindir or .onnx file `path`, without losing another file.
 
     Raises:
         ValueError: a package is missing.

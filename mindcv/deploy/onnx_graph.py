@@ -125,7 +125,7 @@ class GraphBuilder:
         return self("Transpose", self.reshape(x, 0, 0, num_heads, -1), perm=perm)
 
     def attention(self, queries: str, x: str, layer) -> str:
-        """Attend from tokens `queries` (B, M, C) to tokens `x` (B, N, C): (B, M, C)."""
+        """Apply a GPSA or MHSA layer with queries from `queries` (B, M, C), keys and values from `x` (B, N, C)."""
         q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_map.scale))
         k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
         v = self.heads(self.dense(x, layer.v), layer.num_heads)

@@ -53,6 +53,7 @@ class _MapsProbe(AttentionProbe):
     """Images (B, in_channels, H, W) to (content, position, mixed) of each layer, as in `AttentionMaps`."""
 
     def construct(self, images: Tensor) -> tuple:
+        """Return a tuple of (content, position or None, mixed) tensors for each layer."""
         maps = ()
         for i, x in enumerate(self.attention_inputs(images)):
             attn = self.model.blocks[i].attn

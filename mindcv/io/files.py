@@ -54,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in UTF-8, as a complete file or not at all; create missing folders."""
+    """Write `text` to `path` in UTF-8, completely or not at all; create missing folders. An OSError names `path`."""
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:

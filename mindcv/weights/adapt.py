@@ -183,6 +183,7 @@ def _num_gpsa(names: Collection[str]) -> int:
     return sum(name.endswith("gating_param") for name in names)
 
 
+# Functions (weights, shapes, the checkpoint's value, the model's value) to a Change, or None if there is no difference.
 _DIFFERENCES = {
     "num_classes": _num_classes,
     "in_channels": _in_channels,

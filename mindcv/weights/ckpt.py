@@ -76,7 +76,7 @@ def _as_bytes(value: int | memoryview) -> memoryview:
 
 
 def _array(type_name: str, dims: list[int], pieces: list[memoryview]) -> np.ndarray:
-    """Return the array of a tensor whose bytes come in `pieces`."""
+    """Return the array of a tensor from its type in MindSpore, its shape, and its bytes in one or more pieces."""
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if type_name == "str":
         return np.array(bytes(data).decode("utf-32-le"))

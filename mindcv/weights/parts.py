@@ -134,7 +134,7 @@ def _loses_known(inner: Names, names: Names, known: Collection[str]) -> bool:
 
 
 def _prefix(names: Collection[str], known: Collection[str]) -> str:
-    """Return the outermost prefix to strip from `names`, "" if there is none.
+    """Return the outermost prefix of `names` that is not in the model's `known` names, "" if there is none.
 
     Raises:
         ValueError: several prefixes are possible.

@@ -30,7 +30,7 @@ _SEPARATE = re.compile(r"^(.*\.)?([qkv])\.(weight|bias)$")
 
 
 def layout_of(weights: dict[str, np.ndarray]) -> str:
-    """Return MINDCV or PYTORCH by the names of `weights`; MINDCV if the names could be either."""
+    """Return whose names `weights` have: MINDCV ("mindcv") or PYTORCH ("pytorch"); MINDCV if they could be either."""
     stacked = any(_STACKED.match(name) for name in weights)
     norms = {match[3] for match in map(_NORM.search, weights) if match}
     return PYTORCH if stacked or norms & {"weight", "bias"} else MINDCV
