@@ -98,7 +98,7 @@ def run_workers(config: Config, prog: str, argv: list[str], port: int, logs: Pat
 
 
 def choose_port(config: Config, attempt: int = 0, patience: float = JOIN_TIMEOUT) -> int:
-    """Return the port at which the workers find each other: the one asked for, or on one machine any free one.
+    """Return the port at which the workers find each other: `config.master_port`, or on one machine any free port.
 
     With several machines each attempt has the next port: the machine that restarts first waits there for the others,
     and does not meet what is left of the attempt before.

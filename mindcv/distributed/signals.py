@@ -47,7 +47,7 @@ class SignalState:
 
 
 class Stopped(Exception):
-    """Raised when a run ends because a signal, to this worker or to another, asked it to.
+    """Raised when a run ends because this worker or another one received a stop signal.
 
     Attributes:
         exit_code: 128 + the signal's number, as a shell counts.
@@ -60,7 +60,7 @@ class Stopped(Exception):
 
 
 class StopFlag:
-    """Keeps whether a signal asked a run to stop. It needs `install_signal_handlers`.
+    """Keeps whether a stop signal was received. It needs `install_signal_handlers`.
 
     Attributes:
         signal: Number of the signal; 0 if none came.

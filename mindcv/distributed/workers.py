@@ -212,7 +212,7 @@ def report_failure(logs: Path, failure: Failure, prog: str) -> int:
     """Say which worker failed and how, and return its exit code."""
     log = logs / f"worker_{failure.rank}.log"
     messages = [line for line in _lines(log) if line.startswith(f"{prog}: ")]
-    if failure.code > 0 and messages:  # the worker said itself what was wrong; the first worker's output was shown
+    if failure.code > 0 and messages:  # the worker printed its error; the first worker's output was shown
         if failure.rank != 0:
             print(f"{messages[-1]} (rank {failure.rank})", file=sys.stderr)
         return failure.code

@@ -1,6 +1,6 @@
 """Training and validation, from a configuration.
 
-The two functions are imported when they are first asked for: what reads a run's files does not wait for MindSpore.
+The two functions are imported on first use, so that reading a run's files does not import MindSpore.
 """
 
 from importlib import import_module

@@ -23,7 +23,7 @@ class TrainPosition(NamedTuple):
 
     Attributes:
         epoch: The epoch, from 1.
-        step: Number of its steps that are made.
+        step: Number of steps of this epoch that are completed.
     """
 
     epoch: int

@@ -1,4 +1,4 @@
-"""The metrics of an epoch beside loss, learning rate and scores, and the line that sums an epoch up."""
+"""The metrics of an epoch besides loss and learning rate, and the line that summarises an epoch."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from mindcv.engine.run import Run
 from mindcv.engine.step import TrainStep
 from mindcv.insight import AttentionMonitor
 
-MONITORED_IMAGES = 8  # at most; looking at them once an epoch takes about as long as three steps on as many images
+MONITORED_IMAGES = 8  # at most; monitoring them once an epoch takes about as long as three steps on as many images
 
 
 class DataWait:
@@ -73,7 +73,7 @@ def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
 
 
 def epoch_line(metrics: dict, epochs: int, is_best: bool) -> str:
-    """Return the line that sums up an epoch's `metrics` of a run of `epochs` epochs."""
+    """Return the line that summarises the `metrics` of an epoch, in a run of `epochs` epochs."""
     speed = metrics["images_per_second"]
     parts = [
         f"epoch {metrics['epoch']}/{epochs}",

@@ -32,8 +32,8 @@ def resume(
 ) -> TrainPosition:
     """Restore a run from `config.ckpt_path`, or from the newest undamaged checkpoint in `ckpt_save_dir`.
 
-    `metrics.jsonl` is cut back to that checkpoint. What the run leaves behind, later checkpoints, the best weights
-    where they are later, and lines of `metrics.jsonl` that are dropped, is moved to a new folder `earlier-N`.
+    `metrics.jsonl` is cut back to that checkpoint. Later checkpoints, `best.ckpt` if it is later, and a copy of
+    `metrics.jsonl` if lines are dropped are moved to a new folder `earlier-N`.
 
     Args:
         config: The options of the run.
@@ -44,7 +44,7 @@ def resume(
         rates_for: Returns the learning rate of every update of this run under other options.
 
     Returns:
-        The position to go on from. If it is at an epoch's end, that epoch's validation and record are still to come.
+        The position to continue from. If it is at an epoch's end, that epoch's validation and record are still to come.
 
     Raises:
         ConfigError: there is nothing to resume or nothing left to do, or the checkpoint is from another folder and this
@@ -170,7 +170,7 @@ def check_work_left(
 
 
 class History(NamedTuple):
-    """The records of a run's epochs, up to the checkpoint that it goes on from and after it."""
+    """The records of a run's epochs up to the checkpoint that it resumes from, and those after it."""
 
     kept: list[dict]
     dropped: list[dict]

@@ -47,7 +47,7 @@ class EvalStep(nn.Cell):
 
 
 class Scores(Metric):
-    """Scores of a whole data set, from the sums of `EvalStep`.
+    """Scores of a complete data set, from the sums of `EvalStep`.
 
     `eval` returns "loss", "top_1" and, with five classes or more, "top_5", in per cent.
     """

@@ -19,7 +19,7 @@ class StepStats(NamedTuple):
         failed_in_a_row: Steps that failed since the last update of the weights, in this epoch or an earlier one.
         failed: Number of failed steps.
         gave_up_at: First step, from 1, at which more steps had failed in a row than are tolerated; 0 if none.
-        stop_requests: Number of workers that were asked to stop.
+        stop_requests: Number of workers that received a stop signal.
         grad_norm_sum: Sum of the gradients' global norms before clipping, over the updates where it is finite.
         grad_norms: Number of these updates.
     """
@@ -49,7 +49,7 @@ class DeviceStats(nn.Cell):
     """Updates `StepStats` on the device after every training step.
 
     Args:
-        tolerated_failures: Failed steps in a row after which training goes on; one more sets `gave_up_at`.
+        tolerated_failures: Failed steps in a row after which training continues; one more sets `gave_up_at`.
     """
 
     def __init__(self, tolerated_failures: int = 0):
@@ -65,7 +65,7 @@ class DeviceStats(nn.Cell):
             loss: The step's loss, a scalar.
             succeeded: Whether loss and gradients are finite, bool.
             updated: Whether the weights were updated, bool.
-            stop_requests: Number of workers that were asked to stop.
+            stop_requests: Number of workers that received a stop signal.
             grad_norm: Global norm of the gradients before clipping; 0 where no update was due.
         """
         values = ops.unstack(self.values * 1)

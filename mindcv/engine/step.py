@@ -81,7 +81,7 @@ class TrainStep(nn.Cell):
         return {parameter.name: parameter for parameter in state}
 
     def request_stop(self) -> None:
-        """Let the other workers know, with the next step's statistics, that this worker was asked to stop."""
+        """Let the other workers know, with the next step's statistics, that this worker received a stop signal."""
         self.stop_request.set_data(Tensor(1.0, ms.float32))
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -38,5 +38,5 @@ class TensorBoardWriter:
         self.writer.flush()
 
     def close(self) -> None:
-        """Wait until everything is written: the writer's thread goes on after a flush."""
+        """Wait until everything is written: the writer's thread continues after a flush."""
         self.writer.close()

@@ -38,14 +38,14 @@ def train(config: Config) -> None:
     """Train as `config` says, into the folder `config.ckpt_save_dir`, alone or as one of several workers.
 
     The folder gets `config.yaml` with the resolved options, checkpoints, and `metrics.jsonl`. What an earlier run or
-    another program left there under these names is moved to `earlier-N` in it. With `config.resume` the run goes on
+    another program left there under these names is moved to `earlier-N` in it. With `config.resume` the run continues
     exactly where a checkpoint was written. With `config.dry_run` the cost of the run is printed, and the folder is not
     touched.
 
     Raises:
         ValueError, OSError: an option, the data or a checkpoint is at fault, or another run is using the folder.
         FloatingPointError: the loss is not finite.
-        Stopped: SIGINT or SIGTERM asked for it; a checkpoint was written.
+        Stopped: SIGINT or SIGTERM was received; a checkpoint was written.
     """
     folder = Path(config.ckpt_save_dir)
     if not config.dry_run and not is_resuming(config) and is_run_file(folder, config.ckpt_path):
@@ -244,7 +244,7 @@ class Trainer:
         return reads and step.stats.read().stop_requests > 0
 
     def stop_if_any_worker_requests(self) -> None:
-        """Stop all workers between epochs if one of them was asked to."""
+        """Stop all workers between epochs if one of them received a signal."""
         if self.run.distributed.any(bool(self.stop_flag.signal)):
             self.stop()
 

@@ -32,10 +32,10 @@ from mindcv.weights import classes_in
 
 
 def validate(config: Config) -> dict[str, float]:
-    """Score a checkpoint, or published weights, on the validation split; print the scores and, asked to, write them.
+    """Score a checkpoint, or published weights, on the validation split, and print the scores.
 
-    Classes count as they did in training: by the names in the checkpoint, else by the training split's folders, else
-    by the validation split's.
+    With `config.results_file` they are also written to that file. The labels follow the class names in the checkpoint;
+    without names, the folders of the training split, or else those of the validation split.
 
     Returns:
         "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
@@ -83,7 +83,7 @@ def validate(config: Config) -> dict[str, float]:
 
 
 def _require_results_file(path: Path) -> None:
-    """Check that `path` can be written and holds nothing but older results. Raises ConfigError or OSError."""
+    """Check that `path` can be written and does not exist or holds older results. Raises ConfigError or OSError."""
     if path.suffix != ".json":
         raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in .json")
     require_replaceable(path, "results of validate.py", lambda old: {"Top_1_Accuracy", "images"} <= {*json_object(old)})
@@ -98,8 +98,8 @@ class Evaluator:
         loader: This worker's validation batches.
         num_classes: Number of classes of the model.
         distributed: The workers that share the images; all get the scores of all images.
-        stop_flag: Whether a signal asked to stop.
-        stop: Called after a batch if a signal asked to stop.
+        stop_flag: Set by a stop signal.
+        stop: Called after each batch while the flag is set.
         remedy: End of the message about a loss that is not finite: what the user can do.
     """
 
@@ -148,7 +148,7 @@ class Evaluator:
         return scores
 
     def _score(self) -> dict[str, float]:
-        """Return the scores of the model's present weights."""
+        """Return the scores of the model's current weights."""
         bar = progress_bar(self.loader.get_dataset_size(), "validation", "batch", self.visible)
         with name_unreadable_images():
             scores = self.runner.eval(
@@ -161,7 +161,7 @@ class Evaluator:
 
 
 class EvalProgress(Callback):
-    """Updates a progress bar after each batch of a validation, and calls `stop` if a signal asked to stop."""
+    """Updates a progress bar after each batch of a validation, and calls `stop` if a stop signal was received."""
 
     def __init__(self, bar: tqdm, stop_flag: StopFlag, stop: Callable[[], None]):
         super().__init__()

@@ -1,10 +1,11 @@
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 from mindcv.engine.identity import Identity
 from mindcv.models import ConViT
+from mindcv.models.layers import Linear
 
 SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 16}
 
@@ -18,6 +19,21 @@ def small_model():
         return ConViT(**{**SMALL, "depth": 2, "local_up_to_layer": 1, "drop_path_rate": 0.0, **kwargs})
 
     return build
+
+
+def build_perceptron():
+    """Return a small model for 16 x 16 pixels and 7 classes that compiles fast, always with the same weights."""
+    ms.set_seed(0)
+    model = nn.SequentialCell(nn.Flatten(), Linear(3 * 16 * 16, 8), nn.Tanh(), Linear(8, 7))
+    for weight in (model[1].weight, model[3].weight):
+        weight.set_data(weight * 10)
+    return model
+
+
+@pytest.fixture(scope="session")
+def perceptron():
+    """Return the function `build_perceptron`."""
+    return build_perceptron
 
 
 @pytest.fixture

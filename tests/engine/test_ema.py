@@ -34,10 +34,10 @@ def step_of(model, decay, **options):
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_averages_follow_the_weights_as_computed_in_float64(mode, small_model, batch):
+def test_averages_follow_the_weights_as_computed_in_float64(mode, perceptron, batch):
     """Only updates move the averages: a skipped step does not, nor does the first of two accumulated ones."""
     ms.set_context(mode=mode)
-    model = small_model()
+    model = perceptron()
     step = step_of(model, 0.22, accumulation=2, skip_nonfinite=1)
     wanted = [value.astype(np.float64) for value in values(model.get_parameters())]
     images, labels = batch
@@ -91,9 +91,9 @@ def test_evaluator_scores_weights_and_averages_and_restores_the_weights_bit_for_
     assert again["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
 
 
-def test_evaluator_with_averages_that_are_not_finite_fails_and_restores_the_weights(small_model, batch):
+def test_evaluator_with_averages_that_are_not_finite_fails_and_restores_the_weights(perceptron, batch):
     ms.set_context(mode=ms.PYNATIVE_MODE)
-    model = small_model()
+    model = perceptron()
     images, labels = batch
     loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
     step = step_of(model, 0.9)
@@ -110,14 +110,14 @@ def test_evaluator_with_averages_that_are_not_finite_fails_and_restores_the_weig
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_evaluator_between_half_precision_steps_computes_in_val_amp_level(mode, small_model, batch):
+def test_evaluator_between_half_precision_steps_computes_in_val_amp_level(mode, perceptron, batch):
     ms.set_context(mode=mode)
     images, labels = batch
     loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
 
     def losses(amp_level):
         config = Config(device_target="CPU", amp_level=amp_level, val_amp_level="O0")
-        model = small_model()
+        model = perceptron()
         compute_in(config, model, amp_level)
         step = step_of(model, 0.9)
         evaluator = Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None)

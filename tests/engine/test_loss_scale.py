@@ -34,10 +34,10 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("mode", [ms.GRAPH_MODE, ms.PYNATIVE_MODE])
-def test_dynamic_scale_halves_until_the_gradients_are_finite_and_doubles_again(mode, small_model, batch):
+def test_dynamic_scale_halves_until_the_gradients_are_finite_and_doubles_again(mode, perceptron, batch):
     """At 2^24 the float16 gradients overflow; these updates are skipped, and no step counts as failed."""
     ms.set_context(mode=mode)
-    model = small_model()
+    model = perceptron()
     set_precision(model, "O2")
     step = step_of(model, LossScale(2.0**24, dynamic=True, window=2))
     factors, skipped = [2.0**24], 0
@@ -59,8 +59,8 @@ def test_dynamic_scale_halves_until_the_gradients_are_finite_and_doubles_again(m
     assert (seen.failed, seen.gave_up_at, seen.succeeded) == (0, 0, skipped + 2)
 
 
-def test_dynamic_scale_with_an_infinite_loss_counts_a_failed_step(small_model, batch):
-    model = small_model()
+def test_dynamic_scale_with_an_infinite_loss_counts_a_failed_step(perceptron, batch):
+    model = perceptron()
     step = step_of(model, LossScale(2.0, dynamic=True))
     poison = Tensor(np.full((8, 3, 16, 16), np.inf, np.float32)), batch[1]
     before = values(model)
@@ -71,8 +71,8 @@ def test_dynamic_scale_with_an_infinite_loss_counts_a_failed_step(small_model, b
     assert step.stats.read().gave_up_at == 1  # the loss is not finite: no scale would help
 
 
-def test_skipped_overflow_does_not_reset_the_failures_in_a_row(small_model, batch):
-    model = small_model()
+def test_skipped_overflow_does_not_reset_the_failures_in_a_row(perceptron, batch):
+    model = perceptron()
     set_precision(model, "O2")
     step = step_of(model, LossScale(2.0**24, skips_overflow=True), skip_nonfinite=1)
     poison = Tensor(np.full((8, 3, 16, 16), np.nan, np.float32)), batch[1]
@@ -84,9 +84,9 @@ def test_skipped_overflow_does_not_reset_the_failures_in_a_row(small_model, batc
 @pytest.mark.parametrize(
     ("skips", "mode"), [(True, ms.GRAPH_MODE), (True, ms.PYNATIVE_MODE), (False, ms.PYNATIVE_MODE)]
 )
-def test_fixed_scale_skips_overflows_only_with_skips_overflow(skips, mode, small_model, batch):
+def test_fixed_scale_skips_overflows_only_with_skips_overflow(skips, mode, perceptron, batch):
     ms.set_context(mode=mode)
-    model = small_model()
+    model = perceptron()
     set_precision(model, "O2")
     before = values(model)
     step = step_of(model, LossScale(2.0**24, skips_overflow=skips))
@@ -98,8 +98,8 @@ def test_fixed_scale_skips_overflows_only_with_skips_overflow(skips, mode, small
     assert (step.loss_scale.state.asnumpy() == [2.0**24, 0, int(skips)]).all()
 
 
-def test_dynamic_scale_makes_the_same_update_as_no_scale(small_model, batch):
-    one, other = small_model(), small_model()
+def test_dynamic_scale_makes_the_same_update_as_no_scale(perceptron, batch):
+    one, other = perceptron(), perceptron()
     step_of(one, LossScale(1024.0, dynamic=True))(*batch)
     step_of(other, 1.0)(*batch)
     for a, b in zip(values(one), values(other), strict=True):

@@ -1,47 +1,49 @@
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
 from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
-from mindcv.models.layers import Linear
 from mindcv.optim import create_optimizer
 
 
 @pytest.fixture(autouse=True, scope="module", params=[ms.GRAPH_MODE, ms.PYNATIVE_MODE], ids=["graph", "pynative"])
 def mode(request):
     ms.set_context(mode=request.param)
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def make_step(mode):
-    """Return a function that returns a training step of a small model, compiled once for the same options.
+def make_step(mode, perceptron):
+    """Return a function that returns a training step of a small model in its initial state.
 
-    Each time it is as new: its weights, its optimizer and its statistics are set back.
+    In graph mode a step with the same options is built and compiled once, and set back to its initial state.
     """
     steps = {}
+
+    def build(opt, **options):
+        model = perceptron()
+        optimizer = create_optimizer(model, opt, lr=0.1, **({"momentum": 0.0} if opt == "sgd" else {}))
+        return TrainStep(model, create_loss("CE"), optimizer, **options).set_train()
 
     def parameters(step):
         state = [*step.optimizer.state_parameters().values(), *step.state_parameters().values()]
         return [*step.model.get_parameters(), *state]
 
-    def build(opt="sgd", **options):
+    def make(opt="sgd", **options):
+        if mode == ms.PYNATIVE_MODE:
+            return build(opt, **options)
         key = opt, *options.items()
         if key not in steps:
-            ms.set_seed(0)
-            model = nn.SequentialCell(nn.Flatten(), Linear(3 * 16 * 16, 8), nn.Tanh(), Linear(8, 7))
-            for weight in (model[1].weight, model[3].weight):
-                weight.set_data(weight * 10)
-            optimizer = create_optimizer(model, opt, lr=0.1, **({"momentum": 0.0} if opt == "sgd" else {}))
-            step = TrainStep(model, create_loss("CE"), optimizer, **options).set_train()
+            step = build(opt, **options)
             steps[key] = step, [parameter.asnumpy().copy() for parameter in parameters(step)]
         step, start = steps[key]
         for parameter, value in zip(parameters(step), start, strict=True):
-            parameter.set_data(Tensor(value))
+            parameter.set_data(Tensor(value.copy()))
         return step
 
-    return build
+    return make
 
 
 def values(step):
