@@ -161,7 +161,7 @@ class Evaluator:
 
 
 class EvalProgress(Callback):
-    """Updates a progress bar after each batch of a validation, and calls `stop` if a stop signal was received."""
+    """Updates a progress bar after each batch of a validation, and calls `stop` after a stop signal."""
 
     def __init__(self, bar: tqdm, stop_flag: StopFlag, stop: Callable[[], None]):
         super().__init__()

@@ -136,9 +136,9 @@ options("a change of no option", "--resume_changes", "lr", "min_lrr")
 options("an erased rectangle of other channels", "--re_prob", "1", "--re_value", "1", "2")
 options("grey images, normalised in colour", "--in_channels", "1")
 options("channels that no image has", "--in_channels", "4")
-options("a node_rank outside num_nodes", "--node_rank", "1")
-options("several machines without distribute", "--num_nodes", "2")
-options("restarts without distribute", "--max_restarts", "3")
+options("a node_rank that is not there", "--node_rank", "1")
+options("several machines, one device", "--num_nodes", "2")
+options("restarts without a launcher", "--max_restarts", "3")
 options("a rate to scale, but from what", "--lr_scale", "linear")
 options("an unknown model", "--model", "convit_tinny")
 options("an unknown option in resume_changes", "--resume_changes", "lr", "min_lrr")
@@ -464,6 +464,7 @@ def _(bench):
 
 @row("a checkpoint with training state only")
 @row("a checkpoint without weights")
+@row("a checkpoint of training state alone")
 def _(bench):
     arrays = weights.read(bench.trained / "convit_tiny-1_3.ckpt")
     state = {name: array for name, array in arrays.items() if name.startswith(("optimizer.", "run."))}
