@@ -63,7 +63,7 @@ def test_options_table_describes_accepted_values_and_aliases(language):
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| `", options_table.reference(language), re.M))
     assert rows["label_smoothing"] == "0 ≤ X < 1"
     assert rows["scale"] == "2 × (0 < X ≤ 1) ↑"
-    assert rows["image_resize"] == "N ≥ 1 \\| 2 × (N ≥ 1)"
+    assert rows["image_resize"] == "1 ≤ N ≤ 8192 \\| 2 × (1 ≤ N ≤ 8192)"
     assert rows["val_split"] == "NAME \\| none"
     assert set(re.findall(r"`(\w+)` \|$", options_table.other_names(language), re.M)) == {
         option.name for option in OPTIONS.values() if option.aliases
