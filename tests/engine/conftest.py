@@ -3,9 +3,13 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from mindcv.engine.ema import ModelEMA
 from mindcv.engine.identity import Identity
+from mindcv.engine.step import TrainStep
+from mindcv.loss import create_loss
 from mindcv.models import ConViT
 from mindcv.models.layers import Linear
+from mindcv.optim import create_optimizer
 
 SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 16}
 
@@ -34,6 +38,18 @@ def build_perceptron():
 def perceptron():
     """Return the function `build_perceptron`."""
     return build_perceptron
+
+
+@pytest.fixture
+def averaging_step():
+    """Return a function that returns a training step of a model by SGD with moving averages."""
+
+    def build(model, decay, **options):
+        optimizer = create_optimizer(model, "sgd", lr=0.5, momentum=0.0)
+        averages = ModelEMA(model.get_parameters(), decay)
+        return TrainStep(model, create_loss("CE"), optimizer, ema=averages, **options).set_train()
+
+    return build
 
 
 @pytest.fixture

@@ -1,0 +1,86 @@
+"""Scoring weights and averages between training steps."""
+
+from contextlib import contextmanager
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from mindcv import weights
+from mindcv.config import Config
+from mindcv.distributed.context import ALONE
+from mindcv.distributed.signals import StopFlag
+from mindcv.engine.build import compute_in
+from mindcv.engine.checkpoints import TrainPosition
+from mindcv.engine.train_state import TrainState
+from mindcv.engine.validation import Evaluator
+
+
+@pytest.fixture
+def evaluator(batch):
+    """Return a function that returns an evaluator of a model on `batch`, in two batches of 4 images."""
+    images, labels = batch
+
+    def build(model, remedy="", **options):
+        loader = ms.dataset.NumpySlicesDataset((images.asnumpy(), labels.asnumpy()), shuffle=False).batch(4)
+        config = Config(device_target="CPU", **options)
+        return Evaluator(config, model, loader, 7, ALONE, StopFlag(), lambda: None, remedy)
+
+    return build
+
+
+@contextmanager
+def weights_unchanged(model):
+    """Assert that the body leaves all weights equal bit for bit."""
+    before = [parameter.asnumpy().copy() for parameter in model.get_parameters()]
+    yield
+    for parameter, value in zip(model.get_parameters(), before, strict=True):
+        np.testing.assert_array_equal(parameter.asnumpy(), value)
+
+
+def test_evaluator_scores_weights_and_averages_and_restores_the_weights(
+    both_modes, small_model, averaging_step, evaluator, batch, identity, tmp_path
+):
+    model = small_model()
+    step, evaluate = averaging_step(model, 0.9), evaluator(model)
+    for _ in range(2):
+        step(*batch)
+    weights.write(tmp_path / "1.ckpt", TrainState(step, identity).arrays(TrainPosition(1, 1), 0.0))
+    with weights_unchanged(model):
+        first = evaluate(step.ema)
+    assert abs(first["loss"] - first["ema_loss"]) > 1e-4
+    model.set_train()
+    step(*batch)
+    assert evaluate(step.ema)["loss"] < first["loss"]
+
+    twin = small_model()
+    weights.load(twin, tmp_path / "1.ckpt", ema=True)
+    assert evaluator(twin)()["loss"] == pytest.approx(first["ema_loss"], rel=1e-6)
+
+
+def test_evaluator_with_averages_that_are_not_finite_fails_and_restores_the_weights(
+    perceptron, averaging_step, evaluator
+):
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    model = perceptron()
+    step = averaging_step(model, 0.9)
+    average = step.ema.averages[-1]
+    average.set_data(ms.ops.full_like(average, np.nan))
+    message = f"^the validation loss is not finite: {step.ema.weights[-1].name} holds NaN or .*: lower the rate$"
+    with weights_unchanged(model), pytest.raises(FloatingPointError, match=message):
+        evaluator(model, "lower the rate")(step.ema)
+
+
+def test_evaluator_between_half_precision_steps_computes_in_val_amp_level(
+    both_modes, perceptron, averaging_step, evaluator, batch
+):
+    def losses(amp_level):
+        model = perceptron()
+        compute_in(Config(device_target="CPU"), model, amp_level)
+        step = averaging_step(model, 0.9)
+        scored = evaluator(model, amp_level=amp_level, val_amp_level="O0")(step.ema)["loss"]
+        return scored, float(step.set_train()(*batch).asnumpy())
+
+    (scored, trained), (in_float32, trained_in_float32) = losses("O2"), losses("O0")
+    assert scored == in_float32
+    assert trained != trained_in_float32, "the step after the validation is in half precision again"
