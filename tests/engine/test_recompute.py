@@ -1,5 +1,6 @@
 import mindspore as ms
 import numpy as np
+import pytest
 
 from mindcv.engine.build import recompute_blocks
 from mindcv.engine.step import TrainStep
@@ -9,17 +10,26 @@ from mindcv.optim import create_optimizer
 DRAWS = {"drop_path_rate": 0.3, "drop_rate": 0.1}
 
 
-def test_recompute_blocks_keeps_gradients_equal_bit_for_bit(small_model, batch, both_modes):
+@pytest.mark.parametrize(
+    ("mode", "depth"),
+    [
+        pytest.param(ms.GRAPH_MODE, 1, id="graph"),
+        pytest.param(ms.GRAPH_MODE, 2, id="graph-2", marks=pytest.mark.slow),
+        pytest.param(ms.PYNATIVE_MODE, 2, id="pynative"),
+    ],
+)
+def test_recompute_blocks_keeps_gradients_equal_bit_for_bit(mode, depth, small_model, batch):
     """Dropout and stochastic depth draw the same random numbers in the second forward pass."""
+    ms.set_context(mode=mode)
     results = []
-    for again in (False, True):
+    for recomputes in (False, True):
         np.random.seed(0)
-        model = small_model(**DRAWS)
-        if again:
+        model = small_model(depth=depth, **DRAWS)
+        if recomputes:
             recompute_blocks(model)
         step = TrainStep(model, create_loss("CE"), create_optimizer(model, "sgd", lr=0.1)).set_train()
         losses = [float(step(*batch).asnumpy()) for _ in range(2)]
-        results.append(losses + [p.asnumpy() for p in model.get_parameters()])
+        results.append(losses + [parameter.asnumpy() for parameter in model.get_parameters()])
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
 
