@@ -25,7 +25,7 @@ def test_check_of_an_unreadable_image_lists_it_with_exit_code_1(dataset, capsys)
     assert main(["check", str(dataset), "--split", "train", "val", "--output", str(listed)]) == 1
     printed = capsys.readouterr()
     assert (
-        printed.out == listed.read_text() == f"{dataset}/val/a/1.png: it is no image, or ends before its header does\n"
+        printed.out == listed.read_text() == f"{dataset}/val/a/1.png: not an image, or it ends inside its header\n"
     )
     assert printed.err.endswith("6 images, 1 unreadable\n")
 

@@ -335,9 +335,9 @@ def test_create_loader_checks_labels_after_target_transform():
     ("function", "argument", "message"),
     [
         (create_loader, "mixup_prob", "create_loader has no argument 'mixup_prob'; use cutmix_prob"),
-        (create_loader, "batchsize", "create_loader has no argument 'batchsize'; did you mean batch_size"),
+        (create_loader, "batchsize", "create_loader has no argument 'batchsize'; did you mean 'batch_size'"),
         (create_dataset, "data_dir", "create_dataset has no argument 'data_dir'; use root"),
-        (create_dataset, "shufle", "create_dataset has no argument 'shufle'; did you mean shuffle"),
+        (create_dataset, "shufle", "create_dataset has no argument 'shufle'; did you mean 'shuffle'"),
     ],
 )
 def test_unknown_argument_names_the_one_to_use(function, argument, message):

@@ -124,7 +124,7 @@ def test_pack_of_changed_images_into_a_packing_raises(root, tmp_path, capsys):
     with pytest.raises(ValueError, match="holds a packing of other images, of changed ones"):
         pack(open_source("folder", str(root), "train"), tmp_path / "train", 2)
     assert main(["pack", str(root), str(tmp_path), "--shards", "0"]) == 2
-    assert capsys.readouterr().err == "python -m mindcv.data: shards is 0; it must be at least 1\n"
+    assert capsys.readouterr().err == "mindcv data: shards is 0; it must be at least 1\n"
 
 
 def test_pack_with_list_packs_listed_and_folder_splits(root, tmp_path, capsys):
@@ -142,7 +142,7 @@ def test_pack_with_list_packs_listed_and_folder_splits(root, tmp_path, capsys):
     assert [records.class_names[label] for label in records.labels] == [row.split()[1] for row in rows]
     assert len(open_source("mindrecord", str(tmp_path / "out"), "train")) == 21
     assert main(["check", str(flat), "--list", str(tmp_path / "val.txt")]) == 2
-    assert f"no images in {flat}/train itself, for {tmp_path}/val.txt" in capsys.readouterr().err
+    assert f"no images directly in {flat}/train for the list {tmp_path}/val.txt" in capsys.readouterr().err
 
 
 def test_pack_read_back_differently_raises(root, tmp_path, monkeypatch):
