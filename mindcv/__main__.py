@@ -46,7 +46,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    """Run the command `name`. Its module is imported only now, since most modules import MindSpore."""
+    """Run the command `name` and return its exit code; its module is imported only now, as most import MindSpore.
+
+    An unknown name prints one line to standard error and returns 2.
+
+    Args:
+        name: A command, "--help", "-h" or "--version".
+        words: What follows the name on the command line.
+    """
     if name in DESCRIPTIONS:
         return run_script(name, DESCRIPTIONS[name], words, prog=f"mindcv {name}")
     if name in _TWO_IN_ONE:

@@ -48,8 +48,14 @@ def check(options: argparse.Namespace) -> int:
 def pack(options: argparse.Namespace) -> None:
     """Pack each of `options.split` in `options.folder` into `options.shards` MindRecord files in `options.out`/SPLIT.
 
+    Prints a line for each split to standard error. After an interruption, the same call continues.
+
+    Args:
+        options: What `build_parser` parses, with `dataset` and `list` besides those named above.
+
     Raises:
-        ValueError, OSError: The dataset cannot be opened, an image is unreadable, or a folder has other files.
+        ValueError, OSError: The dataset cannot be opened, an image is unreadable, or `options.out`/SPLIT has other
+            files.
     """
     for split in options.split:
         require_pack_folder(Path(options.out) / split)

@@ -141,7 +141,17 @@ def _root_of(dataset: ds.Dataset) -> ds.Dataset:
 
 
 def _insert_views(transform: tuple[list, list, list], views: int) -> list:
-    """Return one list of operations in which the policy makes all views but the first."""
+    """Return one list of operations in which the policy makes all views but the first.
+
+    The list ends with operations on batches, in which B images become views·B: all first views, all second ones, ….
+
+    Args:
+        transform: The three lists of `create_transforms(separate=True)`: before the policy, the policy, after it.
+        views: Views per image, at least 2.
+
+    Raises:
+        ValueError: `transform` is not three lists, the second is not one policy, or `views` is below 2.
+    """
     if not isinstance(transform, tuple) or len(transform) != 3:
         raise ValueError("separate views need the three lists of create_transforms(separate=True)")
     before, policies, after = transform

@@ -33,21 +33,22 @@ _PAGE_BYTES = 1 << 26  # an image must fit into half a page
 
 
 def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRecordSource:
-    """Write the image files of `source` to `folder` as MindRecord files, with a progress bar.
+    """Write the image files of `source`, byte by byte and in order, to MindRecord files in `folder`.
 
-    Each file is read back and compared before it gets its final name. After an interruption, the same call continues
-    with the missing files.
+    Shows a progress bar. Each file is read back and compared before it gets its final name. After an interruption, the
+    same call continues with the missing files.
 
     Args:
         source: Image files, from `open_source`.
         folder: Folder of the split to write, empty or with an earlier packing of the same images.
-        shards: Number of MindRecord files; at most one per image.
+        shards: Number of MindRecord files; reduced to the number of images if it is larger.
 
     Returns:
         The packed images, as a source.
 
     Raises:
-        ValueError: `folder` holds other files or other images, or a file was not read back as it was written.
+        ValueError: `folder` holds other files, other images or another number of shards, `shards` is below 1, an image
+            file is empty or larger than 32 MiB, or a file was not read back as it was written.
         OSError: An image cannot be read, or a file cannot be written.
     """
     require_in_range("shards", shards, at_least=1)

@@ -13,7 +13,10 @@ VERSION = f"MindIR of MindSpore {ms.__version__}"
 
 
 def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
-    """Write `model` to `path`, which ends in .mindir. Puts the model in evaluation mode."""
+    """Write `model`, without a softmax after its outputs, to `path`, which ends in .mindir; not atomically.
+
+    Puts the model in evaluation mode and leaves it there; with `spec.fp16`, a copy of it.
+    """
     cell = with_float16_dense(model) if spec.fp16 else model
     if spec.normalize:
         cell = WithNormalization(cell, spec.normalize.scale, spec.normalize.shift)

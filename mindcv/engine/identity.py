@@ -42,7 +42,7 @@ class Identity:
 
 
 def read_identity(arrays: Mapping[str, np.ndarray]) -> Identity:
-    """Return the identity that a checkpoint with the contents `arrays` records."""
+    """Return the identity that a checkpoint with the contents `arrays` records, None for each part it lacks."""
     names, images, options = (
         json.loads(str(arrays[entry])) if entry in arrays else None for entry in (CLASS_NAMES, IMAGES, RECORDED)
     )

@@ -83,7 +83,10 @@ class Run:
 
     @property
     def end(self) -> TrainPosition:
-        """Position after the run's last step: of its last epoch, or of the last update that `config.steps` allows."""
+        """Position after the run's last step: of its last epoch, or of the last update that `config.steps` allows.
+
+        Where an epoch ends, this is its last step, (epoch, steps), and not (epoch + 1, 0).
+        """
         total = self.config.epoch_size * self.steps
         if self.config.steps is not None:
             total = min(total, self.config.steps * self.config.gradient_accumulation_steps)

@@ -115,7 +115,14 @@ class TrainStep(nn.Cell):
         return loss
 
     def update(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
-        """Unscale and clip the gradients and update the weights with them.
+        """Unscale and clip the gradients and update the weights with them, then the moving averages and the loss scale.
+
+        The norm is clipped before the single elements. Gradients that are not finite update neither weights nor moving
+        averages if `skip_nonfinite` is above 0 or the loss scale skips overflows; otherwise they do.
+
+        Args:
+            gradients: Gradients of the scaled loss by each of `optimizer.parameters`: means over the workers, and sums,
+                not means, over the steps of an accumulation.
 
         Returns:
             Whether the update succeeded (an overflow that the loss scale handles is no failure), whether the gradients

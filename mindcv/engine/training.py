@@ -193,10 +193,12 @@ class Trainer:
     def finish_epoch(self, saved: bool) -> None:
         """Validate if it is due, keep the best checkpoint, and write the epoch's record to the metrics file.
 
-        The record comes last: an epoch that has one is complete.
+        The record comes last: an epoch that has one is complete. Validation is due every `config.val_interval` epochs
+        and at the run's end; all workers take part in it, and the one with `checkpoints` does the rest. The best
+        checkpoint is the one with the highest top-1.
 
         Args:
-            saved: Whether the checkpoint of the epoch's end was written.
+            saved: Whether the checkpoint of the epoch's end was written; if not, a best one is written anew.
         """
         config, checkpoints, epoch = self.run.config, self.checkpoints, self.progress.position.epoch
         metrics = {**self.progress.metrics, "top_1": None, "top_5": None}
@@ -256,7 +258,10 @@ class Trainer:
             self.stop()
 
     def stop(self) -> NoReturn:
-        """Save the current position if it is not saved, and end the run. Raises Stopped."""
+        """Save the current position if it is not saved, and end the run. Raises Stopped.
+
+        Every worker must call it: each waits for the others. Writes no record to the metrics file.
+        """
         position = self.progress.position
         if self.saved != position:
             self.save_checkpoint()

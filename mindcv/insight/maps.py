@@ -31,6 +31,8 @@ class AttentionMaps(NamedTuple):
 def attention_maps(model: nn.Cell, images) -> list[AttentionMaps]:
     """Return the attention maps of every layer (equation 7 of the paper), up to 12·B·heads·N² bytes per layer.
 
+    The model computes in evaluation mode; its own mode is restored.
+
     Args:
         model: A ConViT.
         images: (B, in_channels, H, W) float32, normalised; an array or a tensor.

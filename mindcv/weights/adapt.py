@@ -148,7 +148,9 @@ def _image_size(
 ) -> Change | None:
     """Resample the position embedding to another grid of patches; positional attention is relative and stays.
 
-    An unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square.
+    An unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square. Returns
+    None if the grids are the same, `model_grid` is unknown, the checkpoint's grid does not have as many patches as the
+    embedding has positions, or one side has no position embedding.
     """
     embedding, shape = weights.get(POS_EMBED), shapes.get(POS_EMBED, ())
     if embedding is None or embedding.ndim != 3 or len(shape) != 3 or model_grid is None:

@@ -89,7 +89,13 @@ def read_contents(path: str | Path) -> Contents:
 
 
 def _parse(data: bytes) -> Contents:
-    """Parse a checkpoint's bytes in the format that their beginning shows."""
+    """Parse a checkpoint's bytes as safetensors, PyTorch's .pth or MindSpore's .ckpt, whichever their beginning shows.
+
+    The digest is returned, not verified.
+
+    Raises:
+        ValueError, OverflowError, SafetensorError: the bytes are damaged or of another format, or PyTorch is missing.
+    """
     if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= _LARGEST_HEADER:
         return Contents("safetensors", *_safetensors(data))
     if data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":

@@ -74,7 +74,19 @@ def open_cifar100(root: str, split: str, download: bool) -> ArraySource:
 
 
 def _open(archive: _Archive, root: str, split: str, download: bool) -> ArraySource:
-    """Return one split of an archive that is, or is downloaded to, `root`."""
+    """Return one split of an archive, after downloading and unpacking it if it is missing and `download` allows it.
+
+    Args:
+        archive: Which archive.
+        root: Folder that holds the archive's files, or its folder with them; a download is unpacked here.
+        split: "train" or "test".
+        download: Whether to download files that are missing.
+
+    Raises:
+        ValueError: There is no such split, or a file is damaged.
+        FileNotFoundError: Files are missing and `download` is False.
+        OSError: The download failed, or `root` cannot be written to.
+    """
     check_split(split, list(archive.files), archive.folder)
     wanted = [*archive.files[split], archive.names_file]
     folder = _find_folder(archive, Path(root), wanted)

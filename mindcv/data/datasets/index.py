@@ -56,7 +56,10 @@ def _folder_state(folder: Path) -> tuple[int, int]:
 
 
 def _read_cache(path: Path) -> dict[tuple[str, int, int], np.ndarray]:
-    """Return image names by (class folder, inode, ctime); empty if the cache is missing or damaged."""
+    """Return each class folder's image names, (n,) bytes, by (the folder's name, inode, ctime in nanoseconds).
+
+    Empty if the cache is missing or damaged.
+    """
     with suppress(Exception), np.load(path) as index:  # NumPy raises many types of error for damaged files
         names = np.split(index["names"], np.cumsum(index["counts"])[:-1])
         return dict(zip(zip(index["classes"].tolist(), *index["states"].T.tolist(), strict=True), names, strict=True))
