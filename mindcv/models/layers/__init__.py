@@ -2,6 +2,7 @@
 
 from mindcv.models.layers.broadcasting import expand_as
 from mindcv.models.layers.dense import Linear
+from mindcv.models.layers.dropout import Dropout, StochasticDepth
 from mindcv.models.layers.flash_attention import FlashAttention
 from mindcv.models.layers.heads import join_heads, split_heads
 from mindcv.models.layers.layer_norm import TokenNorm
@@ -9,7 +10,6 @@ from mindcv.models.layers.matmul import MatMul
 from mindcv.models.layers.mlp import Mlp
 from mindcv.models.layers.patch_embed import PatchEmbed
 from mindcv.models.layers.precision import DtypePolicy, PolicyCell
-from mindcv.models.layers.random import Dropout, StochasticDepth
 from mindcv.models.layers.softmax import Softmax
 
 __all__ = [

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mindspore import Tensor
 
 from mindcv.models.layers.dense import Linear
+from mindcv.models.layers.dropout import Dropout
 from mindcv.models.layers.gelu import create_activation
 from mindcv.models.layers.precision import PolicyCell
-from mindcv.models.layers.random import Dropout
 
 
 class Mlp(PolicyCell):

@@ -6,7 +6,7 @@ import pytest
 from mindspore import Tensor
 
 from mindcv.models.layers import Dropout, StochasticDepth
-from mindcv.models.layers.random import uniform
+from mindcv.models.layers.dropout import uniform
 
 STATE = Tensor([5, 7], ms.int32)
 
