@@ -274,6 +274,7 @@ listed("a list with a label out of range", "0.png 0", "1.png 99999999999")
 listed("a list that names an image twice", "0.png 0", "1.png 1", "0.png 1")
 listed("a list that names a missing image", "0.png 0", "1.png 1", "2.png 1")
 listed("a list that omits an image", "0.png 0")
+listed("a list with two labels in a line", "0.png 0", "1.png 1 0")
 
 
 @row("packed images with missing rows")

@@ -13,6 +13,9 @@ from mindcv.data.datasets.files import EXTENSIONS, FileSource, list_images
 
 MAX_CLASSES = 1_000_000  # larger class numbers are taken for mistakes if the number of classes is unknown
 _NUMBER = re.compile(r"[+-]?\d+")
+_MAX_DIGITS = 20
+# A class name and its boxes in LOC_val_solution.csv: "n01751748 111 108 365 219 n01751748 20 30 40 50".
+_CLASS_WITH_BOXES = re.compile(r"(\D\S*)(?:\s+\d+){4}(?:\s+\1(?:\s+\d+){4})*")
 
 
 class ListedSource(FileSource):
@@ -20,8 +23,9 @@ class ListedSource(FileSource):
 
     Each line of the list has one of these forms:
 
-    - a file's name and its class, by name or by number: `ILSVRC2012_val_00000001.JPEG 65` (Caffe's val.txt),
-      `ILSVRC2012_val_00000001,n01751748 …` (Kaggle's LOC_val_solution.csv, with its heading);
+    - a file's name and its class, by name or by number: `ILSVRC2012_val_00000001.JPEG 65` (Caffe's val.txt), or with
+      a comma if one of them contains spaces: `my image.jpg,tiger cat`;
+    - `ILSVRC2012_val_00000001,n01751748 111 108 365 219` (Kaggle's LOC_val_solution.csv): the boxes are ignored;
     - a class name alone (TensorFlow's imagenet_2012_validation_synset_labels.txt): line k labels the k-th file in
       alphabetical order.
 
@@ -40,7 +44,7 @@ class ListedSource(FileSource):
 
     Raises:
         FileNotFoundError: The folder or the list does not exist, or the folder has no image.
-        ValueError: The list and the files do not match, or a class is unknown.
+        ValueError: The list and the files do not match, a line has another form, or a class is unknown.
     """
 
     def __init__(self, root: str, split: str, listing: str, class_names: Sequence[str] | None = None):
@@ -67,11 +71,14 @@ class ListedSource(FileSource):
         self, classes: list[str], listing: str, class_names: Sequence[str] | None
     ) -> tuple[np.ndarray, Sequence[str]]:
         """Return the labels, (N,) int32, for class numbers written as text, and the class names."""
-        labels = np.array(list(map(int, classes)), object)  # integers of any size
 
         def name(i: int) -> str:
             return f"{listing}, {os.fsdecode(self._files[i])}"
 
+        for i, number in enumerate(classes):
+            if len(number) > _MAX_DIGITS:  # Python's int refuses some thousand digits
+                raise ValueError(f"{name(i)}: got a label of {len(number)} digits: correct the list")
+        labels = np.array(list(map(int, classes)), object)  # integers of any size
         check_labels(labels, len(class_names or range(MAX_CLASSES)), name, "classes count from 0; correct the list")
         if class_names is None:
             class_names = [str(i) for i in range(labels.max() + 1)]
@@ -95,7 +102,7 @@ def _read_classes(files: list[str], listing: str) -> list[str]:
         lines = Path(listing).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise ValueError(f"{listing} is not a text in UTF-8; wanted lines such as 'image.jpg 65'") from None
-    rows = [row for row in ([word for word in re.split(r"[,\s]+", line) if word] for line in lines) if row]
+    rows = [_split_line(line, f"{listing} line {n}") for n, line in enumerate(lines, 1) if line.strip()]
     if rows and rows[0][0] == "ImageId":
         del rows[0]
     if all(len(row) == 1 for row in rows):
@@ -109,15 +116,38 @@ def _read_classes(files: list[str], listing: str) -> list[str]:
         return [row[0] for row in rows]
     if without_class := [row[0] for row in rows if len(row) == 1]:
         raise ValueError(f"{listing} gives no class for {summarize_names(without_class)}")
-    class_of = _match_files([(row[0], row[1]) for row in rows], files, listing)
+    class_of = _match_files(rows, files, listing)
     return [class_of[file] for file in files]
 
 
-def _match_files(entries: list[tuple[str, str]], files: list[str], listing: str) -> dict[str, str]:
+def _split_line(line: str, where: str) -> list[str]:
+    """Return [file name, class] of a line, or its only word.
+
+    Args:
+        line: A line that is not blank.
+        where: The list and the line's number, for error messages.
+    """
+    if "," in line:
+        name, label = (part.strip() for part in line.split(",", 1))
+        if boxes := _CLASS_WITH_BOXES.fullmatch(label):
+            label = boxes[1]
+        row = [name, label] if label else [name]
+    else:
+        row, label = line.split(), ""
+    numbers = re.split(r"[,\s]+", label)
+    if len(row) > 2 or (len(numbers) > 1 and all(map(_NUMBER.fullmatch, numbers))):
+        raise ValueError(
+            f"{where}: got {line.strip()[:60]!r}, wanted a file's name and one class, with a comma between them if a "
+            "name contains spaces: 'my image.jpg,tiger cat'"
+        )
+    return row
+
+
+def _match_files(entries: list[list[str]], files: list[str], listing: str) -> dict[str, str]:
     """Return the class of every file.
 
     Args:
-        entries: (file name, class); the name may lack its extension or have another.
+        entries: [file name, class]; the name may lack its extension or have another.
         files: Names of the files in the folder.
         listing: Path of the list, for error messages.
     """

@@ -134,3 +134,34 @@ def test_listed_source_ignores_a_byte_order_mark(root):
     (root / "list.txt").write_text("\n".join(LISTS["val.txt"]), encoding="utf-8-sig")
     source = open_source("imagenet", str(root), "val", class_names=CLASSES, listing=str(root / "list.txt"))
     assert source.labels.tolist() == GIVEN
+
+
+@pytest.mark.parametrize("class_names", [["New Jersey", "New York", "tiger cat"], None])
+def test_listed_source_with_spaces_in_names_reads_comma_lines(twins, class_names):
+    (twins / "twins/a.png").rename(twins / "twins/a b.png")
+    lines = ["a.jpg,New York", "a b.png, tiger cat", "b.c.jpg,New Jersey"]
+    source = open_source("folder", str(twins), "twins", class_names=class_names, listing=listing(twins, lines))
+    found = {source.path(i).name: source.class_names[source.labels[i]] for i in range(3)}
+    assert found == {"a.jpg": "New York", "a b.png": "tiger cat", "b.c.jpg": "New Jersey"}
+
+
+def test_listed_source_with_several_boxes_reads_the_class(root):
+    boxes = "85 1 499 272"
+    lines = [
+        f"{name[:-5]},{CLASSES[label]} {boxes} {CLASSES[label]} {boxes} "
+        for name, label in zip(NAMES, GIVEN, strict=True)
+    ]
+    source = open_source("imagenet", str(root), "val", listing=listing(root, ["ImageId,PredictionString", *lines]))
+    assert source.class_names == CLASSES and source.labels.tolist() == GIVEN
+
+
+@pytest.mark.parametrize("line", ["a.jpg 1 0", "a.jpg,1 0", "a.jpg,1,0", "a.jpg,1 0 0 0 0", "a b.jpg 1"])
+def test_listed_source_with_further_words_raises(twins, line):
+    with pytest.raises(ValueError, match=rf"list.txt line 2: got '{line}', wanted a file's name and one class, with"):
+        open_source("folder", str(twins), "twins", listing=listing(twins, ["a.png 0", line, "b.c.jpg 1"]))
+
+
+def test_listed_source_with_a_label_of_thousands_of_digits_names_the_list(twins):
+    lines = ["a.png 0", "a.jpg " + "9" * 5000, "b.c.jpg 1"]
+    with pytest.raises(ValueError, match=r"list.txt, a.jpg: got a label of 5000 digits: correct the list$"):
+        open_source("folder", str(twins), "twins", listing=listing(twins, lines))
