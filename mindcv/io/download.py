@@ -163,12 +163,14 @@ class _Part:
         has_checksum: Whether a checksum is known.
         url: The address that the bytes came from.
         version: The server's ETag or modification date of the file, "" if it gives neither.
+        total: Length of the complete file; None if unknown.
     """
 
     path: Path
     has_checksum: bool
     url: str = ""
     version: str = ""
+    total: int | None = None
 
     def size(self) -> int:
         """Return the number of bytes downloaded so far."""
@@ -204,7 +206,7 @@ def _transfer(url: str, part: _Part, timeout: float) -> None:
         return
     with response:
         start, total = _extent(response, part)
-        part.url, part.version = url, _version(response.headers)
+        part.url, part.version, part.total = url, _version(response.headers), total
         with (
             open(part.path, "ab" if start else "wb") as file,
             tqdm(
@@ -230,17 +232,24 @@ def _extent(response, part: _Part) -> tuple[int, int | None]:
     """Return the position in the file where the body of `response` begins, and the file's length (None if unknown).
 
     Raises:
-        DownloadError: the body begins neither where `part` ends nor at 0, it does not reach the file's end, or neither
-            a length nor a checksum would show that the connection ended too soon.
+        DownloadError: the body begins neither where `part` ends nor at 0, it does not reach the file's end, it is of
+            another version of the file than `part`, or neither a length nor a checksum would show that the connection
+            ended too soon.
     """
     length = response.headers.get("Content-Length")
+    if length is not None and not re.fullmatch("[0-9]+", length.strip()):
+        raise DownloadError(f"the server gives {length!r} as the file's length")
     if response.status == 206:
         start, field = part.size(), response.headers.get("Content-Range", "")
         span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", field.strip())
         first, last, total = map(int, span.groups()) if span else (-1, -1, -1)
-        if first != start or last + 1 != total or length not in (None, str(total - start)):
+        if first != start or last + 1 != total or (length is not None and int(length) != total - start):
             part.path.unlink(missing_ok=True)
             raise DownloadError(f"requested the bytes from {start} on, but the server sent {field or 'others'!r}")
+        is_same = _version(response.headers) in ("", part.version) and part.total in (None, total)
+        if not is_same and not part.has_checksum:  # the server ignored If-Range
+            part.path.unlink(missing_ok=True)
+            raise DownloadError("the file changed on the server during the download")
         return start, total
     if response.status not in (200, None):  # None: a file: address
         raise DownloadError(f"the server answered {response.status} {response.reason}")

@@ -92,6 +92,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         headers = [("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")] if start else []
         self._send(206 if start else 200, BODY[start:], headers=[*headers, ("ETag", self.server.etag)])
 
+    def range_of_another_etag(self, start):
+        """Ignores If-Range."""
+        headers = [("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"), ("ETag", '"newer"')]
+        self._send(206, bytes(len(BODY) - start), headers=headers)
+
+    def range_of_another_total(self, start):
+        headers = [("Content-Range", f"bytes {start}-{len(BODY)}/{len(BODY) + 1}"), ("ETag", self.server.etag)]
+        self._send(206, bytes(len(BODY) + 1 - start), headers=headers)
+
+    def length_in_words(self, start):
+        self._send(200, BODY, length="abc")
+
     def cut_with_etag(self, start):
         self._send(200, BODY[:100_000], length=len(BODY), headers=[("ETag", self.server.etag)])
         self.close_connection = True
@@ -235,6 +247,19 @@ def test_fetch_file_changed_between_attempts_is_downloaded_again(server, tmp_pat
     server.script = ["cut_of_an_older_version", "good_with_etag"]
     assert is_complete(fetch(server.url, tmp_path / "f", **QUICK))
     assert server.if_range == [None, '"old"']
+
+
+@pytest.mark.parametrize("response", ["range_of_another_etag", "range_of_another_total"])
+def test_fetch_range_of_another_version_is_downloaded_again(server, tmp_path, response):
+    server.script = ["cut_with_etag", response]
+    assert is_complete(fetch(server.url, tmp_path / "f", **QUICK))
+    assert [start for _, start in server.requested] == [0, 100_000, 0]
+
+
+def test_fetch_length_that_is_not_a_number_names_the_address(server, tmp_path):
+    server.script = ["length_in_words"] * 9
+    with pytest.raises(DownloadError, match=r"http.*file.bin: the server gives 'abc' as the file's length"):
+        fetch(server.url, tmp_path / "f", retries=1, **QUICK)
 
 
 @pytest.mark.parametrize("script", [["cut"], ["cut_with_etag"]])
