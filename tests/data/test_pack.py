@@ -145,6 +145,17 @@ def test_pack_with_list_packs_listed_and_folder_splits(root, tmp_path, capsys):
     assert f"no images directly in {flat}/train for the list {tmp_path}/val.txt" in capsys.readouterr().err
 
 
+def test_pack_of_a_name_that_is_not_utf8_writes_nothing(tmp_path):
+    folder = tmp_path / "images/train/a"
+    folder.mkdir(parents=True)
+    for name in (b"0.png", b"caf\xe9.png"):
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            Image.new("RGB", (4, 3)).save(file, "png")
+    with pytest.raises(ValueError, match=r"cannot pack .*/train/a/caf\\xe9.png: its name is not in UTF-8; rename it$"):
+        pack(open_source("folder", str(tmp_path / "images"), "train"), tmp_path / "out/train", 2)
+    assert not (tmp_path / "out").exists()
+
+
 def test_pack_read_back_differently_raises(root, tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "_read_checksums", lambda file: read_checksums(file)[::-1])
     with pytest.raises(ValueError, match=r"unfinished/00000.mindrecord is not what was written to it"):
