@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindcv.cli.parser import Parser, run_command
-from mindcv.data.check import is_unreadable_list, unreadable_images
+from mindcv.data.check import is_unreadable_list, unreadable_images, write_unreadable_list
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import list_folders
 from mindcv.data.datasets.files import list_images
 from mindcv.data.pack import pack as pack_source
 from mindcv.data.pack import require_pack_folder
-from mindcv.io.files import atomic_write_text, require_replaceable
+from mindcv.io.files import require_replaceable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 def check(options: argparse.Namespace) -> int:
     """Decode every image of `options.split` in `options.folder` and print the unreadable ones, one per line.
 
-    The same lines are written to the file `options.output`, if it is not None.
+    The same lines are written to the file `options.output`, if it is not None, below a heading.
 
     Returns:
         1 if an image is unreadable, otherwise 0.
@@ -40,7 +40,7 @@ def check(options: argparse.Namespace) -> int:
     for line in lines:
         print(line)
     if output:
-        atomic_write_text(output, "".join(f"{line}\n" for line in lines))
+        write_unreadable_list(output, lines)
     print(f"{sum(map(len, sources)):,} images, {len(lines):,} unreadable", file=sys.stderr)
     return 1 if lines else 0
 

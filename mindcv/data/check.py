@@ -9,10 +9,8 @@ import hashlib
 import io
 import json
 import os
-import re
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -22,15 +20,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from mindcv.data.datasets import Source
-from mindcv.data.datasets.files import EXTENSIONS
 from mindcv.data.datasets.subset import Subset
 from mindcv.data.image_decode import UnreadableImage
 from mindcv.io.download import get_download_root
+from mindcv.io.files import atomic_write_text, first_bytes
 
 MAX_EXCLUDED = 0.1  # fraction of a data set; more unreadable images mean that something else is wrong
 
-# A line of a list: an image file, in parentheses if it is packed, and the reason.
-_LINE = re.compile(rf".+(?:{'|'.join(map(re.escape, EXTENSIONS))})\)?: .+", re.IGNORECASE)
+_HEADING = "# unreadable images, listed by mindcv"  # first line of a list, which tells it from the user's files
 
 
 class BadImage(NamedTuple):
@@ -124,12 +121,14 @@ def record_path(source: Source) -> Path:
     return Path(get_download_root()) / "checked" / f"{hashlib.sha256(fingerprint).hexdigest()[:32]}.json"
 
 
+def write_unreadable_list(path: Path, lines: Sequence[str]) -> None:
+    """Write a list of unreadable images: a heading, and the `line` of each `BadImage`. An OSError names `path`."""
+    atomic_write_text(path, "".join(f"{line}\n" for line in (_HEADING, *lines)))
+
+
 def is_unreadable_list(path: Path) -> bool:
-    """Return whether the file `path` is a list of unreadable images, with lines of the form "IMAGE: REASON"."""
-    with suppress(OSError, ValueError):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return bool(lines) and all(map(_LINE.fullmatch, lines))
-    return False
+    """Return whether `write_unreadable_list` wrote the file `path`, judged by its heading."""
+    return first_bytes(path).startswith(f"{_HEADING}\n".encode())
 
 
 def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:

@@ -21,13 +21,14 @@ from mindcv.data import (
     unreadable_images,
     unreadable_message,
 )
+from mindcv.data.check import write_unreadable_list
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import summarize_names
 from mindcv.data.datasets.subset import stratified_subset
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.distributed.context import ALONE, DistributedContext
 from mindcv.engine.checkpoints import START, TrainPosition
-from mindcv.io.files import archive_foreign, atomic_write_text
+from mindcv.io.files import archive_foreign
 
 _log = logging.getLogger("mindcv")
 
@@ -93,7 +94,7 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
 
 
 def write_bad_images(folder: Path, *sources: Source | None) -> None:
-    """Write the unreadable images that were excluded from `sources`, one a line, to `bad_images.txt` in `folder`.
+    """Write the unreadable images that were excluded from `sources` to `bad_images.txt` in `folder`, one a line.
 
     If there are none, a list of an earlier run is deleted. A file of that name with other contents is kept: it stays
     where it is, or is moved to `earlier-N` if there is a list to write.
@@ -104,7 +105,7 @@ def write_bad_images(folder: Path, *sources: Source | None) -> None:
         path.unlink()
     if lines:
         archive_foreign({path: is_unreadable_list})
-        atomic_write_text(path, "\n".join(lines) + "\n")
+        write_unreadable_list(path, lines)
 
 
 def _training_split(config: Config) -> Source:

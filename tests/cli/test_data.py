@@ -24,20 +24,21 @@ def test_check_of_an_unreadable_image_lists_it_with_exit_code_1(dataset, capsys)
     listed = dataset.parent / "bad.txt"
     assert main(["check", str(dataset), "--split", "train", "val", "--output", str(listed)]) == 1
     printed = capsys.readouterr()
-    assert (
-        printed.out == listed.read_text() == f"{dataset}/val/a/1.png: not an image, or it ends inside its header\n"
-    )
+    assert printed.out == f"{dataset}/val/a/1.png: not an image, or it ends inside its header\n"
+    assert listed.read_text() == f"# unreadable images, listed by mindcv\n{printed.out}"
     assert printed.err.endswith("6 images, 1 unreadable\n")
 
 
 def test_check_refuses_to_overwrite_another_file(dataset, capsys):
-    mine = dataset / "train/a/0.png"
-    before = mine.read_bytes()
-    assert main(["check", str(dataset), "--output", str(mine)]) == 2
-    assert capsys.readouterr().err == (
-        f"mindcv data: {mine} exists and is not a list of unreadable images: name another file, or move it away\n"
-    )
-    assert mine.read_bytes() == before
+    notes = dataset / "notes.txt"
+    notes.write_text("beach.png: blurred, ask Anna\n")
+    for mine in (dataset / "train/a/0.png", notes):
+        before = mine.read_bytes()
+        assert main(["check", str(dataset), "--output", str(mine)]) == 2
+        assert capsys.readouterr().err == (
+            f"mindcv data: {mine} exists and is not a list of unreadable images: name another file, or move it away\n"
+        )
+        assert mine.read_bytes() == before
 
 
 def test_check_overwrites_its_own_list(dataset):
@@ -45,7 +46,7 @@ def test_check_overwrites_its_own_list(dataset):
     listed = dataset.parent / "bad.txt"
     for expected in (1, 0):
         assert main(["check", str(dataset), "--split", "val", "--output", str(listed)]) == expected
-        assert len(listed.read_text().splitlines()) == expected
+        assert len(listed.read_text().splitlines()) == 1 + expected  # a heading and the images
         (dataset / "val/a/1.png").write_bytes((dataset / "val/a/0.png").read_bytes())
 
 

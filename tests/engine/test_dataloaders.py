@@ -55,21 +55,23 @@ def test_skip_leaves_out_unreadable_images_and_lists_them(config, folder, caplog
     assert len(epoch(loader)) == loader.get_dataset_size() == 7
     assert caplog.text.count("1 of 30 images cannot be read and are left out, such as") == 2
     write_bad_images(folder / "out", training, None, validation)
-    lines = (folder / "out/bad_images.txt").read_text().splitlines()
+    heading, *lines = (folder / "out/bad_images.txt").read_text().splitlines()
+    assert heading == "# unreadable images, listed by mindcv"
     assert [Path(line.split(": ")[0]).relative_to(folder).parts[0] for line in lines] == ["train", "val"]
     write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise")))
     assert os.listdir(folder / "out") == []
 
 
-def test_write_bad_images_archives_another_programs_list(config, folder):
+def test_write_bad_images_archives_the_users_list(config, folder):
+    notes = "beach.png: blurred, ask Anna\n"
     listed = folder / "out/bad_images.txt"
     listed.parent.mkdir()
-    listed.write_text("0.jpg\n1.jpg\n")
+    listed.write_text(notes)
     write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise")))
     assert os.listdir(folder / "out") == ["bad_images.txt"]
     write_bad_images(folder / "out", open_training(config))
-    assert (folder / "out/earlier-1/bad_images.txt").read_text() == "0.jpg\n1.jpg\n"
-    assert listed.read_text().startswith(f"{folder}/train/class1/4.jpg: ")
+    assert (folder / "out/earlier-1/bad_images.txt").read_text() == notes
+    assert listed.read_text().splitlines()[1].startswith(f"{folder}/train/class1/4.jpg: ")
 
 
 def test_raise_stops_at_an_unreadable_image_and_names_it(config, folder):
