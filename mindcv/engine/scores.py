@@ -35,12 +35,14 @@ class EvalStep(nn.Cell):
         real = (labels != -1).astype(ms.float32)
         losses = self.loss(logits, labels).reshape(real.shape[0], -1).mean(-1)
         classes = ops.arange(0, logits.shape[1])
+        in_range = ops.logical_and(labels >= 0, labels < logits.shape[1])
         labels = ops.clamp(labels, 0, logits.shape[1] - 1).expand_dims(1)
         target = logits.gather_elements(1, labels)
         # Classes that rank after the target; a NaN ranks after nothing, so that it never makes a prediction right.
         after = ops.logical_or(logits < target, ops.logical_and(logits == target, classes >= labels))
         rank = logits.shape[1] - after.astype(ms.float32).sum(-1)
         right = [(rank < k).astype(ms.float32) * real for k in (1, 5)]
+        losses = ops.where(in_range, losses, float("nan"))  # the loss may ignore a label, such as -100
         losses = ops.where(real > 0, losses, ops.zeros_like(losses))
         sums = ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
         return self.sum_over_workers(sums) if self.workers > 1 else sums

@@ -38,7 +38,7 @@ def test_scores_leave_out_images_labelled_minus_1():
 
 
 @pytest.mark.parametrize("name", ["CE", "BCE"])
-@pytest.mark.parametrize("label", [-2, 30])
+@pytest.mark.parametrize("label", [-2, -100, 30])
 def test_scores_with_a_label_out_of_range_have_a_nan_loss(name, label):
     assert np.isnan(score(np.zeros((1, 3, 30)), np.array([[0, label, 1]]), name)["loss"])
     assert np.isfinite(score(np.zeros((1, 3, 30)), np.array([[0, -1, 1]]), name)["loss"])
