@@ -6,11 +6,13 @@ from pathlib import Path
 from mindcv.cli.parser import Parser, run_command
 from mindcv.io.files import require_replaceable
 from mindcv.weights import state_dict
+from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.describe import describe
 from mindcv.weights.parts import weights_of
 from mindcv.weights.read import naming, read, read_contents
 from mindcv.weights.write import write
 
+_DESCRIPTIVE = {CLASS_NAMES: "class names", state_dict.GRID: "rows and columns of patches"}
 _CONVERTERS = {state_dict.MINDCV: state_dict.to_mindcv, state_dict.PYTORCH: state_dict.to_pytorch}
 
 
@@ -31,6 +33,8 @@ def inspect(path: str) -> None:
 def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     """Write the weights of a checkpoint under other names, with their values unchanged, and print what was written.
 
+    A .ckpt keeps the class names and the grid of patches too; a .safetensors holds weights alone.
+
     Args:
         source: Path of a .ckpt, .safetensors or .pth file.
         target: Path of the .ckpt or .safetensors file to write.
@@ -47,17 +51,22 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     with naming(source):
         weights = weights_of(contents, ema)
         converted = _CONVERTERS[to](weights)
-    write(target, converted)
-    omitted = len(contents) - len(weights)
-    note = f"; {omitted} tensors of averages and training state were left out" if omitted else ""
-    print(f"{target}: {len(converted)} tensors under {to} names{note}")
+    described = {name: contents[name] for name in _DESCRIPTIVE if name in contents}
+    kept = described if Path(target).suffix == ".ckpt" else {}
+    write(target, {**converted, **kept})
+    omitted = len(contents) - len(weights) - len(described)
+    notes = [f"; {_DESCRIPTIVE[name]} were kept" for name in kept]
+    notes += [f"; {_DESCRIPTIVE[name]} were left out, which a .ckpt keeps" for name in described if name not in kept]
+    notes += [f"; {omitted} tensors of averages and training state were left out"] * bool(omitted)
+    print(f"{target}: {len(converted)} tensors under {to} names{''.join(notes)}")
 
 
 def _holds_weights_alone(path: Path) -> bool:
-    """Return whether this project wrote `path` and it contains only weights: no averages, training state or names."""
+    """Return whether this project wrote `path` and it contains no averages and no training state."""
     with suppress(ValueError, OSError):
         contents = read_contents(path)
-        return bool(contents.digest) and len(weights_of(contents.arrays)) == len(contents.arrays)
+        weights = contents.arrays.keys() - _DESCRIPTIVE.keys()
+        return bool(contents.digest) and len(weights_of(contents.arrays)) == len(weights)
     return False
 
 

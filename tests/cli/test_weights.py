@@ -63,6 +63,26 @@ def test_convert_with_ema_writes_the_averages_without_state(tmp_path, capsys):
     assert "1 tensors under pytorch names; 2 tensors" in capsys.readouterr().out
 
 
+def test_convert_to_ckpt_keeps_class_names_and_grid(tmp_path, capsys):
+    described = {"run.class_names": np.array('["cat", "dog"]'), "run.grid": np.array([4, 2], np.int32)}
+    weights.write(tmp_path / "a.ckpt", {"norm.gamma": GAMMA, **described, "run.step": np.array(1)})
+    for _ in range(2):  # its own file is replaced
+        assert main(["convert", str(tmp_path / "a.ckpt"), str(tmp_path / "b.ckpt"), "--to", "pytorch"]) == 0
+        assert_same(weights.read(tmp_path / "b.ckpt"), {"norm.weight": GAMMA, **described})
+    printed = capsys.readouterr().out
+    assert "names; class names were kept; rows and columns of patches were kept; 1 tensors of averages" in printed
+
+
+def test_convert_to_safetensors_says_that_class_names_and_grid_are_left_out(tmp_path, capsys):
+    described = {"run.class_names": np.array('["cat", "dog"]'), "run.grid": np.array([4, 2], np.int32)}
+    weights.write(tmp_path / "a.ckpt", {"norm.gamma": GAMMA, **described})
+    assert main(["convert", str(tmp_path / "a.ckpt"), str(tmp_path / "b.safetensors"), "--to", "pytorch"]) == 0
+    assert_same(weights.read(tmp_path / "b.safetensors"), {"norm.weight": GAMMA})
+    printed = capsys.readouterr().out
+    for what in ("class names", "rows and columns of patches"):
+        assert f"; {what} were left out, which a .ckpt keeps" in printed
+
+
 def test_convert_overwrites_only_its_own_files(tmp_path, capsys):
     trained, converted, foreign = (tmp_path / name for name in ("trained.ckpt", "converted.ckpt", "foreign.ckpt"))
     weights.write(trained, {"norm.gamma": GAMMA, "run.step": np.array(1)})
