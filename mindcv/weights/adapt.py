@@ -99,7 +99,8 @@ def _num_classes(
         if not (head and checkpoint_names and model_names) or list(checkpoint_names) == list(model_names):
             return None
         moved = (_moved(checkpoint_names, model_names), _moved(model_names, checkpoint_names))
-        rows = [f"{count} ({shorten(names)})" for count, names in zip(rows, moved, strict=True)]
+        named = (len(checkpoint_names), len(model_names))
+        rows = [f"{rows[0]} ({shorten(names) or f'only {n} named'})" for names, n in zip(moved, named, strict=True)]
         if sorted(checkpoint_names) == sorted(model_names):
             order = [checkpoint_names.index(name) for name in model_names]
             head = {name: np.concatenate([array[order], array[len(order) :]]) for name, array in head.items()}

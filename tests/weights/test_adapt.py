@@ -60,6 +60,16 @@ def test_adapt_class_names_match_the_classifiers_rows(saved, tiny, values):
         tiny(checkpoint_path=path, class_names=["cat", "cow"], adapt=[])
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_adapt_fewer_class_names_says_how_many_outputs_are_named(reverse):
+    names, texts = [["a", "b", "c"], ["a", "b"]], ["3 (c)", "3 (only 2 named)"]
+    if reverse:
+        names, texts = names[::-1], texts[::-1]
+    head = {"classifier.weight": np.zeros((3, 4), np.float32)}
+    adapted = adapt.adapt_weights(head, {"classifier.weight": (3, 4)}, [], {"num_classes": tuple(names)})
+    assert adapted.refused == [f"num_classes is {texts[0]} in the file and {texts[1]} in the model"]
+
+
 def test_load_class_names_that_the_checkpoint_lacks_are_logged(saved, tiny, caplog):
     caplog.set_level("INFO")
     path, _ = saved()
