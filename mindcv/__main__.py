@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 
 from mindcv.cli.scripts import DESCRIPTIONS, INTERRUPTED, LOG_LEVEL, USER_ERROR, run_script
-from mindcv.cli.terminal import bold
+from mindcv.cli.terminal import bold, print_any_text
 from mindcv.config import recipe_names
 from mindcv.errors import did_you_mean
 from mindcv.version import __version__
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: The command's name and its words; None for those of this process.
     """
+    print_any_text()
     name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         return _run(name, words)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from mindcv.cli.scripts import USER_ERROR, first_line
+from mindcv.cli.terminal import print_any_text
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +19,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str = "", **options):
         super().__init__(**{"prog": f"mindcv {command}".strip(), "allow_abbrev": False, **options})
+
+    def parse_args(self, args=None, namespace=None) -> argparse.Namespace:
+        print_any_text()
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USER_ERROR, f"{self.prog}: error: {message} (--help says more)\n")

@@ -5,6 +5,7 @@ import os
 import sys
 from importlib import import_module
 
+from mindcv.cli.terminal import print_any_text
 from mindcv.config import ConfigError, parse
 from mindcv.distributed import LAUNCHED, exit_with_parent, is_due, launch
 from mindcv.distributed.signals import install_signal_handlers
@@ -45,6 +46,7 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
         not finite; 143 or 130 for a training run that SIGTERM or Ctrl-C stopped and that can be resumed; `INTERRUPTED`
         for Ctrl-C elsewhere; `FAILURE` for any other error.
     """
+    print_any_text()
     prog = prog or f"{name}.py"
     config = parse(argv, prog=prog, description=description)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")

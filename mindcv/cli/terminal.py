@@ -1,7 +1,17 @@
-"""Text style for terminals."""
+"""Text for terminals."""
 
 import os
 import sys
+from contextlib import suppress
+
+
+def print_any_text() -> None:
+    """Let standard output print "?" for characters that its encoding lacks, such as "…" in ASCII.
+
+    Python's standard error never fails at a character.
+    """
+    with suppress(AttributeError):  # a stream without an encoding, such as StringIO
+        sys.stdout.reconfigure(errors="replace")
 
 
 def bold(text: str) -> str:

@@ -181,3 +181,12 @@ def test_installed_package_has_the_recipes_and_the_command(tmp_path):
     assert done.stderr.startswith("mindcv train: error: min_lr"), "the recipe's min_lr was read"
     done = run("list", cwd=tmp_path, path=tmp_path / "lib")
     assert done.stdout.split() == model_names()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["insight", "--help"]])
+def test_help_on_ascii_output_is_printed(words):
+    line = [sys.executable, "-m", "mindcv", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--help" in done.stdout or "usage" in done.stdout
