@@ -1,6 +1,9 @@
 """The resolved options of a run, checked and immutable, each with where its value came from."""
 
+import hashlib
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +13,7 @@ from mindcv.config.checks import CHECKS
 from mindcv.config.option_types import Choice, Optional, OptionType, show
 from mindcv.config.options import OPTIONS, Options, unknown_option
 from mindcv.errors import closest
-from mindcv.io.files import atomic_write_text, first_bytes
+from mindcv.io.files import atomic_write_text
 
 _HEADING = "# the resolved options of a run"
 
@@ -102,13 +105,22 @@ class Config(Options):
         return "\n".join(lines) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write `to_yaml` to `path` atomically, creating missing folders."""
-        atomic_write_text(Path(path), self.to_yaml())
+        """Write `to_yaml` to `path` atomically, with a digest in the first line; create missing folders."""
+        atomic_write_text(Path(path), _with_digest(self.to_yaml()))
 
 
 def is_saved_config(path: Path) -> bool:
-    """Return whether `path` was written by `Config.save`, as its first line says."""
-    return first_bytes(path).startswith(_HEADING.encode())
+    """Return whether `Config.save` wrote `path` and nobody edited it since, as the digest in its first line says."""
+    with suppress(OSError, UnicodeDecodeError):
+        text = path.read_bytes().decode()
+        return text.startswith(_HEADING) and text == _with_digest(re.sub(r", digest \w+\n", "\n", text, count=1))
+    return False
+
+
+def _with_digest(text: str) -> str:
+    """Return `text` with a digest of itself at the end of its first line."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return text.replace("\n", f", digest {digest}\n", 1)
 
 
 def _as_yaml(value) -> str:

@@ -110,18 +110,18 @@ def require_writable(folder: Path) -> None:
 
 
 def archive_foreign(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
-    """Move files that another program wrote to a new folder `earlier-N`, and log a warning for each.
+    """Move files that another program or the user wrote to a new folder `earlier-N`, and log a warning for each.
 
     Args:
         owned: Paths in one folder that this program is about to write, each with a function that returns whether this
-            program wrote an existing file of that name.
+            program wrote an existing file of that name, as it is.
     """
     foreign = [path for path, is_ours in owned.items() if not is_replaceable(path, is_ours)]
     archive = next_archive(foreign[0].parent) if foreign else None
     for file in foreign:
         archive.mkdir(exist_ok=True)
         file.rename(archive / file.name)
-        _log.warning("%s was not written by this program: it is %s now", file, archive / file.name)
+        _log.warning("%s was not written by this program, or was edited: it is %s now", file, archive / file.name)
 
 
 def next_archive(folder: Path) -> Path:

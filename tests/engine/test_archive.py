@@ -105,3 +105,22 @@ def test_archive_foreign_files_leaves_files_of_a_run(tmp_path):
     weights.write(tmp_path / "best.ckpt", {"norm.gamma": np.ones(2)})
     archive_foreign_files(tmp_path)
     assert names(tmp_path) == ["best.ckpt", "config.yaml", "tensorboard/e"]
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda text: text.replace("lr: 0.1", "lr: 0.2"), lambda text: text + "# mine\n", lambda text: text[:-1]]
+)
+def test_archive_foreign_files_moves_an_edited_config(edit, tmp_path):
+    Config(lr=0.1).save(tmp_path / "config.yaml")
+    edited = edit((tmp_path / "config.yaml").read_text())
+    (tmp_path / "config.yaml").write_text(edited)
+    archive_foreign_files(tmp_path)
+    assert names(tmp_path) == ["earlier-1/config.yaml"]
+    assert (tmp_path / "earlier-1/config.yaml").read_text() == edited
+
+
+def test_archive_foreign_files_moves_a_config_without_a_digest(tmp_path):
+    """Versions without the digest wrote such files; whether one was edited since is not known."""
+    (tmp_path / "config.yaml").write_text(Config(lr=0.1).to_yaml())
+    archive_foreign_files(tmp_path)
+    assert names(tmp_path) == ["earlier-1/config.yaml"]

@@ -40,4 +40,7 @@ def test_archive_foreign_moves_foreign_files_and_never_overwrites(tmp_path, capl
         archive_foreign({tmp_path / name: is_ours for name in "abc"})
     assert names(tmp_path) == ["b", "earlier-1/a", "earlier-2/a"]
     assert [(tmp_path / f"earlier-{n}/a").read_text() for n in (1, 2)] == ["first", "second"]
-    assert caplog.messages[0] == f"{tmp_path}/a was not written by this program: it is {tmp_path}/earlier-1/a now"
+    assert (
+        caplog.messages[0]
+        == f"{tmp_path}/a was not written by this program, or was edited: it is {tmp_path}/earlier-1/a now"
+    )
