@@ -21,7 +21,7 @@ class Metrics(NamedTuple):
 def scan_metrics(path: Path) -> Metrics:
     """Read the records and the other lines of `path`; a file that does not exist has neither.
 
-    Blank lines, a byte-order mark and a last line that is cut off are skipped.
+    Blank lines, a byte-order mark and a last line that is the beginning of a JSON object are skipped.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,7 +37,7 @@ def scan_metrics(path: Path) -> Metrics:
         value = _parsed(line)
         if _is_record(value):
             metrics.records.append(value)
-        elif line and not (number == len(lines) and line.startswith("{") and value is None):
+        elif line and not (number == len(lines) and _is_torn(line)):
             metrics.others[number] = line
     return metrics
 
@@ -64,6 +64,20 @@ def _parsed(line: str):
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_torn(line: str) -> bool:
+    """Whether a line is the beginning of a JSON object whose end is missing."""
+    try:
+        json.loads(line)
+    except RecursionError:
+        pass
+    except json.JSONDecodeError as error:
+        rest = line[error.pos :]  # "" or the beginning of a word or of a number's end, where only the end is missing
+        words = ("true", "false", "null", "NaN", "Infinity", "-Infinity", ".", "e+", "e-")
+        is_unfinished = error.msg.startswith("Unterminated string") or any(word.startswith(rest) for word in words)
+        return line.startswith("{") and is_unfinished
+    return False
 
 
 def _is_record(value) -> bool:

@@ -31,6 +31,8 @@ OTHERS = {
     "an epoch in words": '{"epoch": "one", "top_1": 1.0}',
     "a top_1 in words": '{"epoch": 1, "top_1": "high"}',
     "a torn line": SECOND[:20],
+    "a record with a comment": f"{FIRST} # good",
+    "a record without a comma": '{"epoch": 3, "top_1" 53.0}',
     "brackets without end": "[" * 100_000,
 }
 
@@ -56,6 +58,16 @@ def test_read_metrics_with_a_line_that_is_not_a_record_names_it(case, tmp_path):
 def test_scan_metrics_skips_a_last_line_only_if_it_is_a_torn_record(case, tmp_path):
     (tmp_path / "metrics.jsonl").write_text(f"{FIRST}\n{OTHERS[case]}")
     assert scan_metrics(tmp_path / "metrics.jsonl").others == {2: OTHERS[case]}
+
+
+def test_scan_metrics_skips_every_beginning_of_a_record(tmp_path):
+    """These are all that an interrupted write can leave; the values are of every kind that a record has."""
+    record = json.dumps(
+        {"epoch": 12, "top_1": None, "loss": float("-inf"), "rate": 1.5e-07, "best": True, "a": [1, "b"]}
+    )
+    for length in range(1, len(record)):
+        (tmp_path / "metrics.jsonl").write_text(f"{FIRST}\n{record[:length]}")
+        assert scan_metrics(tmp_path / "metrics.jsonl") == (RECORDS[:1], {}), record[:length]
 
 
 def test_read_metrics_of_another_encoding_names_the_line(tmp_path):
