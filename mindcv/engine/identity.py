@@ -66,6 +66,7 @@ def check_same_run(
     now: Identity,
     intended: Collection[str],
     rates: Callable[[dict], Sequence[float] | None],
+    made: int,
 ) -> dict[str, tuple]:
     """Raise an error if a checkpoint is of another run.
 
@@ -74,8 +75,9 @@ def check_same_run(
         saved: The identity that the checkpoint records.
         now: The identity of the run that resumes.
         intended: Names of the options that may differ; "data_dir" stands for the training images.
-        rates: Returns the learning rates still to come with some options set to other values; None where these values
+        rates: Returns the learning rate of every update with some options set to other values; None where these values
             contradict the rest.
+        made: Number of updates that the checkpoint's run has made.
 
     Returns:
         Old and new value of every option whose change only warrants a warning, by name.
@@ -85,7 +87,7 @@ def check_same_run(
     """
     changes = changed_options(saved.options, now.options) if saved.options is not None else {}
     changes = {name: change for name, change in changes.items() if name not in intended}
-    if refused := refused_options(changes, rates):
+    if refused := refused_options(changes, rates, made):
         named = f"add --resume_changes {' '.join(refused)} if that is meant, " if saved.steps == now.steps else ""
         raise ValueError(
             f"{path} is of a run with other options: {describe_changes({name: changes[name] for name in refused})}: "
@@ -115,23 +117,27 @@ def changed_options(saved: Mapping, now: Mapping) -> dict[str, tuple]:
     return {name: (before[name], value) for name, value in now.items() if before[name] != value}
 
 
-def refused_options(changes: Mapping[str, tuple], rates: Callable[[dict], Sequence[float] | None]) -> list[str]:
+def refused_options(
+    changes: Mapping[str, tuple], rates: Callable[[dict], Sequence[float] | None], made: int
+) -> list[str]:
     """Return the names of the changed options that a resumed run must not change.
 
     Options of the schedule are among them only if they change learning rates still to come. A run may become longer or
-    shorter: of a new `epoch_size` only the epochs that both lengths have count.
+    shorter: of a new `epoch_size` only the epochs that both lengths have count. If none of these is left, all of them are
+    compared, so that a finished schedule that depends on its length is not extended unnoticed.
 
     Args:
         changes: Old and new value of the changed options, by name.
-        rates: Returns the learning rates still to come with some options set to other values, or None; see
+        rates: Returns the learning rate of every update with some options set to other values, or None; see
             `check_same_run`.
+        made: Number of updates that are made.
     """
     schedule = {name: old for name, (old, _) in changes.items() if OPTIONS[name].on_resume == "rates"}
     length = {name: schedule.pop(name) for name in ("epoch_size",) if name in schedule}
     refused = {name for name in changes if OPTIONS[name].on_resume == "refuse"}
-    if schedule and not _agree(rates(schedule), rates({})):
+    if schedule and not _agree(rates(schedule), rates({}), made):
         refused |= schedule.keys()
-    if length and not _agree(rates({**schedule, **length}), rates(schedule)):
+    if length and not _agree(rates({**schedule, **length}), rates(schedule), made):
         refused |= length.keys()
     return [name for name in changes if name in refused]
 
@@ -141,12 +147,13 @@ def describe_changes(changes: Mapping[str, tuple]) -> str:
     return ", ".join(f"{name} was {show(old)} and is {show(new)} now" for name, (old, new) in changes.items())
 
 
-def _agree(rates: Sequence[float] | None, others: Sequence[float] | None) -> bool:
-    """Whether both are known and equal in float32, as far as both go."""
+def _agree(rates: Sequence[float] | None, others: Sequence[float] | None, made: int) -> bool:
+    """Whether both are known and, as far as both go, equal in float32 after `made` updates, or throughout if none follow."""
     if rates is None or others is None:
         return False
     common = min(len(rates), len(others))
-    return np.array_equal(np.float32(rates[:common]), np.float32(others[:common]))
+    to_come = slice(made if made < common else 0, common)
+    return np.array_equal(np.float32(rates[to_come]), np.float32(others[to_come]))
 
 
 def _first_difference(saved: list[str], now: list[str]) -> str:

@@ -131,14 +131,15 @@ def check_identity(
     """
     saved = read_identity(arrays)
 
-    def remaining_rates(changes: dict) -> list[float] | None:
-        steps_made = (int(arrays[EPOCH]) - 1) * identity.steps + int(arrays[STEP])
+    def rates(changes: dict) -> list[float] | None:
         try:
-            return rates_for(config.replace(**changes))[steps_made // config.gradient_accumulation_steps :]
+            return rates_for(config.replace(**changes))
         except ValueError:
             return None
 
-    changes = check_same_run(path, saved, identity, config.resume_changes or (), remaining_rates)
+    steps_made = (int(arrays[EPOCH]) - 1) * identity.steps + int(arrays[STEP]) if EPOCH in arrays else 0
+    made = steps_made // config.gradient_accumulation_steps
+    changes = check_same_run(path, saved, identity, config.resume_changes or (), rates, made)
     if changes:
         _log.warning("%s: the run goes on, but will not end exactly as without the break", describe_changes(changes))
     if saved.options is None and EPOCH in arrays:
