@@ -4,7 +4,7 @@
 package does not import MindSpore.
 """
 
-from mindcv.config.arguments import is_resuming, model_arguments, uses_data_sink
+from mindcv.config.arguments import as_recipe, is_resuming, model_arguments, uses_data_sink
 from mindcv.config.checks import DECAYING_TO_MIN_LR
 from mindcv.config.config import Config, ConfigError, is_saved_config
 from mindcv.config.option_types import show
@@ -19,6 +19,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Option",
+    "as_recipe",
     "find_recipe",
     "is_resuming",
     "is_saved_config",

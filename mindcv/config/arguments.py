@@ -1,6 +1,7 @@
 """What several options mean together, as the arguments of library functions and as facts about a run."""
 
 from mindcv.config.config import Config
+from mindcv.config.options import OPTIONS
 
 GRAPH_MODE = 0  # MindSpore's number for it
 
@@ -27,6 +28,14 @@ def model_arguments(config: Config) -> dict:
 def is_resuming(config: Config) -> bool:
     """Return whether the run continues from a checkpoint with training state."""
     return config.resume or config.resume_opt
+
+
+def as_recipe(config: Config) -> Config:
+    """Return the options of a run without those that resume it, so that they begin a new run in another folder."""
+    if not is_resuming(config):
+        return config
+    names = ("resume", "resume_opt", "ckpt_path", "use_ema", "keep_classifier")
+    return config.replace(**{name: OPTIONS[name].default for name in names})
 
 
 def uses_data_sink(config: Config) -> bool:

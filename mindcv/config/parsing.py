@@ -17,6 +17,9 @@ from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.errors import closest
 
 RUN_CONFIG = "config.yaml"  # the file in a run's folder that holds its options
+OF_ONE_START = (  # options that a resumed run does not take over
+    "ckpt_path", "use_ema", "keep_classifier", "resume", "resume_opt", "resume_changes", "steps", "dry_run",
+)  # fmt: skip
 
 
 def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
@@ -92,7 +95,7 @@ def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
     """
     path = os.path.join(folder, RUN_CONFIG)
     recipe, origins = read_recipe(path)
-    for name in ("ckpt_path", "resume_changes"):
+    for name in OF_ONE_START:
         recipe.pop(name, None)
         origins.pop(name, None)
     paths = {"config": path, "ckpt_save_dir": folder}

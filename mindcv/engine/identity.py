@@ -123,8 +123,8 @@ def refused_options(
     """Return the names of the changed options that a resumed run must not change.
 
     Options of the schedule are among them only if they change learning rates still to come. A run may become longer or
-    shorter: of a new `epoch_size` only the epochs that both lengths have count. If none of these is left, all of them are
-    compared, so that a finished schedule that depends on its length is not extended unnoticed.
+    shorter: of a new `epoch_size` only the epochs that both lengths have count. If none of these is left, all of them
+    are compared, so that a finished schedule that depends on its length is not extended unnoticed.
 
     Args:
         changes: Old and new value of the changed options, by name.
@@ -148,7 +148,7 @@ def describe_changes(changes: Mapping[str, tuple]) -> str:
 
 
 def _agree(rates: Sequence[float] | None, others: Sequence[float] | None, made: int) -> bool:
-    """Whether both are known and, as far as both go, equal in float32 after `made` updates, or throughout if none follow."""
+    """Whether both are known and equal in float32 after `made` updates, as far as both go; in all if none are left."""
     if rates is None or others is None:
         return False
     common = min(len(rates), len(others))

@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor
 from mindspore.train import Callback
 
-from mindcv.config import RUN_CONFIG, Config, ConfigError, is_resuming, uses_data_sink
+from mindcv.config import RUN_CONFIG, Config, ConfigError, as_recipe, is_resuming, uses_data_sink
 from mindcv.data import usable_workers
 from mindcv.data.datasets.digest import list_digest
 from mindcv.distributed.context import DistributedContext
@@ -79,7 +79,7 @@ def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, 
     if is_resuming(config):
         position = resume(config, state, checkpoints, metrics_file, run.end, run.rates_for)
     archive_foreign_files(folder)
-    config.replace(resume_changes=None).save(folder / RUN_CONFIG)
+    as_recipe(config.replace(resume_changes=None)).save(folder / RUN_CONFIG)
     write_bad_images(folder, run.training, run.validation)
     return position
 

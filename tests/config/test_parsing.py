@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mindcv.config import OPTIONS, Config, ConfigError, parse, resolve
+from mindcv.config import OPTIONS, Config, ConfigError, as_recipe, parse, resolve
 
 ROOT = Path(__file__).parents[2]
 
@@ -339,6 +339,22 @@ def test_resume_without_config_reads_the_runs_options_below_the_command_line(run
     assert (config.ckpt_path, config.resume_changes) == ("", None), "these were for the start only"
     assert config.origin("seed").startswith(f"{run_folder}/config.yaml line ")
     assert config.config == f"{run_folder}/config.yaml"
+
+
+def test_resume_without_config_leaves_out_the_options_of_one_start(run_folder):
+    given = {"steps": 5, "resume": True, "resume_opt": True, "dry_run": True, "use_ema": True, "epoch_size": 3}
+    Config(given).save(run_folder / "config.yaml")
+    config = resolve(["--resume", "--ckpt_save_dir", str(run_folder)])
+    assert config.replace(**dict.fromkeys(("config", "ckpt_save_dir"), "x")) == Config(
+        resume=True, epoch_size=3, config="x", ckpt_save_dir="x"
+    )
+
+
+def test_as_recipe_of_a_resumed_run_begins_a_new_one():
+    started = Config(lr=0.1, steps=5, ckpt_path="start.ckpt", use_ema=True)
+    assert as_recipe(started) == started
+    for name in ("resume", "resume_opt"):
+        assert as_recipe(started.replace(**{name: True})) == Config(lr=0.1, steps=5)
 
 
 def test_resume_from_a_checkpoint_reads_the_options_in_its_folder(run_folder, tmp_path):
