@@ -31,9 +31,12 @@ def is_resuming(config: Config) -> bool:
 
 
 def as_recipe(config: Config) -> Config:
-    """Return the options of a run without those that resume it, so that they begin a new run in another folder."""
+    """Return the options of a run without those that resume it, so that they begin a new run in another folder.
+
+    `resume_changes` stays for a resumed run, as the record that `permitted_changes` reads.
+    """
     if not is_resuming(config):
-        return config
+        return config.replace(resume_changes=None)
     names = ("resume", "resume_opt", "ckpt_path", "use_ema", "keep_classifier")
     return config.replace(**{name: OPTIONS[name].default for name in names})
 

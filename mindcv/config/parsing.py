@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import yaml
 
-from mindcv.config.config import Config, ConfigError, read_option
+from mindcv.config.config import Config, ConfigError, is_saved_config, read_option
 from mindcv.config.option_types import Boolean, show
 from mindcv.config.options import OPTIONS, unknown_option
 from mindcv.config.recipes import find_recipe, recipe_names
@@ -64,6 +64,8 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     origins: dict[str, str] = {}
     if path := read_option("config", typed.get("config", ""), "command line"):
         recipe, origins = read_recipe(find_recipe(path))
+        if is_saved_config(Path(path)):
+            recipe.pop("resume_changes", None)  # a record of what the run's owner permitted
     elif script in ("", "train") and (folder := _resumed_folder(typed)) is not None:
         recipe, origins = _options_of_run(folder)
     for name in recipe:

@@ -4,13 +4,14 @@ import json
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mindcv import weights
-from mindcv.config import Config, ConfigError
+from mindcv.config import RUN_CONFIG, Config, ConfigError, is_saved_config, read_recipe
 from mindcv.data.datasets.classes import summarize_names
 from mindcv.engine.archive import archive_branch, archive_run, keep_copy
 from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, checkpoints_in
@@ -86,6 +87,25 @@ def resume(
     return TrainPosition(position.epoch + 1, 0) if epoch_is_complete else position
 
 
+def permitted_changes(config: Config) -> tuple[str, ...] | None:
+    """Return `config.resume_changes`, and those that an earlier start of the run recorded, where the value is the same.
+
+    So a change that was permitted once holds, although the run was killed before a checkpoint recorded it. For other
+    training images ("data_dir") it holds only until the next checkpoint, as the folder's name does not tell the images.
+    """
+    folder = Path(config.ckpt_path).parent if config.ckpt_path else Path(config.ckpt_save_dir)
+    file, earlier = folder / RUN_CONFIG, []
+    if is_saved_config(file):
+        with suppress(ConfigError):  # an option may have been removed since
+            recorded = Config(read_recipe(file)[0])
+            permitted = recorded.resume_changes or ()
+            earlier = [name for name in permitted if getattr(recorded, name) == getattr(config, name)]
+    written = [path.stat().st_mtime_ns for path in checkpoints_in(folder, config.model).values()] if earlier else []
+    if "data_dir" in earlier and max(written, default=0) > file.stat().st_mtime_ns:
+        earlier.remove("data_dir")
+    return tuple(dict.fromkeys((*(config.resume_changes or ()), *earlier))) or None
+
+
 def choose_checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dict[str, np.ndarray]]:
     """Return the path and the contents of the checkpoint to resume from.
 
@@ -94,14 +114,17 @@ def choose_checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Pat
         saved: The run's checkpoints, oldest first.
 
     Raises:
-        ConfigError: there is no undamaged checkpoint.
+        ConfigError: there is no undamaged checkpoint with training state.
         ValueError, FileNotFoundError: the checkpoint that the user named is damaged or missing.
     """
     if named:
         return Path(named), weights.read(named)
     for path in reversed(saved.values()):
         try:
-            return path, weights.read(path)
+            arrays = weights.read(path)
+            if EPOCH in arrays:
+                return path, arrays
+            _log.warning("%s holds weights, but no training state; trying the one before", path)
         except weights.DamagedCheckpoint as error:
             _log.warning("%s; trying the one before", error)
     raise ConfigError(

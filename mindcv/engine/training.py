@@ -23,7 +23,7 @@ from mindcv.engine.dry_run import dry_run
 from mindcv.engine.epoch_metrics import DataWait, attention_monitor, epoch_line, memory, norms, score_metrics
 from mindcv.engine.identity import Identity, recorded_options
 from mindcv.engine.progress import Progress
-from mindcv.engine.resume import resume
+from mindcv.engine.resume import permitted_changes, resume
 from mindcv.engine.run import Run, build_run
 from mindcv.engine.tensorboard import TensorBoardWriter
 from mindcv.engine.train_state import TrainState
@@ -77,9 +77,10 @@ def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, 
     if not is_resuming(config) or is_archive_unfinished(folder):
         archive_run(folder)
     if is_resuming(config):
+        config = config.replace(resume_changes=permitted_changes(config))
         position = resume(config, state, checkpoints, metrics_file, run.end, run.rates_for)
     archive_foreign_files(folder)
-    as_recipe(config.replace(resume_changes=None)).save(folder / RUN_CONFIG)
+    as_recipe(config).save(folder / RUN_CONFIG)
     write_bad_images(folder, run.training, run.validation)
     return position
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import mindspore as ms
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from mindcv import weights
-from mindcv.config import Config, ConfigError
+from mindcv.config import Config, ConfigError, as_recipe
 from mindcv.engine.checkpoints import START, CheckpointManager, TrainPosition
 from mindcv.engine.identity import Identity
 from mindcv.engine.resume import (
@@ -17,6 +18,7 @@ from mindcv.engine.resume import (
     check_work_left,
     choose_checkpoint,
     cut_back_metrics,
+    permitted_changes,
     resume,
     split_history,
 )
@@ -33,7 +35,7 @@ def saved(tmp_path):
     """Return the paths of two checkpoints by position, oldest first; each holds its epoch."""
     paths = {position: tmp_path / f"convit_tiny-{position.epoch}_3.ckpt" for position in (TrainPosition(1, 3), NEWEST)}
     for position, path in paths.items():
-        weights.write(path, {"epoch": np.array(position.epoch)})
+        weights.write(path, {EPOCH: np.array(position.epoch)})
     return paths
 
 
@@ -44,22 +46,30 @@ def truncate(path):
 
 def test_choose_checkpoint_without_a_name_returns_the_newest(saved):
     path, arrays = choose_checkpoint("", saved)
-    assert (path, arrays["epoch"]) == (saved[NEWEST], 2)
+    assert (path, arrays[EPOCH]) == (saved[NEWEST], 2)
 
 
 def test_choose_checkpoint_with_a_name_returns_that_one(saved, tmp_path):
     named = tmp_path / "other.ckpt"
-    weights.write(named, {"epoch": np.array(7)})
+    weights.write(named, {EPOCH: np.array(7)})
     path, arrays = choose_checkpoint(str(named), saved)
-    assert (path, arrays["epoch"]) == (named, 7)
+    assert (path, arrays[EPOCH]) == (named, 7)
 
 
 def test_choose_checkpoint_with_a_damaged_newest_warns_and_returns_the_one_before(saved, caplog):
     truncate(saved[NEWEST])
     path, arrays = choose_checkpoint("", saved)
-    assert (path, arrays["epoch"]) == (saved[TrainPosition(1, 3)], 1)
+    assert (path, arrays[EPOCH]) == (saved[TrainPosition(1, 3)], 1)
     [warning] = caplog.messages
     assert str(saved[NEWEST]) in warning and warning.endswith("; trying the one before")
+
+
+def test_choose_checkpoint_passes_over_weights_without_training_state(saved, caplog):
+    weights.write(saved[NEWEST], {"norm.gamma": np.ones(2)})
+    assert choose_checkpoint("", saved)[0] == saved[TrainPosition(1, 3)]
+    assert caplog.messages == [f"{saved[NEWEST]} holds weights, but no training state; trying the one before"]
+    with pytest.raises(ConfigError, match=r"^resume: no undamaged checkpoint in ckpt_save_dir"):
+        choose_checkpoint("", {NEWEST: saved[NEWEST]})
 
 
 def test_choose_checkpoint_with_a_damaged_name_fails(saved):
@@ -74,6 +84,32 @@ def test_choose_checkpoint_without_an_undamaged_one_fails(damaged, saved):
         truncate(path)
     with pytest.raises(ConfigError, match=r"^resume: no undamaged checkpoint in ckpt_save_dir; start without --resume"):
         choose_checkpoint("", saved if damaged else {})
+
+
+@pytest.mark.parametrize(
+    ("now", "newer", "permitted"),
+    [
+        ({"lr": 0.1}, False, {"lr", "data_dir"}),
+        ({"lr": 0.1}, True, {"lr"}),
+        ({"lr": 0.2}, True, set()),
+        ({"lr": 0.2, "resume_changes": ("lr",)}, True, {"lr"}),
+        ({"lr": 0.1, "data_dir": "elsewhere"}, False, {"lr"}),
+    ],
+)
+def test_permitted_changes_hold_for_the_recorded_values_and_images_until_a_checkpoint(now, newer, permitted, saved):
+    folder = saved[NEWEST].parent
+    as_recipe(Config(lr=0.1, resume=True, resume_changes=("lr", "data_dir"))).save(folder / "config.yaml")
+    written = (folder / "config.yaml").stat().st_mtime + (1 if newer else -1)
+    for path in saved.values():
+        os.utime(path, (written, written))
+    config = Config(resume=True, ckpt_save_dir=str(folder), **now)
+    assert set(permitted_changes(config) or ()) == permitted
+
+
+def test_permitted_changes_do_not_hold_in_an_edited_config(saved):
+    folder = saved[NEWEST].parent
+    (folder / "config.yaml").write_text("lr: 0.1\nresume_changes: [lr]\n")
+    assert permitted_changes(Config(lr=0.1, resume=True, ckpt_save_dir=str(folder))) is None
 
 
 END = TrainPosition(3, 4)
