@@ -67,6 +67,7 @@ def check_same_run(
     intended: Collection[str],
     rates: Callable[[dict], Sequence[float] | None],
     made: int,
+    fits: bool = True,
 ) -> dict[str, tuple]:
     """Raise an error if a checkpoint is of another run.
 
@@ -78,6 +79,7 @@ def check_same_run(
         rates: Returns the learning rate of every update with some options set to other values; None where these values
             contradict the rest.
         made: Number of updates that the checkpoint's run has made.
+        fits: Whether the checkpoint holds the state of the run that resumes; `--resume_changes` is no remedy if not.
 
     Returns:
         Old and new value of every option whose change only warrants a warning, by name.
@@ -88,7 +90,9 @@ def check_same_run(
     changes = changed_options(saved.options, now.options) if saved.options is not None else {}
     changes = {name: change for name, change in changes.items() if name not in intended}
     if refused := refused_options(changes, rates, made):
-        named = f"add --resume_changes {' '.join(refused)} if that is meant, " if saved.steps == now.steps else ""
+        named = (
+            f"add --resume_changes {' '.join(refused)} if that is meant, " if fits and saved.steps == now.steps else ""
+        )
         raise ValueError(
             f"{path} is of a run with other options: {describe_changes({name: changes[name] for name in refused})}: "
             f"resume with the run's own, {named}{START_ANEW}"
@@ -114,7 +118,37 @@ def check_same_run(
 def changed_options(saved: Mapping, now: Mapping) -> dict[str, tuple]:
     """Return old and new value of every option that differs, by name; one that was not recorded had its default."""
     before = {**_as_json({name: OPTIONS[name].default for name in now}), **saved}
-    return {name: (before[name], value) for name, value in now.items() if before[name] != value}
+    old, new = canonical_options(before), canonical_options(now)
+    return {
+        name: (before[name], value) for name, value in now.items() if before[name] != value and old[name] != new[name]
+    }
+
+
+def canonical_options(options: Mapping) -> dict:
+    """Return recorded options with one spelling for each meaning, and None for options without effect.
+
+    Args:
+        options: Recorded options by name; missing ones count as off.
+    """
+    result = dict(options)
+    for name in ("image_resize", "patch_size", "color_jitter", "re_value"):  # one value, or the same several times
+        value = options.get(name)
+        if isinstance(value, list) and len(set(value)) == 1:
+            result[name] = value[0]
+    result["color_jitter"] = result.get("color_jitter") or 0
+    result["aug_repeats"] = max(options.get("aug_repeats") or 0, 1)
+    if options.get("loss_scale_type") == "auto":
+        is_dynamic = options.get("amp_level") != "O0" and options.get("amp_dtype") == "float16"
+        result["loss_scale_type"] = "dynamic" if is_dynamic else "fixed"
+    mixup, cutmix = options.get("mixup"), options.get("cutmix")
+    is_used = {
+        "clip_value": options.get("clip_grad"),
+        "ema_decay": options.get("ema"),
+        "cutmix_prob": mixup or cutmix,
+        "mixup_switch_prob": mixup and cutmix,
+        **{name: options.get("re_prob") for name in ("re_scale", "re_ratio", "re_value", "re_max_attempts")},
+    }
+    return {**result, **{name: None for name, used in is_used.items() if not used}}
 
 
 def refused_options(

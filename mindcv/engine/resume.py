@@ -54,7 +54,7 @@ def resume(
     """
     saved = checkpoints_in(checkpoints.folder, config.model)
     path, arrays = choose_checkpoint(config.ckpt_path, saved)
-    check_identity(config, path, arrays, state.identity, rates_for)
+    check_identity(config, path, arrays, state.identity, rates_for, not state.missing_entries(arrays))
     position, best = state.restore(path, arrays)
     steps = state.identity.steps
     from_other_folder = path.parent.resolve() != checkpoints.folder.resolve()
@@ -139,6 +139,7 @@ def check_identity(
     arrays: dict[str, np.ndarray],
     identity: Identity,
     rates_for: Callable[[Config], list[float]],
+    fits: bool = True,
 ) -> None:
     """Check that a checkpoint is of this run, and warn of changes that alter how the run ends.
 
@@ -148,6 +149,7 @@ def check_identity(
         arrays: Its contents.
         identity: The run's identity.
         rates_for: Returns the learning rate of every update of this run under other options.
+        fits: Whether the checkpoint holds the state of this run.
 
     Raises:
         ValueError: the checkpoint is of another run; the message says what differs.
@@ -162,7 +164,7 @@ def check_identity(
 
     steps_made = (int(arrays[EPOCH]) - 1) * identity.steps + int(arrays[STEP]) if EPOCH in arrays else 0
     made = steps_made // config.gradient_accumulation_steps
-    changes = check_same_run(path, saved, identity, config.resume_changes or (), rates, made)
+    changes = check_same_run(path, saved, identity, config.resume_changes or (), rates, made, fits)
     if changes:
         _log.warning("%s: the run goes on, but will not end exactly as without the break", describe_changes(changes))
     if saved.options is None and EPOCH in arrays:

@@ -64,6 +64,12 @@ class TrainState:
             BEST: np.array(best, np.float64),
         }
 
+    def missing_entries(self, arrays: dict[str, np.ndarray]) -> list[str]:
+        """Return the names of the entries that `restore` needs and that `arrays` lacks or has in another shape."""
+        wanted = self.parameters()
+        missing = [name for name, p in wanted.items() if name not in arrays or arrays[name].shape != p.shape]
+        return missing + [name for name in (EPOCH, STEP, BEST) if name not in arrays]
+
     def restore(self, path: Path, arrays: dict[str, np.ndarray]) -> tuple[TrainPosition, float]:
         """Set the state to `arrays`, the contents of the checkpoint `path`. Call it before the first step.
 
@@ -73,14 +79,11 @@ class TrainState:
         Raises:
             ValueError: the checkpoint does not hold such a state. Nothing is changed then.
         """
-        wanted = self.parameters()
-        unusable = [name for name, p in wanted.items() if name not in arrays or arrays[name].shape != p.shape]
-        unusable += [name for name in (EPOCH, STEP, BEST) if name not in arrays]
-        if unusable:
+        if missing := self.missing_entries(arrays):
             raise ValueError(
-                f"{path} holds no state that this run could go on from: {unusable[0]} is missing or of another shape; "
-                f"resume with the options of the run, or without --ckpt_path from its newest, {START_ANEW}"
+                f"{path} holds no state that this run could go on from: {missing[0]} is missing or of another shape; "
+                f"resume with the options of the run, from another checkpoint of it, {START_ANEW}"
             )
-        for name, parameter in wanted.items():
+        for name, parameter in self.parameters().items():
             parameter.set_data(Tensor(arrays[name], parameter.dtype))
         return TrainPosition(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])

@@ -90,6 +90,43 @@ def test_changed_options_takes_an_unrecorded_option_for_its_default():
     assert changed_options(saved, now) == {"mixup": (0.0, 0.2)}
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"image_resize": 32, "patch_size": 8}, {"image_resize": (32, 32), "patch_size": (8, 8)}),
+        ({"aug_repeats": 0}, {"aug_repeats": 1}),
+        ({"color_jitter": 0.0}, {"color_jitter": None}),
+        ({"color_jitter": 0.0}, {"color_jitter": (0, 0, 0)}),
+        ({"color_jitter": 0.4}, {"color_jitter": (0.4, 0.4, 0.4)}),
+        ({"re_prob": 0.2, "re_value": 0}, {"re_prob": 0.2, "re_value": (0, 0, 0)}),
+        ({"loss_scale_type": "fixed"}, {"loss_scale_type": "auto"}),
+        ({"amp_level": "O2", "loss_scale_type": "dynamic"}, {"amp_level": "O2", "loss_scale_type": "auto"}),
+        ({}, {"clip_value": 1.0, "ema_decay": 0.9, "cutmix_prob": 0.5, "re_scale": (0.1, 0.2), "re_max_attempts": 3}),
+    ],
+)
+def test_changed_options_leaves_out_other_spellings_and_options_without_effect(before, now):
+    assert changed_options(recorded_options(Config(before)), recorded_options(Config(now))) == {}
+
+
+@pytest.mark.parametrize(
+    ("common", "name", "old", "new"),
+    [
+        ({}, "image_resize", 32, (32, 48)),
+        ({}, "aug_repeats", 1, 2),
+        ({}, "color_jitter", None, 0.4),
+        ({"re_prob": 0.2}, "re_value", 0.0, "random"),
+        ({"amp_level": "O2"}, "loss_scale_type", "fixed", "auto"),
+        ({"clip_grad": True}, "clip_value", 1.0, 2.0),
+        ({"ema": True}, "ema_decay", 0.9, 0.99),
+        ({"mixup": 0.2}, "cutmix_prob", 0.5, 1.0),
+        ({"mixup": 0.2, "cutmix": 1.0}, "mixup_switch_prob", 0.3, 0.5),
+    ],
+)
+def test_changed_options_has_every_option_with_another_effect(common, name, old, new):
+    before, now = (recorded_options(Config(common, **{name: value})) for value in (old, new))
+    assert changed_options(before, now) == {name: (before[name], now[name])}
+
+
 COSINE = {"scheduler": "cosine_decay", "warmup_epochs": 0, "decay_epochs": 10, "epoch_size": 10}
 
 
@@ -189,6 +226,12 @@ def test_check_of_another_number_of_steps_does_not_offer_resume_changes():
     )
     now = identity(Config(batch_size=64), steps=8)
     assert "with 4 steps an epoch, and now there are 8" in complaint(identity(Config()), now, intended=["batch_size"])
+
+
+def test_check_of_a_checkpoint_without_the_runs_state_does_not_offer_resume_changes():
+    saved, now = identity(Config()), identity(Config(ema=True))
+    with pytest.raises(ValueError, match="ema was False and is True now: resume with the run's own, or load weights"):
+        check_same_run("1.ckpt", saved, now, (), lambda changes: [], 0, fits=False)
 
 
 def test_check_of_a_checkpoint_without_options_compares_classes_and_steps():
