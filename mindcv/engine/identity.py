@@ -105,7 +105,8 @@ def check_same_run(
     if saved.images is not None and saved.images != now.images and "data_dir" not in intended:
         raise ValueError(
             f"{path} is of a run on other training images: {_images_difference(saved.images, now.images)}: "
-            f"resume with the run's own, add --resume_changes data_dir if that is meant, {START_ANEW}"
+            "resume with the run's own and its on_bad_image, add --resume_changes data_dir if that is meant, "
+            f"{START_ANEW}"
         )
     if saved.steps is not None and saved.steps != now.steps:
         raise ValueError(

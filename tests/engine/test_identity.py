@@ -215,7 +215,8 @@ def test_check_of_other_classes_names_the_first_difference(classes, described):
 )
 def test_check_of_other_training_images_says_how_they_differ(images, described):
     now = identity(Config(), images=images)
-    assert f"1.ckpt is of a run on other training images: {described}: " in complaint(identity(Config()), now)
+    line = complaint(identity(Config()), now)
+    assert f"1.ckpt is of a run on other training images: {described}: resume with the run's own and its on_bad" in line
     assert check(identity(Config()), now, intended=["data_dir"]) == {}
 
 
