@@ -86,7 +86,7 @@ def _resumed_folder(typed: dict) -> str | None:
         return None
     folders = [read_option("ckpt_save_dir", typed.get("ckpt_save_dir", "./ckpt"), "command line")]
     if checkpoint := read_option("ckpt_path", typed.get("ckpt_path", ""), "command line"):
-        folders.insert(0, os.path.dirname(checkpoint) or ".")
+        folders = [os.path.dirname(checkpoint) or ".", os.path.dirname(os.path.realpath(checkpoint)), *folders]
     return next((folder for folder in folders if os.path.isfile(os.path.join(folder, RUN_CONFIG))), None)
 
 

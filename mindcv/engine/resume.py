@@ -57,7 +57,7 @@ def resume(
     check_identity(config, path, arrays, state.identity, rates_for, not state.missing_entries(arrays))
     position, best = state.restore(path, arrays)
     steps = state.identity.steps
-    from_other_folder = path.parent.resolve() != checkpoints.folder.resolve()
+    from_other_folder = checkpoints.folder.resolve() not in (path.parent.resolve(), path.resolve().parent)
     metrics = Metrics([], {}) if from_other_folder else scan_metrics(metrics_file)
     history = split_history(metrics.records, position, steps)
     epoch_is_complete = position.step == steps and (from_other_folder or history.has(position.epoch))
@@ -93,7 +93,7 @@ def permitted_changes(config: Config) -> tuple[str, ...] | None:
     So a change that was permitted once holds, although the run was killed before a checkpoint recorded it. For other
     training images ("data_dir") it holds only until the next checkpoint, as the folder's name does not tell the images.
     """
-    folder = Path(config.ckpt_path).parent if config.ckpt_path else Path(config.ckpt_save_dir)
+    folder = Path(config.ckpt_path).resolve().parent if config.ckpt_path else Path(config.ckpt_save_dir)
     file, earlier = folder / RUN_CONFIG, []
     if is_saved_config(file):
         with suppress(ConfigError):  # an option may have been removed since

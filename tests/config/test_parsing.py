@@ -367,6 +367,12 @@ def test_resume_from_a_checkpoint_reads_the_options_in_its_folder(run_folder, tm
     assert alone.seed == 7
 
 
+def test_resume_from_a_link_reads_the_options_beside_its_target(run_folder, tmp_path):
+    (tmp_path / "last.ckpt").symlink_to(run_folder / "convit_tiny-1_3.ckpt")
+    config = resolve(["--resume", "--ckpt_path", str(tmp_path / "last.ckpt")])
+    assert (config.seed, config.ckpt_save_dir) == (7, str(run_folder))
+
+
 def test_resume_in_the_default_folder_reads_its_options(run_folder, monkeypatch):
     run_folder.rename(run_folder.with_name("ckpt"))
     monkeypatch.chdir(run_folder.parent)

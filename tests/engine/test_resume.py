@@ -251,6 +251,14 @@ def test_resume_from_best_alone_in_a_folder_repeats_its_validation(state, run, t
     assert not checkpoints.has_saved(position)
 
 
+def test_resume_from_a_link_to_a_checkpoint_of_the_folder_takes_its_target(state, run, tmp_path):
+    folder, link = run([70.0, 80.0]), tmp_path / "last.ckpt"
+    link.symlink_to(folder / "convit_tiny-2_1.ckpt")
+    before = names(folder)
+    position, checkpoints = resume_in(folder, state, link)
+    assert (position, checkpoints.best, names(folder)) == (TrainPosition(3, 0), 80, before)
+
+
 def test_resume_from_another_folder_into_one_with_checkpoints_fails(state, run, tmp_path):
     folder = run([70.0])
     elsewhere = tmp_path / "convit_tiny-1_1.ckpt"
