@@ -43,6 +43,14 @@ def checkpoints_in(folder: Path, model_name: str) -> dict[TrainPosition, Path]:
     return dict(sorted(found.items()))
 
 
+def require_free_names(folder: Path, model_name: str) -> None:
+    """Raise an IsADirectoryError if `folder` has a folder named like a checkpoint of `model_name`."""
+    for path in folder.iterdir():
+        match = CHECKPOINT.fullmatch(path.name)
+        if match and match[1] == model_name and path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, and checkpoints have such names: rename it")
+
+
 class CheckpointManager:
     """Writes a run's checkpoints, `{model}-{epoch}_{step}.ckpt` and `best.ckpt`, and deletes old ones.
 

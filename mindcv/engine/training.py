@@ -17,7 +17,7 @@ from mindcv.data.datasets.digest import list_digest
 from mindcv.distributed.context import DistributedContext
 from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.archive import archive_foreign_files, archive_run, is_archive_unfinished, is_run_file
-from mindcv.engine.checkpoints import REMEDY, START, CheckpointManager, TrainPosition
+from mindcv.engine.checkpoints import REMEDY, START, CheckpointManager, TrainPosition, require_free_names
 from mindcv.engine.dataloaders import name_unreadable_images, validation_loader, write_bad_images
 from mindcv.engine.dry_run import dry_run
 from mindcv.engine.epoch_metrics import DataWait, attention_monitor, epoch_line, memory, norms, score_metrics
@@ -74,6 +74,7 @@ def train(config: Config) -> None:
 def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, metrics_file: Path) -> TrainPosition:
     """Archive or resume what is in the run's folder, write the options there, and return where training begins."""
     config, folder, position = run.config, checkpoints.folder, START
+    require_free_names(folder, config.model)
     if not is_resuming(config) or is_archive_unfinished(folder):
         archive_run(folder)
     if is_resuming(config):

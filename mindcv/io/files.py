@@ -127,7 +127,7 @@ def archive_foreign(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
 def next_archive(folder: Path) -> Path:
     """Return the first of `earlier-1`, `earlier-2`, … in `folder` that does not exist; does not create it."""
     n = 1
-    while (archive := folder / f"earlier-{n}").exists():
+    while os.path.lexists(archive := folder / f"earlier-{n}"):
         n += 1
     return archive
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mindcv import weights
-from mindcv.engine.checkpoints import CheckpointManager, TrainPosition
+from mindcv.engine.checkpoints import CheckpointManager, TrainPosition, require_free_names
 
 
 def names(folder):
@@ -19,6 +19,14 @@ def save_all(checkpoints, scores):
         checkpoints.save(ARRAYS, TrainPosition(epoch, 44))
         checkpoints.rate(score)
     return names(checkpoints.folder)
+
+
+def test_require_free_names_refuses_a_folder_named_like_a_checkpoint(tmp_path):
+    (tmp_path / "convit_tiny-1_3.ckpt").touch()
+    (tmp_path / "convit_small-2_3.ckpt").mkdir()
+    require_free_names(tmp_path, "convit_tiny")
+    with pytest.raises(IsADirectoryError, match=r"convit_small-2_3\.ckpt is a folder, and checkpoints have such names"):
+        require_free_names(tmp_path, "convit_small")
 
 
 def test_save_with_latest_k_keeps_the_newest(tmp_path):

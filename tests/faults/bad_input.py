@@ -584,6 +584,12 @@ def _(bench):
     return train("--ckpt_save_dir", str(Path(bench.file(".lock", "mine")).parent))
 
 
+@row("a folder with the name of a checkpoint")
+def _(bench):
+    (bench.folder / "run/convit_tiny-1_3.ckpt").mkdir(parents=True)
+    return train("--ckpt_save_dir", bench.folder / "run")
+
+
 @row("two runs in one folder")
 def _(bench):
     bench.keep.append(file_lock(bench.folder / ".lock"))

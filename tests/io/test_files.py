@@ -1,6 +1,6 @@
 import pytest
 
-from mindcv.io.files import archive_foreign, require_replaceable
+from mindcv.io.files import archive_foreign, next_archive, require_replaceable
 
 
 def is_ours(path):
@@ -31,6 +31,11 @@ def test_require_replaceable_below_a_file_raises(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match=r"cannot write to .*file/folder: .*file is not a folder"):
         require_replaceable(tmp_path / "file/folder/a.json", "results", is_ours)
+
+
+def test_next_archive_passes_over_a_link_without_a_target(tmp_path):
+    (tmp_path / "earlier-1").symlink_to(tmp_path / "gone")
+    assert next_archive(tmp_path) == tmp_path / "earlier-2"
 
 
 def test_archive_foreign_moves_foreign_files_and_never_overwrites(tmp_path, caplog):
