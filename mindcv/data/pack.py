@@ -48,7 +48,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
 
     Raises:
         ValueError: `folder` holds other files, other images or another number of shards, `shards` is below 1, an image
-            file is empty or larger than 32 MiB, its name is not in UTF-8, or a file was not read back as it was written.
+            file is empty or larger than 32 MiB, its name is not UTF-8, or a file was not read back as it was written.
         OSError: An image cannot be read, or a file cannot be written.
     """
     require_in_range("shards", shards, at_least=1)
