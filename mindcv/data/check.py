@@ -43,7 +43,7 @@ class BadImage(NamedTuple):
 
 
 def find_unreadable(source: Source, num_parallel_workers: int | None = None) -> list[BadImage]:
-    """Decode every image of `source`, with a progress bar, and return those that cannot be decoded, in order.
+    """Open and decode every image of `source`, with a progress bar, and return those where this fails, in order.
 
     Sources that hold pixels have none. `unreadable_images` keeps the result for the next call.
 
@@ -71,7 +71,7 @@ def decode(source: Source, i: int) -> np.ndarray:
     """Return the pixels of image `i` of an encoded source, RGB (H, W, 3) uint8, decoded by Pillow.
 
     Raises:
-        UnreadableImage: It cannot be decoded.
+        UnreadableImage: It cannot be opened or decoded.
     """
     data = source[i][0]
     try:
@@ -86,12 +86,13 @@ def unreadable_images(
 ) -> list[BadImage]:
     """Return the images of `source` that cannot be read, in order, decoding every image unless the result is known.
 
-    The first call decodes all images with a progress bar, which can take hours, and writes the result to
-    `record_path(source)`; later calls with the same files read it from there.
+    The first call decodes all images with a progress bar, which can take hours, and writes the result atomically to
+    `record_path(source)`; later calls with the same files read it from there. Sources that hold pixels have none.
 
     Args:
         source: The data set.
-        wait: Do not decode, but wait up to so many seconds for another process to write the result; None to decode.
+        wait: Do not decode, but wait up to so many seconds for another process to write the result; None to decode
+            if there is no result yet.
         num_parallel_workers: Threads that decode; None for one per core.
 
     Raises:
@@ -113,26 +114,31 @@ def unreadable_images(
 
 
 def record_path(source: Source) -> Path:
-    """Return the JSON file that keeps the unreadable images of `source`.
+    """Return the path of the JSON file that keeps the unreadable images of `source`, which must be encoded.
 
-    Its name changes with the files and their permissions.
+    Its name changes with the files and their permissions. It does not exist before `unreadable_images` writes it.
     """
     fingerprint = source.fingerprint("st_mode", "st_uid", "st_gid")
     return Path(get_download_root()) / "checked" / f"{hashlib.sha256(fingerprint).hexdigest()[:32]}.json"
 
 
 def write_unreadable_list(path: Path, lines: Sequence[str]) -> None:
-    """Write a list of unreadable images: a heading, and the `line` of each `BadImage`. An OSError names `path`."""
+    """Write a list of unreadable images atomically: a heading, and the `line` of each `BadImage`.
+
+    An existing file is replaced, and missing folders are created. An OSError names `path`.
+    """
     atomic_write_text(path, "".join(f"{line}\n" for line in (_HEADING, *lines)))
 
 
 def is_unreadable_list(path: Path) -> bool:
-    """Return whether `write_unreadable_list` wrote the file `path`, judged by its heading."""
+    """Return whether `write_unreadable_list` wrote the file `path`, judged by its heading; False if unreadable."""
     return first_bytes(path).startswith(f"{_HEADING}\n".encode())
 
 
 def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
     """Return `source` without the images `bad`; `excluded` of the result has their lines.
+
+    If `bad` is empty, the result is `source` itself, which may lack the attribute `excluded`.
 
     Raises:
         ValueError: A class would lose all its images, or `bad` is more than `MAX_EXCLUDED` of all images.

@@ -29,7 +29,7 @@ class ImageDataset(ds.GeneratorDataset):
 
     Attributes:
         prefetch_size: Rows (images or batches) that each operation mapped on it prepares in advance; None for
-            MindSpore's default.
+            MindSpore's current setting, its default unless another pipeline changed it.
     """
 
     prefetch_size: int | None = None
@@ -61,7 +61,7 @@ class ImageDataset(ds.GeneratorDataset):
     def pre_parse(self, getter_mode: bool) -> None:
         """Seed the pipeline for its first epoch, and set its prefetch size, when MindSpore builds it.
 
-        This overrides a private hook of MindSpore's data sets.
+        Both are global settings of MindSpore and stay set. This overrides a private hook of MindSpore's data sets.
 
         Args:
             getter_mode: Whether the pipeline is built only to return its shapes, types or size.
@@ -75,6 +75,8 @@ class ImageDataset(ds.GeneratorDataset):
 
 def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield (image, label) of `source` at `indices`, in that order, read in advance by threads.
+
+    An error in reading is raised when the first row of its chunk is due. Closing the generator ends the reading.
 
     Args:
         source: The data set.
@@ -149,8 +151,10 @@ def create_dataset(
         root: Folder of the data set; for CIFAR and MNIST, None means `get_dataset_download_root()/name`.
         split: Split to open, such as "train".
         shuffle: Whether the order is random; otherwise it is the source's.
-        num_samples: Images per epoch, over all shards; None for all.
-        num_shards: Devices that share the epoch, taking turns in one order; None for one device.
+        num_samples: Images per epoch, over all shards, at most as many as there are; None for all.
+        num_shards: Devices that share the epoch, taking turns in one order; None for one device. Every device gets the
+            same number of images: up to `num_shards` - 1 at the end of the order are dropped, unless `pad_to` is a
+            multiple of it.
         shard_id: Index of this device, from 0. `num_shards` and `shard_id` go together.
         num_parallel_workers: Threads that read files; at most one per core, and by default at most 8.
         download: Download CIFAR or MNIST if it is missing.
@@ -169,6 +173,7 @@ def create_dataset(
         TypeError: An argument does not exist; the message names the one to use.
         ValueError: An argument is invalid, or the data set or split is unknown.
         FileNotFoundError: The data set is not in `root`.
+        OSError: The download failed.
     """
     require_in_range("num_aug_repeats", num_aug_repeats, at_least=0)
     if num_aug_repeats > 1 and not shuffle:
@@ -217,7 +222,7 @@ def default_prefetch_size(batch_bytes: int, processes: int = 1) -> int:
     """Return the number of batches to prepare in advance: as many as fit into 1/16 of the memory, from 2 to 16.
 
     Args:
-        batch_bytes: Size of a batch.
+        batch_bytes: Size of a batch in bytes.
         processes: Processes on this machine that share the memory.
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -13,6 +13,9 @@ class RandomFlip:
     Args:
         hflip: Probability of mirroring left-right.
         vflip: Probability of mirroring top-bottom.
+
+    Raises:
+        ValueError: A probability is not 0 to 1.
     """
 
     batchwise = True
@@ -34,7 +37,7 @@ class RandomFlip:
                 mirrored alike.
 
         Returns:
-            An array, or a list of views into the images.
+            A contiguous array, or a list of views into the images, which are not changed.
         """
         if isinstance(images, np.ndarray):
             return np.ascontiguousarray(self([images], rng)[0])

@@ -23,7 +23,7 @@ class UnreadableImage(ValueError):
 
     @classmethod
     def of(cls, path: str | os.PathLike, error: Exception) -> "UnreadableImage":
-        """Return the error "cannot read image PATH: REASON" for a decoder's `error`."""
+        """Return, to be raised by the caller, the error "cannot read image PATH: REASON" for a decoder's `error`."""
         return cls(f"cannot read image {os.fspath(path)}: {_reason(error)}")
 
 
@@ -67,7 +67,10 @@ def unreadable_message(error: Exception) -> str | None:
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
-    """Return whether MindSpore decodes `data` correctly. Verifies the checksums of a PNG."""
+    """Return whether MindSpore decodes `data` correctly; `image` is the same file, opened by Pillow.
+
+    Of a PNG, verifies the checksums: raises Pillow's error if one is wrong, and makes `image` unusable if none is.
+    """
     if _is_transparent(image):
         return False
     if image.format in ("JPEG", "MPO"):  # MPO is a JPEG followed by further images
@@ -91,7 +94,7 @@ def _encode_bmp(image: Image.Image) -> bytes:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Return `image` in 8-bit RGB as a viewer shows it.
+    """Return a copy of `image` in 8-bit RGB as a viewer shows it.
 
     EXIF orientation is applied, transparency is composed over white, and 16-bit values and floats in 0..1 are scaled to
     8 bits.
@@ -107,7 +110,10 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of a decoder's error; Pillow's own, for an unknown format, would repeat the path."""
+    """Return the first line of a decoder's error, or its class's name if it has no message.
+
+    Pillow's own line for an unknown format, which would repeat the path, is replaced.
+    """
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image, or it ends inside its header"
     return str(error).split("\n")[0] or type(error).__name__

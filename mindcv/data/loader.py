@@ -63,7 +63,7 @@ def create_loader(
         mixup_off_epoch: First epoch, from 0, without mixup and CutMix; 0 to mix in all epochs.
         mixup_switch_prob: Probability of CutMix instead of mixup if both are on.
         prefetch_size: Rows that each operation prepares in advance (images or batches), if `dataset` comes from
-            `create_dataset`; None for MindSpore's default.
+            `create_dataset`, whose attribute `prefetch_size` is set to it; None for MindSpore's current setting.
 
     Returns:
         A data set with columns "image", (B, C, H, W) float32, and "label", (B,) int32, or (B, num_classes) float32 soft
@@ -123,7 +123,11 @@ def create_loader(
 def _create_mixup(
     mixup: float, cutmix: float, prob: float, switch_prob: float, num_classes: int, is_training: bool
 ) -> Mixup | None:
-    """Return the operation that mixes batches, or None if both α are 0."""
+    """Return the operation that mixes batches, or None if both α are 0. `create_loader` describes the arguments.
+
+    Raises:
+        ValueError: An α is above 0, but `is_training` is False or `prob` is 0; or an argument is out of range.
+    """
     if mixup == cutmix == 0:
         return None
     if not is_training:
@@ -161,7 +165,15 @@ def _insert_views(transform: tuple[list, list, list], views: int) -> list:
 
 
 def _check_batch(num_classes: int, batch_size: int, is_training: bool, labels: np.ndarray, number: int) -> None:
-    """Raise ValueError if a class index in batch `number`, from 0, is out of range; in evaluation, -1 is allowed."""
+    """Raise ValueError if a class index in batch `number`, from 0, is out of range; in evaluation, -1 is allowed.
+
+    Args:
+        num_classes: Class indices must be 0 to `num_classes` - 1.
+        batch_size: Images per batch, to number the image in the message.
+        is_training: Whether -1 is an error as well.
+        labels: (B,) class indices; soft labels, floats or (B, C), are not checked.
+        number: Number of the batch in the epoch.
+    """
     if labels.ndim == 1 and labels.dtype.kind in "iu":
         indices = labels if is_training else np.where(labels == -1, 0, labels)
         check_labels(

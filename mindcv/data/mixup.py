@@ -10,7 +10,7 @@ MODES = ("batch", "pair", "elem")
 
 
 class Mixup:
-    """Mix each image i of a batch of B with image B - 1 - i, and their labels.
+    """Mix each image i of a batch of B with image B - 1 - i, and their labels; of an odd B the middle image stays.
 
     Mixup blends two images a and b, λ·a + (1-λ)·b; CutMix replaces a rectangle of a, 1-λ of its area, by the same
     rectangle of b. λ is drawn from Beta(α, α).
@@ -67,6 +67,9 @@ class Mixup:
 
         Returns:
             `images`, and soft labels (B, `num_classes`) float32, each row with the sum 1.
+
+        Raises:
+            ValueError: A label is not a class index.
         """
         rng = rng or self._default_rng
         size = len(images)
@@ -103,7 +106,10 @@ class Mixup:
         return targets.astype(np.float32)
 
     def _draw(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[float, tuple[slice, slice] | None]:
-        """Draw λ, and CutMix's rectangle as (rows, columns), or None for mixup, for images of `size` (H, W)."""
+        """Draw λ, and CutMix's rectangle as (rows, columns), or None for mixup, for images of `size` (H, W).
+
+        (1, None) leaves an image unmixed, with probability 1 - `prob`.
+        """
         if rng.random() >= self.prob:
             return 1.0, None
         use_cutmix = self.cutmix_alpha > 0 and (self.mixup_alpha == 0 or rng.random() < self.switch_prob)
@@ -118,7 +124,10 @@ class Mixup:
         return lam, (rows, columns)
 
     def _draw_extent(self, side: int, lam: float, rng: np.random.Generator) -> slice:
-        """Draw the rectangle's rows or columns, clipped to an image with `side` of them."""
+        """Draw the rectangle's rows or columns, √(1-λ) · `side` of them clipped to the image's `side`.
+
+        With `cutmix_minmax` their number is drawn from that range, and all are in the image. The slice may be empty.
+        """
         if self.cutmix_minmax:
             low, high = self.cutmix_minmax
             length = rng.integers(int(side * low), int(side * high) + 1)
@@ -130,7 +139,10 @@ class Mixup:
 
 
 def _mix(image: np.ndarray, other: np.ndarray, lam: float, box: tuple[slice, slice] | None, buffer: np.ndarray) -> None:
-    """Mix `other` into `image` in place: its rectangle `box`, or 1 - `lam` of all pixels; overwrites `buffer`."""
+    """Mix `other` into `image` in place: its rectangle `box`, or, if None, 1 - `lam` of all pixels.
+
+    `image`, `other` and `buffer`, which is overwritten, are (C, H, W) float32.
+    """
     if box:
         image[:, box[0], box[1]] = other[:, box[0], box[1]]
     elif lam < 1:

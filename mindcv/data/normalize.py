@@ -31,7 +31,8 @@ class Normalize:
         scale, shift: (C, 1, 1) float32; the result is image * scale + shift.
 
     Raises:
-        ValueError: `mean` and `std` are not two sequences of one length, or a std is not above 0.
+        ValueError: `mean` and `std` are not two sequences of one length, a std is not above 0, or they are meant for
+            pixels of 0 to 1.
     """
 
     batchwise = True
@@ -55,7 +56,7 @@ class Normalize:
             views: Not used; every batchwise operation takes it.
 
         Returns:
-            (C, H, W), or (B, C, H, W), float32; C is 1 if RGB images become grey.
+            (C, H, W), or (B, C, H, W), float32; C is 1 if RGB images become grey. The images are not changed.
         """
         if isinstance(images, np.ndarray):
             return self([images])[0]
@@ -69,7 +70,7 @@ class Normalize:
         return out
 
     def _allocate(self, *shape: int) -> np.ndarray:
-        """Return a float32 array of `shape`; its memory is reused once the last view of it is deleted."""
+        """Return a float32 array of `shape` with any contents; its memory is reused once its last view is deleted."""
         size = math.prod(shape) * 4
         try:
             memory = self._free_memory.pop()

@@ -39,7 +39,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
     same call continues with the missing files.
 
     Args:
-        source: Image files, from `open_source`.
+        source: Image files in a folder, from `open_source`; neither packed ones nor a subset.
         folder: Folder of the split to write, empty or with an earlier packing of the same images.
         shards: Number of MindRecord files; reduced to the number of images if it is larger.
 
@@ -73,7 +73,10 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
 
 
 def require_pack_folder(folder: Path) -> None:
-    """Raise ValueError if `folder` has files, but not those of a finished or unfinished packing."""
+    """Raise ValueError if `folder` has files, but not those of a finished or unfinished packing.
+
+    Hidden files do not count, and `folder` need not exist.
+    """
     others = sorted(path.name for path in folder.glob("[!.]*"))
     if others and MANIFEST not in others:
         raise ValueError(f"{folder} holds other files, such as {others[0]}: give another folder")
@@ -90,7 +93,12 @@ def _require_utf8_names(source: Source) -> None:
 
 
 def _write_manifest(folder: Path, manifest: dict) -> None:
-    """Write the manifest, or check that an existing one is the same."""
+    """Write the manifest atomically and create a missing `folder`, or check that an existing manifest is the same.
+
+    Raises:
+        ValueError: The existing one is another, or `folder` holds other files.
+        OSError: The manifest cannot be written.
+    """
     path = folder / MANIFEST
     require_pack_folder(folder)
     if not path.exists():
@@ -105,8 +113,18 @@ def _write_manifest(folder: Path, manifest: dict) -> None:
 def _write_shard(source: Source, images: range, folder: Path, name: str) -> None:
     """Write one MindRecord file.
 
-    It is written to the folder `unfinished`, read back and compared; then its index and the file, in this order, are
-    moved to `folder`.
+    It is written to the folder `unfinished` in `folder`, read back and compared; then its index and the file, in this
+    order, are moved to `folder`.
+
+    Args:
+        source: Image files.
+        images: Indices into `source` of the images to write, in order.
+        folder: Folder of the split, which exists.
+        name: Name of the file; the index gets the same with ".db".
+
+    Raises:
+        ValueError: An image file is empty or too large, or the file was not read back as it was written.
+        OSError: An image cannot be read, or the file cannot be written.
     """
     temporary = folder / "unfinished"
     temporary.mkdir(exist_ok=True)
@@ -136,7 +154,10 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
 
 
 def _row(source: Source, i: int) -> dict:
-    """Return image `i` as a row of the MindRecord schema."""
+    """Return image `i` as a row of the MindRecord schema: data (bytes), label (int), file_name (path in the folder).
+
+    Raises ValueError if the file is empty or larger than half a page.
+    """
     data = source.read_bytes(i)
     if not 0 < len(data) <= _PAGE_BYTES // 2:
         raise ValueError(

@@ -93,7 +93,7 @@ class EpochCounter:
 
 
 def rng_for(seed: int, *key: int) -> np.random.Generator:
-    """Return the random number generator of one place in a run.
+    """Return a new random number generator for one place in a run; the same arguments give the same draws.
 
     Args:
         seed: Seed of the run.
@@ -103,7 +103,7 @@ def rng_for(seed: int, *key: int) -> np.random.Generator:
 
 
 def seed_pipeline(seed: int, epoch: int, shard_id: int = 0) -> None:
-    """Set MindSpore's data set seed for the pipeline built next, by run, epoch and shard.
+    """Set MindSpore's global data set seed for the pipeline built next, by run, epoch and shard.
 
     MindSpore seeds worker thread w with this seed plus w, so that neighbouring seeds would repeat each other's draws;
     therefore the seed is drawn at random from (`seed`, `epoch`, `shard_id`). MindSpore also reseeds `random` and

@@ -67,8 +67,8 @@ def create_transforms(
     Both modes accept all options, and each uses those that concern it.
 
     Args:
-        dataset_name: Name of the data set, which tells whether its images must be decoded (folders, MindRecord) or are
-            pixels.
+        dataset_name: Name of the data set, which tells whether its images must be decoded (folders, also named "", and
+            MindRecord) or are pixels.
         image_resize: Input size in pixels, of a square or as (height, width).
         is_training: Whether to return the operations for training.
         auto_augment: Augmentation policy, such as "randaug-m9-mstd0.5-inc1"; `create_policy` lists them. It replaces
@@ -96,7 +96,7 @@ def create_transforms(
         A list of operations, or three lists if `separate`.
 
     Raises:
-        ValueError: An option is out of range.
+        ValueError: An option is out of range, or the data set, policy or interpolation is unknown.
         TypeError: An option is unknown.
     """
     for name in kwargs:
@@ -134,7 +134,16 @@ def create_transforms(
 
 
 def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float, float]]:
-    """Return (minimum, maximum) of the factors of brightness, contrast and saturation, and of the hue shift."""
+    """Return four pairs (minimum, maximum): the factors of brightness, contrast and saturation, and the hue shift.
+
+    Equal numbers, (1, 1) or (0, 0), are of what does not change.
+
+    Args:
+        strength: `color_jitter` of `create_transforms`: one number, three, or four with hue; None for none.
+
+    Raises:
+        ValueError: There are other than one, three or four numbers, or one is negative or above 1e6.
+    """
     strengths = [strength or 0] * 3 if strength is None or np.isscalar(strength) else list(strength)
     if not 3 <= len(strengths) <= 4:
         raise ValueError(
@@ -148,7 +157,13 @@ def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float
 
 
 def _evaluation_crop(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, crop_pct: float) -> list:
-    """Return the operations that decode (if `encoded`), resize and crop the centre to `size`, (height, width)."""
+    """Return the operations that decode (if `encoded`), resize and crop the centre to `size`, (height, width).
+
+    The image is resized to the smallest size that covers `size` / `crop_pct`; for a square, by its shorter side.
+
+    Raises:
+        ValueError: `crop_pct` is not 0.1 to 1.
+    """
     require_in_range("crop_pct", crop_pct, at_least=0.1, at_most=1)
     height, width = (int(side / crop_pct) for side in size)
     resize = vision.Resize(height, interpolation) if height == width else ResizeToCover(height, width, interpolation)

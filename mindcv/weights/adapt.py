@@ -67,6 +67,8 @@ def adapt_weights(
 ) -> Adapted:
     """Adapt a checkpoint's weights to a model's shapes.
 
+    A difference that is not in `allowed` is no error: its weights stay as they are, and `refused` has a line about it.
+
     Args:
         weights: The checkpoint's weights, under MindCV's names. Neither the dictionary nor the arrays are changed.
         shapes: The shapes of the model's parameters, by name.
@@ -91,7 +93,11 @@ def adapt_weights(
 def _num_classes(
     weights: Arrays, shapes: Shapes, checkpoint_names: Names = None, model_names: Names = None
 ) -> Change | None:
-    """Initialise the classifier anew for other classes; permute its rows for the same classes in another order."""
+    """Initialise the classifier anew for other classes; permute its rows for the same classes in another order.
+
+    A classifier that the model lacks is left out. Returns None if the numbers of classes agree and the names do too or
+    are unknown on one side.
+    """
     head = {name: array for name, array in weights.items() if name.startswith(CLASSIFIER)}
     fresh = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
     rows = [_num_rows({name: array.shape for name, array in head.items()}), _num_rows(fresh)]
@@ -128,8 +134,9 @@ def _num_rows(shapes: Shapes) -> int:
 def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
     """Adapt the patch embedding to other channels as timm does.
 
-    For one channel the kernels of all channels are summed. For n channels they are repeated in order and scaled so that
-    their sum stays the same.
+    For one channel the kernels of all channels are summed. For n channels they are repeated in order and scaled by
+    old / n, so that their sum stays about the same. Returns None if the channels agree or one side has no patch
+    embedding.
     """
     kernel, shape = weights.get(FIRST_CONV), shapes.get(FIRST_CONV, ())
     if kernel is None or kernel.ndim != 4 or len(shape) != 4 or kernel.shape[1] == shape[1]:
@@ -168,7 +175,10 @@ def _image_size(
 
 
 def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
-    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised."""
+    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised.
+
+    Returns None if no block that both have differs in kind.
+    """
     shared = [match[0].removesuffix("q.weight") for name in weights if (match := _BLOCK.match(name)) and name in shapes]
     positional = {block + part for block in shared for part in _POSITIONAL}
     dropped = {name for name in positional & weights.keys() if name not in shapes}

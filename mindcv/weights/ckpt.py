@@ -29,10 +29,11 @@ _VARINT, _BYTES = 0, 2  # wire types of protocol buffers
 def parse(data: bytes) -> tuple[dict[str, np.ndarray], str]:
     """Return the arrays in a checkpoint's bytes by name, and its digest in hexadecimal, "" without one.
 
-    The arrays are read-only views of `data`. The digest is not verified; the CRC is, if there is one.
+    The arrays are read-only, views of `data` where they are in one piece; bfloat16 becomes new float32, and text an
+    array of dtype "U" without dimensions. The digest is not verified; the CRC is, if there is one.
 
     Raises:
-        ValueError: the bytes are not a checkpoint, are cut off, or have a wrong CRC.
+        ValueError, OverflowError: the bytes are not a checkpoint, are cut off, or have a wrong CRC.
     """
     content = memoryview(data)
     if data[-17:-10] == b"crc_num":
@@ -53,7 +54,10 @@ def parse(data: bytes) -> tuple[dict[str, np.ndarray], str]:
 
 
 def _tensor(value: memoryview) -> tuple[str, str, list[int], memoryview]:
-    """Return name, type, shape and bytes of the tensor in a Value message."""
+    """Return name, MindSpore's type, shape and bytes of the tensor, or piece of one, in a Value message.
+
+    A missing type is "", a missing shape []. Raises ValueError if the message is damaged.
+    """
     parts = dict(_fields(value))
     if not {1, 2} <= parts.keys():
         raise ValueError("a value in it is not a tensor")
@@ -76,7 +80,10 @@ def _as_bytes(value: int | memoryview) -> memoryview:
 
 
 def _array(type_name: str, dims: list[int], pieces: list[memoryview]) -> np.ndarray:
-    """Return the array of a tensor from its type in MindSpore, its shape, and its bytes in one or more pieces."""
+    """Return the array of a tensor from its type in MindSpore, its shape, and its bytes in one or more pieces.
+
+    It is read-only, except from bfloat16 or text. Raises ValueError for an unknown type or a wrong number of bytes.
+    """
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if type_name == "str":
         return np.array(bytes(data).decode("utf-32-le"))
@@ -94,7 +101,10 @@ def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield the number and the value of each field of a message."""
+    """Yield the number and the value of each field of a message: an int for a varint, a view of the bytes otherwise.
+
+    Raises ValueError where the message is cut off or has a field of another kind.
+    """
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -110,7 +120,10 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return the integer at position `at`, which has seven bits in each byte, and the position after it."""
+    """Return the integer at position `at`, which has seven bits in each byte, and the position after it.
+
+    Raises ValueError if it is cut off or longer than ten bytes.
+    """
     result = shift = 0
     while True:
         if at >= len(message):
@@ -137,11 +150,11 @@ def serialise(arrays: Mapping[str, np.ndarray], digest: str) -> Iterator[bytes |
     """Yield the bytes of a checkpoint, piece by piece; the bytes of the arrays are not copied.
 
     Args:
-        arrays: C-contiguous arrays by name; text as arrays of dtype "U".
-        digest: In hexadecimal.
+        arrays: C-contiguous arrays by name; text as arrays of dtype "U" without dimensions.
+        digest: SHA-256 of the contents in hexadecimal; stored as it is.
 
     Raises:
-        ValueError: an array has a dtype that the format does not have.
+        ValueError: an array has a dtype that the format does not have; raised when its turn comes.
     """
     yield _field(_DIGEST, bytes.fromhex(digest))
     for name, array in arrays.items():
@@ -159,7 +172,7 @@ def serialise(arrays: Mapping[str, np.ndarray], digest: str) -> Iterator[bytes |
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """Return the bytes of a field."""
+    """Return the bytes of a field with its header."""
     return _field_header(number, len(content)) + content
 
 
@@ -174,7 +187,7 @@ def is_ours(head: bytes) -> bool:
 
 
 def _encode_varint(number: int) -> bytes:
-    """Return the bytes of a varint."""
+    """Return `number`, at least 0, as a varint."""
     result = bytearray()
     while number > 0x7F:
         result.append(number & 0x7F | 0x80)

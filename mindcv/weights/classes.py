@@ -26,7 +26,7 @@ def classes_in(path: str | Path) -> Classes:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it is damaged, not a checkpoint, or without weights.
+        ValueError: it is damaged, not a checkpoint, or without weights, or their prefix is ambiguous.
     """
     contents = read(path)
     with naming(path):

@@ -29,7 +29,7 @@ def describe(path: str | Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it is damaged or not a checkpoint.
+        ValueError: it is damaged, not a checkpoint, or the prefix of its weights is ambiguous.
     """
     contents = read_contents(path)
     with naming(path):
@@ -52,7 +52,12 @@ def describe(path: str | Path) -> dict[str, str]:
 
 
 def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str, str]:
-    """Return the headings model, classes and image for a ConViT's weights under MindCV's names, else only model."""
+    """Return the headings model, classes and image for a ConViT's weights under MindCV's names, else only model.
+
+    Args:
+        weights: Arrays by name.
+        grid: Rows and columns of patches, (2,); None if unknown, which is taken for a square.
+    """
     kernel = weights.get(FIRST_CONV)
     depth = len({match[1] for match in map(re.compile(r"blocks\.(\d+)\.").match, weights) if match})
     if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:

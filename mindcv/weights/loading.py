@@ -34,7 +34,8 @@ def load(
     """Load the checkpoint `path` into `model`, adapting the weights where `adapt` allows it.
 
     Args:
-        model: Any cell whose parameters have the names in the checkpoint, or MindCV's names for those of PyTorch.
+        model: Any cell whose parameters have the names in the checkpoint, or MindCV's names for those of PyTorch. Their
+            values are replaced in place and converted to the parameters' types.
         path: A MindSpore .ckpt or .safetensors, or a PyTorch .safetensors or (with PyTorch installed) .pth.
         ema: Take the moving averages instead of the weights.
         strict: Refuse a checkpoint with missing, unexpected or differently shaped parameters. Otherwise load what fits
@@ -51,7 +52,8 @@ def load(
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the file is not a checkpoint, or does not fit. The model is then unchanged.
+        ValueError: the file is damaged, not a checkpoint, lacks the weights or averages, or (if `strict`) does not fit,
+            or `adapt` names another argument. The model is then unchanged.
     """
     from mindspore import Tensor  # here, so that reading and converting files does not import MindSpore
 

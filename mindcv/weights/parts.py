@@ -59,7 +59,10 @@ class Parts(NamedTuple):
         return self.averages if ema else self.weights
 
     def describe_others(self) -> str:
-        """Return the names of the parts other than weights, with numbers of tensors; "" if there are none."""
+        """Return the names of the parts other than weights, with numbers of tensors; "" if there are none.
+
+        An example is "moving averages (190 tensors), run state (8 tensors)".
+        """
         parts = {"moving averages": self.averages, "optimizer state": self.optimizer, "run state": self.run}
         return ", ".join(f"{part} ({len(names)} tensors)" for part, names in parts.items() if names)
 
@@ -70,7 +73,7 @@ class Parts(NamedTuple):
 
 
 def weights_of(contents: Arrays, ema: bool = False) -> Arrays:
-    """Return the model's weights in a checkpoint, by names without prefixes.
+    """Return the model's weights in a checkpoint, by names without prefixes, still MindCV's or PyTorch's.
 
     Args:
         contents: All arrays of the checkpoint by name, as `read` returns them.
@@ -83,7 +86,7 @@ def weights_of(contents: Arrays, ema: bool = False) -> Arrays:
 
 
 def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
-    """Split a checkpoint into its parts.
+    """Split a checkpoint into its parts, any of which may be empty; names stay MindCV's or PyTorch's.
 
     Args:
         contents: All arrays of the checkpoint by name, as `read` returns them.
@@ -106,7 +109,16 @@ def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
 
 
 def _weights(names: Names, contents: Arrays, known: Collection[str]) -> Names:
-    """Return the names of weights among `names`, without prefixes."""
+    """Return the names of weights among `names`, without prefixes.
+
+    Args:
+        names: Names to choose from, by names without the prefixes found so far.
+        contents: All arrays of the checkpoint, by their names in the file.
+        known: The names of the model's parameters, which always count as weights; () without a model.
+
+    Raises:
+        ValueError: several prefixes may be those of the weights.
+    """
     if OPTIMIZER + "global_step" in names and not any(name.startswith(RUN) for name in contents):
         # MindSpore's optimizer gives its own name to the weights too
         names = {name.removeprefix(OPTIMIZER): full for name, full in names.items()}
@@ -118,7 +130,10 @@ def _weights(names: Names, contents: Arrays, known: Collection[str]) -> Names:
 
 
 def _without_prefixes(names: Names, known: Collection[str]) -> Names:
-    """Strip the prefixes around a model from `names`, as long as no name that the model knows is lost."""
+    """Strip the prefixes around a model from `names`, as long as no name that the model knows is lost.
+
+    Stops also where two names would become the same. Names that lack a prefix keep theirs. Raises like `_prefix`.
+    """
     while prefix := _prefix(names, known):
         inner = _under(prefix, names)
         others = {name: full for name, full in names.items() if not name.startswith(prefix)}
@@ -188,5 +203,5 @@ def _tails(name: str) -> Iterator[str]:
 
 
 def _under(prefix: str, names: Names) -> Names:
-    """Return the `names` that start with `prefix`, without it."""
+    """Return the `names` that start with `prefix`, without it; {} if there are none."""
     return {name[len(prefix) :]: full for name, full in names.items() if name.startswith(prefix)}

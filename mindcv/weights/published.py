@@ -17,7 +17,11 @@ _log = logging.getLogger("mindcv")
 
 
 def get_weights_download_root() -> str:
-    """Return the folder for published weights, `weights` in `get_download_root()`. It may not exist yet."""
+    """Return the folder for published weights, `weights` in `get_download_root()`. It may not exist yet.
+
+    Raises:
+        ValueError: `$MINDCV_HOME` contains a variable that is not set or a user that does not exist.
+    """
     return str(Path(get_download_root()) / "weights")
 
 
@@ -31,6 +35,7 @@ def fetch_published(source: Mapping[str, object]) -> Path:
     Raises:
         DownloadError: the file cannot be downloaded, or its digest is wrong; the message names the address, and the
             path to put the file at by hand.
+        OSError: the folder cannot be written to.
         ValueError: the file is on the hub, and huggingface_hub is not installed.
     """
     path = Path(get_weights_download_root()) / source["file"]
@@ -49,7 +54,16 @@ def fetch_published(source: Mapping[str, object]) -> Path:
 
 
 def _locate_on_hub(name: str, path: Path) -> tuple[str, str]:
-    """Return the URL and the SHA-256 ("" if unknown) of the file "owner/repository/file" on the Hugging Face hub."""
+    """Return the URL and the SHA-256 ("" if unknown) of the file "owner/repository/file" on the Hugging Face hub.
+
+    Args:
+        name: "owner/repository/file".
+        path: Where the user may put the file by hand, for error messages.
+
+    Raises:
+        DownloadError: the hub cannot be reached or does not have the file.
+        ValueError: huggingface_hub is not installed.
+    """
     try:
         import huggingface_hub
     except ImportError:

@@ -52,7 +52,15 @@ def _check_zip(data: bytes) -> None:
 
 
 def _tensors(torch, tree, path: tuple[str, ...] = ()):
-    """Yield the dotted name and the array of every tensor in nested dictionaries, lists and tuples."""
+    """Yield the dotted name and the array of every tensor in nested dictionaries, lists and tuples; skip other values.
+
+    bfloat16 becomes float32.
+
+    Args:
+        torch: The module, which is optional and imported by the caller.
+        tree: A tensor, or a dictionary, list or tuple.
+        path: Keys that lead to `tree`.
+    """
     if isinstance(tree, torch.Tensor):
         wide = tree.float() if tree.dtype == torch.bfloat16 else tree
         yield ".".join(path), wide.detach().numpy()

@@ -41,7 +41,10 @@ class Contents(NamedTuple):
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Prefix the message of a ValueError raised in the `with` block with the checkpoint's name."""
+    """Prefix the message of a ValueError raised in the `with` block with "checkpoint `path`: ".
+
+    The new error is a ValueError, whatever the subclass; other errors pass unchanged.
+    """
     try:
         yield
     except ValueError as error:
@@ -59,6 +62,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         FileNotFoundError: the file does not exist.
         DamagedCheckpoint: (a ValueError) it is empty, damaged, not a checkpoint, or a .pth without PyTorch installed.
+        OSError: the file cannot be opened.
     """
     return read_contents(path).arrays
 
@@ -107,14 +111,17 @@ def _parse(data: bytes) -> Contents:
 
 
 def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
-    """Return the arrays of a .safetensors file and the digest in its metadata, "" without one."""
+    """Return the arrays of a .safetensors file and the digest in its metadata, "" without one; not verified."""
     arrays = {name: _array(tensor) for name, tensor in safetensors.deserialize(data)}
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return arrays, header.get("__metadata__", {}).get("sha256", "")
 
 
 def _array(tensor: dict) -> np.ndarray:
-    """Return the array of a tensor of `safetensors.deserialize`; bfloat16 becomes float32."""
+    """Return the array of a tensor of `safetensors.deserialize`; bfloat16 becomes float32.
+
+    Raises ValueError for types that NumPy lacks, such as float8.
+    """
     dtype = tensor["dtype"]
     if dtype == "BF16":
         return ckpt.bfloat16_to_float32(np.frombuffer(tensor["data"], np.uint16)).reshape(tensor["shape"])

@@ -10,7 +10,8 @@ def resample(pos_embed: np.ndarray, old: tuple[int, int], new: tuple[int, int]) 
     Pillow's `BICUBIC`. Computed in float64 as one matrix product for the rows and one for the columns.
 
     Args:
-        pos_embed: (1, rows·cols, C).
+        pos_embed: (1, rows·cols, C), row by row.
+        old, new: The grids.
 
     Returns:
         (1, rows·cols, C) for the new grid, in the dtype of `pos_embed`.

@@ -44,7 +44,7 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether this project wrote the .ckpt file `path`, judged by its first bytes."""
+    """Return whether this project wrote the .ckpt file `path`, judged by its first bytes; False if unreadable."""
     return ckpt.is_ours(first_bytes(path))
 
 

@@ -112,7 +112,16 @@ def create_policy(
 
 
 def _parse_setting(text: str, setting: str, known: dict) -> tuple[str, float]:
-    """Return the argument and the value of one setting, such as ("magnitude", 9.0) for "m9"."""
+    """Return the argument and the value of one setting, such as ("magnitude", 9.0) for "m9".
+
+    Args:
+        text: The whole policy, for error messages.
+        setting: Letters and a number.
+        known: Argument, minimum, maximum, and whether it is an integer, by the letters.
+
+    Raises:
+        ValueError: The setting is unknown, or its value out of range.
+    """
     found = re.fullmatch(r"([a-z]+)(\d+\.?\d*|\.\d+)", setting)
     if not found or found[1] not in known:
         listed = f"its settings are {', '.join(known)}, each followed by a number" if known else "it has no settings"
@@ -126,7 +135,11 @@ def _parse_setting(text: str, setting: str, known: dict) -> tuple[str, float]:
 
 
 def _color_jitter_steps(ranges: Sequence[tuple[float, float]]) -> list[Step]:
-    """Return a step for each of brightness, contrast, saturation and hue that has a range to draw from."""
+    """Return a step, always applied, for each of brightness, contrast, saturation and hue that has a range.
+
+    Args:
+        ranges: (minimum, maximum) of each, in this order, to draw from uniformly; equal or missing ones give no step.
+    """
     functions = (operations.brightness, operations.contrast, operations.color, operations.hue)
     return [
         Step(Operation(function, lambda _magnitude, rng, limits=limits: rng.uniform(*limits)))

@@ -41,7 +41,7 @@ class AugMix(Policy):
         self.steps = [Step(operation, 1.0, magnitude, std) for operation in CHAINED]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return `image`, (H, W, 3) uint8, mixed with its augmented chains; all draws come from `rng`."""
+        """Return `image`, (H, W, 3) uint8, mixed with its augmented chains, as a new array; draws come from `rng`."""
         chain_weights = rng.dirichlet([self.alpha] * self.width)
         mixed_weight = rng.beta(self.alpha, self.alpha)
         mixed = image * np.float32(1 - mixed_weight)

@@ -104,7 +104,7 @@ class AutoAugment(Policy):
         ]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return `image`, (H, W, 3) uint8, after a sub-policy drawn from `rng` and the final steps."""
+        """Return `image`, (H, W, 3) uint8, after a sub-policy drawn from `rng` and the final steps; not in place."""
         sub_policy = self.sub_policies[rng.integers(len(self.sub_policies))]
         for step in (*sub_policy, *self.final_steps):
             image = step(image, rng, self.context)

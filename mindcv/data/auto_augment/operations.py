@@ -46,116 +46,122 @@ class Operation(NamedTuple):
 
 
 def rotate(image: np.ndarray, degrees: float, context: AugmentContext) -> np.ndarray:
-    """Rotate anticlockwise about the centre."""
+    """Return `image`, (H, W, 3) uint8, rotated anticlockwise about the centre; empty corners get `context.fill`."""
     return _affine(image, context, degrees=-degrees)  # MindSpore's Rotate would reverse the fill colour's channels
 
 
 def shear_x(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
-    """Shift each row sideways by `rate` pixels more than the row above it; the middle row stays."""
+    """Return `image`, (H, W, 3) uint8, with each row shifted sideways by `rate` pixels more than the row above it.
+
+    The middle row stays; empty corners get `context.fill`.
+    """
     return _affine(image, context, shear=(math.degrees(math.atan(rate)), 0.0))
 
 
 def shear_y(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
-    """Shift each column down by `rate` pixels more than the column left of it; the middle column stays."""
+    """Return `image`, (H, W, 3) uint8, with each column shifted down by `rate` pixels more than the column left of it.
+
+    The middle column stays; empty corners get `context.fill`.
+    """
     return _affine(image, context, shear=(0.0, math.degrees(math.atan(rate))))
 
 
 def translate_x(image: np.ndarray, fraction: float, context: AugmentContext) -> np.ndarray:
-    """Shift to the right by a fraction of the width, rounded to pixels."""
+    """Return `image`, (H, W, 3) uint8, shifted to the right by a fraction of the width, rounded to pixels."""
     return _translate(image, round(fraction * image.shape[1]), 1, context)
 
 
 def translate_y(image: np.ndarray, fraction: float, context: AugmentContext) -> np.ndarray:
-    """Shift down by a fraction of the height, rounded to pixels."""
+    """Return `image`, (H, W, 3) uint8, shifted down by a fraction of the height, rounded to pixels."""
     return _translate(image, round(fraction * image.shape[0]), 0, context)
 
 
 def translate_x_pixels(image: np.ndarray, pixels: float, context: AugmentContext) -> np.ndarray:
-    """Shift to the right by a number of pixels."""
+    """Return `image`, (H, W, 3) uint8, shifted to the right by a number of pixels, rounded."""
     return _translate(image, round(pixels), 1, context)
 
 
 def translate_y_pixels(image: np.ndarray, pixels: float, context: AugmentContext) -> np.ndarray:
-    """Shift down by a number of pixels."""
+    """Return `image`, (H, W, 3) uint8, shifted down by a number of pixels, rounded."""
     return _translate(image, round(pixels), 0, context)
 
 
 def auto_contrast(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
-    """Stretch each channel to the full range, 0 to 255."""
+    """Return `image`, (H, W, 3) uint8, with each channel stretched to the full range, 0 to 255."""
     return vision.AutoContrast()(image)
 
 
 def equalize(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
-    """Equalise the histogram of each channel."""
+    """Return `image`, (H, W, 3) uint8, with the histogram of each channel equalised."""
     return vision.Equalize()(image)
 
 
 def invert(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
-    """Replace each value v by 255 - v."""
+    """Return `image`, (H, W, 3) uint8, with each value v replaced by 255 - v."""
     return vision.Invert()(image)
 
 
 def identity(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
-    """Return the image unchanged."""
+    """Return `image`, the same array."""
     return image
 
 
 def posterize(image: np.ndarray, bits: float, _context: AugmentContext) -> np.ndarray:
-    """Keep the `bits` highest bits of each value, 0 to 8."""
+    """Return `image`, (H, W, 3) uint8, with only the `bits` highest bits of each value, 0 to 8."""
     return vision.Posterize(int(bits))(image)
 
 
 def solarize(image: np.ndarray, threshold: float, _context: AugmentContext) -> np.ndarray:
-    """Invert values of at least `threshold`, 0 to 256."""
+    """Return `image`, (H, W, 3) uint8, with values of at least `threshold`, 0 to 256, inverted."""
     return image if threshold > 255 else vision.Solarize((int(threshold), 255))(image)
 
 
 def solarize_add(image: np.ndarray, added: float, _context: AugmentContext) -> np.ndarray:
-    """Add `added` to values below 128."""
+    """Return `image`, (H, W, 3) uint8, with `added`, at least 0, added to values below 128; at most 255 results."""
     values = np.arange(256)
     table = np.where(values < 128, np.minimum(values + int(added), 255), values).astype(np.uint8)
     return np.take(table, image)
 
 
 def color(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
-    """Scale the saturation; 0 gives grey, 1 the image itself."""
+    """Return `image`, (H, W, 3) uint8, with its saturation scaled; 0 gives grey, 1 the image itself."""
     return vision.AdjustSaturation(factor)(image)
 
 
 def contrast(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
-    """Scale the contrast; 0 gives uniform grey, 1 the image itself."""
+    """Return `image`, (H, W, 3) uint8, with its contrast scaled; 0 gives uniform grey, 1 the image itself."""
     return vision.AdjustContrast(factor)(image)
 
 
 def brightness(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
-    """Scale the brightness; 0 gives black, 1 the image itself."""
+    """Return `image`, (H, W, 3) uint8, with its brightness scaled; 0 gives black, 1 the image itself."""
     return vision.AdjustBrightness(factor)(image)
 
 
 def sharpness(image: np.ndarray, factor: float, _context: AugmentContext) -> np.ndarray:
-    """Scale the sharpness; 0 gives a smoothed image, 1 the image itself."""
+    """Return `image`, (H, W, 3) uint8, with its sharpness scaled; 0 gives a smoothed image, 1 the image itself."""
     return vision.AdjustSharpness(factor)(image)
 
 
 def hue(image: np.ndarray, shift: float, _context: AugmentContext) -> np.ndarray:
-    """Shift the hue by a fraction of the colour circle, -0.5 to 0.5."""
+    """Return `image`, (H, W, 3) uint8, with its hue shifted by a fraction of the colour circle, -0.5 to 0.5."""
     return vision.AdjustHue(shift)(image)
 
 
 def blur(image: np.ndarray, sigma: float, _context: AugmentContext) -> np.ndarray:
-    """Blur by a Gaussian with a standard deviation of `sigma` pixels, truncated at three sigma."""
+    """Return `image`, (H, W, 3) uint8, blurred by a Gaussian of `sigma` > 0 pixels, truncated at three sigma."""
     return vision.GaussianBlur(2 * math.ceil(3 * sigma) + 1, sigma)(image)
 
 
 def _affine(
     image: np.ndarray, context: AugmentContext, degrees: float = 0.0, shear: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
-    """Rotate clockwise and shear, both in degrees, about the centre."""
+    """Return `image` rotated clockwise and sheared by (x, y), all in degrees, about the centre."""
     return vision.Affine(degrees, (0.0, 0.0), 1.0, shear, context.interpolation, context.fill)(image)
 
 
 def _translate(image: np.ndarray, pixels: int, axis: int, context: AugmentContext) -> np.ndarray:
-    """Shift along `axis` (0: down, 1: right)."""
+    """Return `image` shifted along `axis` (0: down, 1: right; negative: back); the gap gets `context.fill`."""
     out = np.empty_like(image)
     out[...] = context.fill
     side = image.shape[axis]
@@ -173,27 +179,30 @@ def no_amount(_magnitude: float, _rng: np.random.Generator) -> float:
 
 
 def linear(start: float, end: float) -> Amount:
-    """Return a function that goes from `start` at magnitude 0 to `end` at the strongest."""
+    """Return a function of (magnitude, rng) that goes linearly from `start` at magnitude 0 to `end` at 1."""
     return lambda magnitude, rng: start + (end - start) * magnitude
 
 
 def linear_int(start: int, end: int) -> Amount:
-    """Return a function that goes from `start` to `end` in integers; the distance from `start` is rounded down."""
+    """Return a function of (magnitude, rng) that goes from `start` at 0 to `end` at 1 in integers.
+
+    The distance from `start` is rounded down.
+    """
     return lambda magnitude, rng: start + int(abs(end - start) * magnitude) * (1 if end > start else -1)
 
 
 def symmetric(end: float) -> Amount:
-    """Return a function that goes from 0 to `end`, with a random sign."""
+    """Return a function of (magnitude, rng) that goes from 0 to `end` at magnitude 1, with a random sign."""
     return lambda magnitude, rng: end * magnitude * _random_sign(rng)
 
 
 def factor_around_one(magnitude: float, rng: np.random.Generator) -> float:
-    """Return 1 ± 0.9 · magnitude, with a random sign."""
+    """Return 1 ± 0.9 · magnitude, with a random sign, for a magnitude of 0 to 1; at least 0.1."""
     return max(0.1, 1 + 0.9 * magnitude * _random_sign(rng))
 
 
 def blur_sigma(magnitude: float, rng: np.random.Generator) -> float:
-    """Return a sigma in pixels, drawn uniformly from 0.1 to 2 · magnitude."""
+    """Return a sigma in pixels, drawn uniformly from 0.1 to 2 · magnitude (0 to 1); 0.1 if that is less."""
     return rng.uniform(0.1, max(0.1, 2 * magnitude))
 
 

@@ -37,6 +37,7 @@ class Step:
         return function(image, amount(self._draw_magnitude(rng) / MAX_MAGNITUDE, rng), context)
 
     def _draw_magnitude(self, rng: np.random.Generator) -> float:
+        """Return a draw around `magnitude`, or below it if `std` is above 100, clipped to 0 … `max_magnitude`."""
         if self.std > 100:
             magnitude = rng.uniform(0, self.magnitude)
         else:
@@ -63,7 +64,7 @@ class Policy:
             views: Not used; every batchwise operation takes it.
 
         Returns:
-            An image of the same shape, or a list of them.
+            An image of the same shape, or a list of them; the inputs are not changed, but may be returned.
         """
         rng = rng or _DEFAULT_RNG
         if isinstance(images, np.ndarray):
@@ -71,7 +72,7 @@ class Policy:
         return [self.augment(image, rng) for image in images]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return one image, (H, W, 3) uint8, augmented by draws from `rng`."""
+        """Return one image, (H, W, 3) uint8, augmented by draws from `rng`; the input is not changed."""
         raise NotImplementedError
 
 

@@ -58,7 +58,7 @@ class RandAugment(Policy):
         self.steps = [Step(name, prob, magnitude, std, max_magnitude) for name in names]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return `image`, (H, W, 3) uint8, after `count` operations drawn from `rng`."""
+        """Return `image`, (H, W, 3) uint8, after `count` operations drawn from `rng`, each applied with `prob`."""
         if self.probabilities is None:
             drawn = rng.integers(len(self.steps), size=self.count)
         else:

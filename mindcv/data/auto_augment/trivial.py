@@ -30,6 +30,6 @@ class TrivialAugmentWide(Policy):
     """Apply one operation at one of 31 magnitudes, both drawn uniformly."""
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return `image`, (H, W, 3) uint8, after one operation drawn from `rng`."""
+        """Return `image`, (H, W, 3) uint8, after one operation drawn from `rng`, with one of 31 magnitudes."""
         function, amount = list(WIDE.values())[rng.integers(len(WIDE))]
         return function(image, amount(rng.integers(LEVELS) / (LEVELS - 1), rng), self.context)

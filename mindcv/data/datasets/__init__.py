@@ -45,6 +45,8 @@ def open_source(
 ) -> Source:
     """Return one split of the data set `name`. Image files are listed, but not read.
 
+    Element i of it is image i, uint8, as encoded bytes (n,) or RGB pixels (H, W, 3), and its label, int32.
+
     Args:
         name: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for such a folder packed by
             `mindcv data pack`; "cifar10", "cifar100", "mnist"; or "digits", which ships with the package.
@@ -59,8 +61,10 @@ def open_source(
             `ListedSource` describes its format.
 
     Raises:
-        ValueError: The name or split is unknown, a class is not in `class_names`, or the data set cannot be downloaded.
-        FileNotFoundError: The data set is not in `root`.
+        ValueError: The name or split is unknown, a class is not in `class_names`, a file is damaged, or `download` is
+            set for another data set than CIFAR or MNIST.
+        FileNotFoundError: The data set is not in `root`; for folders and MindRecord, also if the split does not exist.
+        OSError: The download failed.
     """
     check_name(name)
     if listing and name not in _FOLDERS:
@@ -93,7 +97,7 @@ def check_name(name: str) -> None:
 
 
 def is_encoded(name: str) -> bool:
-    """Return whether the images of data set `name` are files to decode, rather than pixels. Raises ValueError."""
+    """Return whether the images of data set `name` are files to decode, not pixels. Raises ValueError if unknown."""
     check_name(name)
     return name in (*_FOLDERS, "mindrecord")
 

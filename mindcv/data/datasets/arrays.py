@@ -53,7 +53,7 @@ class ArraySource:
         return len(self.labels)
 
     def names(self) -> Iterator[bytes]:
-        """Iterate over the images' pixels as bytes, since they have no other name."""
+        """Iterate over the images' pixels as bytes, in order, since they have no other name."""
         return (image.tobytes() for image in self.images)
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:

@@ -53,7 +53,8 @@ def open_cifar10(root: str, split: str, download: bool) -> ArraySource:
 
     Raises:
         ValueError: The split is unknown, or a file is damaged.
-        FileNotFoundError: A file is missing.
+        FileNotFoundError: A file is missing, and `download` is False.
+        OSError: The download failed.
     """
     return _open(_CIFAR10, root, split, download)
 
@@ -68,7 +69,8 @@ def open_cifar100(root: str, split: str, download: bool) -> ArraySource:
 
     Raises:
         ValueError: The split is unknown, or a file is damaged.
-        FileNotFoundError: A file is missing.
+        FileNotFoundError: A file is missing, and `download` is False.
+        OSError: The download failed.
     """
     return _open(_CIFAR100, root, split, download)
 
@@ -115,7 +117,7 @@ def _find_folder(archive: _Archive, root: Path, wanted: list[str]) -> Path | Non
 
 
 def _read_records(path: Path, label_bytes: int) -> np.ndarray:
-    """Return the records of one file, (n, label_bytes + 3072) uint8."""
+    """Return the records of one file, (n, label_bytes + 3072) uint8; raise ValueError if its size does not fit."""
     data = np.fromfile(path, np.uint8)
     record = label_bytes + 3 * 32 * 32
     if len(data) == 0 or len(data) % record:

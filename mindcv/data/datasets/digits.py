@@ -10,7 +10,10 @@ SPLITS = ("train", "val")
 
 
 def open_digits(split: str) -> ArraySource:
-    """Return the 1,438 `train` or 359 `val` images of 8×8 pixels, white on black, in 10 classes."""
+    """Return the 1,438 `train` or 359 `val` images of 8×8 pixels, white on black, in 10 classes.
+
+    Raises ValueError for another split.
+    """
     check_split(split, SPLITS, "digits")
     with np.load(Path(__file__).with_name("digits.npz")) as digits:
         in_split = digits["held_out"] == (split == "val")

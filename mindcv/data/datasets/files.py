@@ -44,7 +44,7 @@ class FileSource:
         return self.folder / os.fsdecode(self.relative_path(i))
 
     def read_bytes(self, i: int) -> bytes:
-        """Return the file of image `i` byte by byte, without checking it."""
+        """Return the file of image `i` byte by byte, without checking it. Raises OSError."""
         return self.path(i).read_bytes()
 
     def fingerprint(self, *stat_fields: str) -> bytes:

@@ -20,14 +20,16 @@ MIN_UNCHANGED_SECONDS = 10
 
 
 def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
-    """Return the sorted names of the image files in each class folder, one array of (n,) bytes per class.
+    """Return the sorted names of the image files in each class folder, one array of (n,) bytes per class, in order.
+
+    An empty folder gives an empty array; a missing one raises FileNotFoundError.
 
     If there are `MIN_CACHED_IMAGES` or more, the names are written to `indices/` in `get_download_root()`, and later
     calls list only the class folders in which files were added, removed or renamed since.
 
     Args:
         folder: Folder that holds the class folders.
-        classes: Names of the class folders.
+        classes: Names of the class folders, each once.
     """
     path = _cache_path(folder)
     cached, found = _read_cache(path) if path else {}, {}
@@ -42,7 +44,7 @@ def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
 
 
 def _cache_path(folder: Path) -> Path | None:
-    """Return the cache file of `folder`, or None for a user without a home folder."""
+    """Return the path of `folder`'s cache, which may not exist, or None for a user without a home folder."""
     key = os.fsencode(folder.resolve()) + "".join(EXTENSIONS).encode()
     with suppress(RuntimeError):
         return Path(get_download_root(), "indices", f"{hashlib.sha256(key).hexdigest()[:16]}.npz")
@@ -67,7 +69,12 @@ def _read_cache(path: Path) -> dict[tuple[str, int, int], np.ndarray]:
 
 
 def _write_cache(path: Path, names_by_state: dict[tuple[str, int, int], np.ndarray]) -> None:
-    """Write the cache atomically, since the workers of a run do so at the same time; ignore an OSError."""
+    """Write the cache atomically, since the workers of a run do so at the same time; ignore an OSError.
+
+    Args:
+        path: The cache; replaced if it exists.
+        names_by_state: At least one entry, as `_read_cache` returns them.
+    """
     classes, *states = zip(*names_by_state, strict=True)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,16 @@ class ListedSource(FileSource):
     def _labels_from_numbers(
         self, classes: list[str], listing: str, class_names: Sequence[str] | None
     ) -> tuple[np.ndarray, Sequence[str]]:
-        """Return the labels, (N,) int32, for class numbers written as text, and the class names."""
+        """Return the labels, (N,) int32, for class numbers written as text, and the class names.
+
+        Args:
+            classes: The class number of each image.
+            listing: Path of the list, for error messages.
+            class_names: Returned as they are; None gives "0", "1", … up to the largest number.
+
+        Raises:
+            ValueError: A number is out of range, or is also the name of another class.
+        """
 
         def name(i: int) -> str:
             return f"{listing}, {os.fsdecode(self._files[i])}"
@@ -97,7 +106,17 @@ class ListedSource(FileSource):
 
 
 def _read_classes(files: list[str], listing: str) -> list[str]:
-    """Return the class of each of `files` as the list writes it, by name or by number."""
+    """Return the class of each of `files`, in their order, as the list writes it, by name or by number.
+
+    Args:
+        files: Names of all images in the folder, sorted.
+        listing: Path of the list; `ListedSource` describes its forms.
+
+    Raises:
+        FileNotFoundError: The list does not exist.
+        ValueError: It is not text in UTF-8, does not name each file once, has class numbers alone, or a line lacks a
+            class or has another form.
+    """
     try:
         lines = Path(listing).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -121,11 +140,14 @@ def _read_classes(files: list[str], listing: str) -> list[str]:
 
 
 def _split_line(line: str, where: str) -> list[str]:
-    """Return [file name, class] of a line, or its only word.
+    """Return [file name, class] of a line, or [its only word] if it has no class.
 
     Args:
-        line: A line that is not blank.
+        line: A line that is not blank, in a form that `ListedSource` describes.
         where: The list and the line's number, for error messages.
+
+    Raises:
+        ValueError: There are more than two words without a comma, or several numbers for a class.
     """
     if "," in line:
         name, label = (part.strip() for part in line.split(",", 1))
@@ -144,12 +166,15 @@ def _split_line(line: str, where: str) -> list[str]:
 
 
 def _match_files(entries: list[list[str]], files: list[str], listing: str) -> dict[str, str]:
-    """Return the class of every file.
+    """Return the class of every file, by the file's name in the folder.
 
     Args:
         entries: [file name, class]; the name may lack its extension or have another.
         files: Names of the files in the folder.
         listing: Path of the list, for error messages.
+
+    Raises:
+        ValueError: A name matches several files or none, or a file is listed twice or not at all.
     """
     listed, by_stem = {name for name, _ in entries}, defaultdict(list)
     for file in files:

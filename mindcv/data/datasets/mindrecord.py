@@ -116,13 +116,13 @@ class MindRecordSource:
         return data[LENGTH_BYTES:]
 
     def _locate(self, i: int) -> tuple[int, int]:
-        """Return the file number of image `i` and its row in that file."""
+        """Return the file number of image `i` and its row in that file, both from 0."""
         shard = int(np.searchsorted(self._shard_starts, i, side="right")) - 1
         return shard, int(i - self._shard_starts[shard])
 
 
 def shard_name(k: int) -> str:
-    """Return the name of MindRecord file number `k` of a split."""
+    """Return the name of MindRecord file number `k`, from 0, of a split: "00000.mindrecord"."""
     return f"{k:05}.mindrecord"
 
 
@@ -160,6 +160,7 @@ def read_index(file: Path) -> np.ndarray:
 
     Raises:
         ValueError: It is not a MindRecord file, or its index is missing.
+        FileNotFoundError: The file does not exist.
     """
     try:
         with open(file, "rb") as opened:

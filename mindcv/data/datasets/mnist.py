@@ -37,7 +37,8 @@ def open_mnist(root: str, split: str, download: bool) -> ArraySource:
 
     Raises:
         ValueError: The split is unknown, or a file is damaged.
-        FileNotFoundError: A file is missing.
+        FileNotFoundError: A file is missing, and `download` is False.
+        OSError: The download failed.
     """
     check_split(split, list(_PREFIX), "MNIST")
     images = read_idx(_find_or_fetch(Path(root), f"{_PREFIX[split]}-images-idx3-ubyte", download), dims=3)
@@ -47,7 +48,10 @@ def open_mnist(root: str, split: str, download: bool) -> ArraySource:
 
 
 def _find_or_fetch(root: Path, name: str, download: bool) -> Path:
-    """Return the path of the IDX file `name` in `root`, unpacked or gzipped, after downloading it if allowed."""
+    """Return the path of the IDX file `name` in `root`, unpacked or else gzipped (`name`.gz).
+
+    A missing file is downloaded to `root`, gzipped, if `download`; otherwise raises FileNotFoundError.
+    """
     for path in (root / name, root / f"{name}.gz"):
         if path.is_file():
             return path
@@ -58,7 +62,11 @@ def _find_or_fetch(root: Path, name: str, download: bool) -> Path:
 
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
-    """Return the values of an IDX file, uint8. Raises ValueError if it does not hold bytes in `dims` dimensions."""
+    """Return the values of an IDX file, gzipped if its name ends in .gz: read-only, uint8, of the shape in its header.
+
+    Raises:
+        ValueError: The file is damaged, or does not hold unsigned bytes in `dims` dimensions.
+    """
     data = path.read_bytes()
     if path.suffix == ".gz":
         try:

@@ -40,11 +40,11 @@ class Subset:
         return (names[i] for i in self.indices.tolist())
 
     def path(self, i: int) -> str:
-        """Return the path or name of image `i` of the subset."""
+        """Return what `source.path` returns for image `i` of the subset."""
         return self.source.path(int(self.indices[i]))
 
     def fingerprint(self, *stat_fields: str) -> bytes:
-        """Return bytes that change with the files of `source` and with the selection.
+        """Return bytes that change with the files of `source`, which must be encoded, and with the selection.
 
         Args:
             stat_fields: Further attributes of `os.stat_result` that count as a change, such as "st_mode".
