@@ -105,11 +105,7 @@ def unreadable_images(
     if wait is not None:
         _wait_for(record, wait)
     if not record.exists():
-        record.parent.mkdir(parents=True, exist_ok=True)
-        found = find_unreadable(source, num_parallel_workers)
-        temporary = record.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(found))
-        temporary.replace(record)
+        atomic_write_text(record, json.dumps(find_unreadable(source, num_parallel_workers)))
     return [BadImage(*bad) for bad in json.loads(record.read_text())]
 
 

@@ -50,6 +50,8 @@ class Mixup:
             )
         for name, value in (("prob", prob), ("switch_prob", switch_prob), ("label_smoothing", label_smoothing)):
             require_in_range(name, value, at_least=0, at_most=1)
+        if cutmix_minmax and (len(cutmix_minmax) != 2 or not 0 <= cutmix_minmax[0] <= cutmix_minmax[1] <= 1):
+            raise ValueError(f"cutmix_minmax is {cutmix_minmax}; it must be (minimum, maximum), both from 0 to 1")
         self.mixup_alpha, self.cutmix_alpha, self.cutmix_minmax = mixup_alpha, cutmix_alpha, cutmix_minmax
         self.prob, self.switch_prob, self.mode = prob, switch_prob, mode
         self.correct_lam, self.label_smoothing, self.num_classes = correct_lam, label_smoothing, num_classes

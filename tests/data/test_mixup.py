@@ -102,6 +102,8 @@ def test_mixup_smooths_labels_and_accepts_odd_batches():
         ({"mixup_alpha": 0.0}, "mixup is 0.0 and cutmix is 0.0; both must"),
         ({"prob": 2}, "prob is 2; it must be at least 0 and at most 1"),
         ({"label_smoothing": -1}, "label_smoothing"),
+        ({"cutmix_minmax": (0.5, 2.0)}, "must be \\(minimum, maximum\\), both from 0 to 1"),
+        ({"cutmix_minmax": (0.8, 0.2)}, "cutmix_minmax is \\(0.8, 0.2\\)"),
     ],
 )
 def test_mixup_with_invalid_argument_raises(arguments, message):

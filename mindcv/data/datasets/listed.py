@@ -58,7 +58,7 @@ class ListedSource(FileSource):
         numbers = [name for name in classes if _NUMBER.fullmatch(name)]
         self.has_numeric_labels = len(numbers) == len(classes)
         if self.has_numeric_labels:
-            self.labels, class_names = self._labels_from_numbers(classes, listing, class_names)
+            self.labels, class_names = self._labels_from_numbers(classes, listing, class_names or None)
         elif numbers and not class_names:
             name = next(name for name in classes if name not in numbers)
             raise ValueError(f"{listing} has classes by number ({numbers[0]}) and by name ({name}): write all one way")
