@@ -34,14 +34,20 @@ class DistributedContext:
         return self.rank == 0
 
     def broadcast_parameters(self, parameters: Iterable[Parameter]) -> None:
-        """Set the parameters of every worker to the values of worker 0. Call it before the first step."""
+        """Set the parameters of every worker, in place, to the values of worker 0. Call it before the first step.
+
+        All workers must call it, with the same parameters in the same order.
+        """
         if self.size > 1:
             broadcast = ops.Broadcast(0)
             for parameter in parameters:
                 parameter.set_data(broadcast((parameter.value(),))[0])
 
     def broadcast(self, numbers: list[float]) -> list[float]:
-        """Return the `numbers` of worker 0 on every worker, rounded to float32 (integers below 2²⁴ stay exact)."""
+        """Return the `numbers` of worker 0 on every worker, rounded to float32 (integers below 2²⁴ stay exact).
+
+        All workers must call it, with lists of one length. A process that works alone gets `numbers` itself.
+        """
         if self.size == 1:
             return numbers
         return ops.Broadcast(0)((Tensor(np.array(numbers, np.float32)),))[0].asnumpy().tolist()
@@ -60,8 +66,9 @@ class DistributedContext:
     def name_lost_workers(self) -> Iterator[None]:
         """Inside the context, raise one line about a lost worker instead of MindSpore's error about an operation.
 
-        MindSpore's collective operations wait for the other workers for a limited time: on a CPU they fail 30 s after a
-        worker stopped answering.
+        Other errors pass unchanged, and so do all errors of a process that works alone. MindSpore's collective
+        operations wait for the other workers for a limited time: on a CPU they fail 30 s after a worker stopped
+        answering.
 
         Raises:
             RuntimeError: another worker has ended or does not answer.
@@ -78,7 +85,13 @@ class DistributedContext:
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
-        """Let worker 0 run the body before the others do: it downloads, and the others find the files."""
+        """Let worker 0 run the body before the others do: it downloads, and the others find the files.
+
+        All workers must enter it and run the body.
+
+        Raises:
+            RuntimeError: worker 0 has ended, or has not finished its body before the others' wait timed out.
+        """
         if not self.is_main:
             with self.name_lost_workers():
                 self.wait()
@@ -94,7 +107,9 @@ _COLLECTIVE_FAILED = re.compile(r"AllReduce|Broadcast|state of the cluster is er
 def init_distributed(config: Config) -> DistributedContext:
     """Join the workers that a launcher started (this package's, `msrun` or `mpirun`), and return this one's context.
 
-    A process that no launcher started works alone. Of several workers all but worker 0 log warnings only.
+    A process that no launcher started, or with `config.distribute` off, works alone: it gets `ALONE`, and nothing is
+    changed. Among several workers MindSpore is set to data parallelism with gradients averaged, and all workers but
+    worker 0 log warnings only.
 
     Raises:
         RuntimeError: the other workers did not start in time.
@@ -113,5 +128,5 @@ def init_distributed(config: Config) -> DistributedContext:
 
 
 def _was_launched() -> bool:
-    """Whether a launcher started this process."""
+    """Whether a launcher started this process, by the variables that it sets in the environment."""
     return any(name in os.environ for name in ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE"))

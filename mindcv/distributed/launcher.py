@@ -34,7 +34,12 @@ _DEFAULT_PORT = 8118
 def is_due(config: Config, script: str) -> bool:
     """Whether this process has to start workers, instead of being one or working alone.
 
-    A recipe's `distribute` is about training; `validate.py` starts workers only if its command line says so.
+    A recipe's `distribute` is about training; `validate.py` starts workers only if its command line says so. A single
+    worker is started only to be restarted, if `config.max_restarts` is above 0. A dry run starts none.
+
+    Args:
+        config: The options of the run.
+        script: Name of the script without ".py"; False for any but "train" and "validate".
     """
     if not config.distribute or config.dry_run or any(name in os.environ for name in _OTHER_LAUNCHERS):
         return False
@@ -46,18 +51,21 @@ def is_due(config: Config, script: str) -> bool:
 def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
     """Run `script` on `config.num_devices` workers of this machine and wait for them.
 
-    The first worker's output is shown as it comes. All output is kept in `ckpt_save_dir/logs`; that of a validation
-    is kept only if it failed. When a worker fails the others are ended, its rank and its last lines are printed, and a
-    training is restarted from its last checkpoint, up to `config.max_restarts` times.
+    The output of worker 0 is shown as it comes, on the machine that has it. All output is kept in `ckpt_save_dir/logs`,
+    in a new folder for each start; that of a validation is in a temporary folder, kept only if it failed. When a worker
+    fails the others are ended, its rank and its last lines are printed, and a training is restarted from its last
+    checkpoint, up to `config.max_restarts` times; not after exit code 2 or 3, an error that would come again, nor after
+    SIGINT or SIGTERM.
 
     Args:
         config: The options of the run.
         script: "train" or "validate".
-        argv: The command line of the script.
-        prog: What the user typed to run it, such as "mindcv train"; by default the script's name.
+        argv: The command line of the script, without its name.
+        prog: What the user typed to run it, such as "mindcv train"; "" for the script's name, such as "train.py".
 
     Returns:
-        The workers' exit code; 128 + the signal's number if a signal ended them.
+        The exit code of the last start: 0, that of the worker that failed first, or 128 + the signal's number if a
+        signal ended it.
 
     Raises:
         ConfigError: the port is taken, or the first machine's address is unknown.
@@ -85,7 +93,18 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
 
 
 def run_workers(config: Config, prog: str, argv: list[str], port: int, logs: Path, signals: SignalState) -> int:
-    """Start the workers once, wait for them, report how they ended, and return their exit code."""
+    """Start the workers once, wait for them, report how they ended, and return their exit code.
+
+    None of them is left running, whatever happens.
+
+    Args:
+        config: The options of the run.
+        prog: What the workers run: "train.py" or "mindcv train".
+        argv: The workers' command line, without `prog`.
+        port: Port at which the workers find each other.
+        logs: Folder for the logs of this start; it must not exist yet.
+        signals: The signals that this process receives meanwhile.
+    """
     patience = _STOP_TIMEOUT_SINKING if uses_data_sink(config) else _STOP_TIMEOUT
     workers = start_workers(config, prog, argv, port, logs)
     show = LogStream(logs / "worker_0.log", prog).show  # only the first machine has this worker
@@ -101,12 +120,13 @@ def choose_port(config: Config, attempt: int = 0, patience: float = JOIN_TIMEOUT
     """Return the port at which the workers find each other: `config.master_port`, or on one machine any free port.
 
     With several machines each attempt has the next port: the machine that restarts first waits there for the others,
-    and does not meet what is left of the attempt before.
+    and does not meet what is left of the attempt before. Only the first machine checks that the port is free, and does
+    not reserve it. Without `config.master_port`, several machines begin at 8118.
 
     Args:
         config: The options of the run.
         attempt: Number of restarts so far.
-        patience: Seconds to wait for the first machine's name to get an address.
+        patience: Seconds that the other machines wait for the first machine's name to get an address.
 
     Raises:
         ConfigError: the port is taken, or the first machine's address is unknown.
@@ -134,7 +154,7 @@ def wait_for_address(host: str, patience: float) -> None:
     """Wait until `host` has an address: the first machine's name may be published after the others have started.
 
     Raises:
-        ConfigError: it has none after `patience` seconds.
+        ConfigError: it has none after `patience` seconds; with 0 it is looked up once.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -148,7 +168,7 @@ def wait_for_address(host: str, patience: float) -> None:
 
 
 def _checkpoints(config: Config) -> set[tuple[Path, int]]:
-    """Return the checkpoints in the run's folder, each with its time of change: a rewritten one counts as new."""
+    """Return path and time of change, in ns, of each checkpoint in the run's folder: a rewritten one counts as new."""
     found = set()
     for path in Path(config.ckpt_save_dir).glob(f"{config.model}-*_*.ckpt"):
         with suppress(FileNotFoundError):  # another machine's run may delete it
@@ -159,7 +179,7 @@ def _checkpoints(config: Config) -> set[tuple[Path, int]]:
 
 @contextmanager
 def _signals_recorded() -> Iterator[SignalState]:
-    """Record SIGINT and SIGTERM inside the context instead of letting them act."""
+    """Record SIGINT and SIGTERM inside the context instead of letting them act. For the main thread only."""
     signals = SignalState()
     before = {number: signal.signal(number, lambda number, _: signals.receive(number)) for number in STOP_SIGNALS}
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # a parent may have blocked them

@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 def exit_with_parent(launcher: int) -> None:
-    """Let the system kill this process when its parent ends, however it ends. Does nothing except on Linux.
+    """Let the system kill this process (SIGKILL) when its parent ends, however it ends. Does nothing except on Linux.
 
     A thread that checks on the parent would not be enough: a worker that waits for a dead one in a collective operation
     holds Python's interpreter lock.

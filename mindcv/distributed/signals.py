@@ -49,6 +49,10 @@ class SignalState:
 class Stopped(Exception):
     """Raised when a run ends because this worker or another one received a stop signal.
 
+    Args:
+        message: What to say after the signal's name.
+        stop_flag: This worker's flag; if it is not set, another worker received the signal, which counts as SIGTERM.
+
     Attributes:
         exit_code: 128 + the signal's number, as a shell counts.
     """
@@ -71,7 +75,10 @@ class StopFlag:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside the context, let the first SIGINT or SIGTERM set the flag; repeated, it ends the process at once."""
+        """Inside the context, let the first SIGINT or SIGTERM set the flag; repeated, it ends the process at once.
+
+        Of nested contexts the innermost flag is set. The flag stays set after the context.
+        """
         _listening.append(self)
         try:
             yield
@@ -83,7 +90,8 @@ def install_signal_handlers(once: bool = False) -> None:
     """Take over SIGINT and SIGTERM for the rest of this process. Call it before MindSpore is imported.
 
     While no `StopFlag` is listening, SIGINT raises KeyboardInterrupt and SIGTERM ends the process, as usual.
-    MindSpore's scheduler process ignores both, because the workers need it to stop in order.
+    MindSpore's scheduler process ignores both, because the workers need it to stop in order. The signals are blocked in
+    this thread and those it starts later, and a thread that runs until the process ends waits for them.
 
     Args:
         once: Ignore every signal after the one that set a flag, for workers that their launcher ends if need be.
@@ -94,7 +102,7 @@ def install_signal_handlers(once: bool = False) -> None:
 
 
 def _wait_for_signals(once: bool) -> None:
-    """Wait for stop signals for ever and act on them; runs in a thread."""
+    """Wait for stop signals for ever and act on them; runs in a thread. `once`: see `install_signal_handlers`."""
     state, interrupted = SignalState(), False
     while True:
         number = signal.sigwait(STOP_SIGNALS)

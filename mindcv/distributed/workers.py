@@ -42,7 +42,10 @@ class Failure(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How the workers ended: the first failure, if any, and whether they were still running when time was up."""
+    """How watching the workers ended: the first failure or None, and whether they still run and must be killed.
+
+    They are left running when time is up after a failure or a signal, or when they must end at once.
+    """
 
     failure: Failure | None
     timed_out: bool
@@ -63,10 +66,11 @@ class Workers:
     ranks: dict[int, int] = field(default_factory=dict)
 
     def is_running(self) -> bool:
+        """Whether `msrun` is running; it ends after its workers."""
         return self.msrun.poll() is None
 
     def find(self) -> None:
-        """Add the workers that `msrun` has started since the last call to `ranks`."""
+        """Add the workers that `msrun` has started since the last call to `ranks`; those that have ended stay in it."""
         with suppress(psutil.Error):
             for process in psutil.Process(self.msrun.pid).children():
                 if process.pid in self.ranks:
@@ -77,7 +81,7 @@ class Workers:
                         self.ranks[process.pid] = int(environment["RANK_ID"])
 
     def first_failure(self) -> Failure | None:
-        """Return the first failure that `msrun` has logged, or None."""
+        """Return the first failure of a worker that `msrun` has logged so far, or None."""
         found = _FAILURE.search((self.logs / "msrun.log").read_text(errors="replace"))
         return found and Failure(self.ranks.get(int(found[1])), int(found[2]))
 
@@ -100,14 +104,20 @@ class Workers:
 
 
 def start_workers(config: Config, prog: str, argv: list[str], port: int, logs: Path) -> Workers:
-    """Start `msrun`, which starts `config.num_devices` workers on this machine.
+    """Start `msrun`, which starts `config.num_devices` workers on this machine, and return without waiting for them.
+
+    On Linux `msrun` ends when this process ends. It does not receive Ctrl-C. The `ranks` of the result are empty; see
+    `Workers.find`.
 
     Args:
         config: The options of the run.
         prog: What the workers run: "train.py" or "mindcv train".
-        argv: The workers' command line.
+        argv: The workers' command line, without `prog`.
         port: Port at which the workers find each other.
         logs: Folder for the logs; it is created.
+
+    Raises:
+        OSError: `logs` exists already (FileExistsError) or cannot be created.
     """
     logs.mkdir(parents=True)
     program = [sys.argv[0]] if prog.endswith(".py") else ["-m", *prog.split()]
@@ -150,7 +160,9 @@ def watch(
     show: Callable[[], None] = lambda: None,
     clock=time,
 ) -> Outcome:
-    """Wait until the workers have ended or must be ended; pass signals on to them.
+    """Wait until the workers have ended or must be ended, and pass signals on to them; ends none of them itself.
+
+    After the first failure of a worker the others have `LAST_WORDS` seconds.
 
     Args:
         workers: The workers.
@@ -194,6 +206,10 @@ def report(workers: Workers, outcome: Outcome, signals: SignalState, prog: str, 
         signals: The signals that this process received.
         prog: What to call the program in messages.
         patience: Seconds that the workers had to stop after a signal.
+
+    Returns:
+        0 if all went well; 128 + the signal's number if they ended by a signal that this process received; otherwise
+        the exit code of the first worker that failed, or of `msrun`, 128 + the signal's number if it was killed.
     """
     stopped = 128 + signals.first if signals.first else None
     if must_end_at_once(workers, signals):
@@ -209,7 +225,16 @@ def report(workers: Workers, outcome: Outcome, signals: SignalState, prog: str, 
 
 
 def report_failure(logs: Path, failure: Failure, prog: str) -> int:
-    """Say which worker failed and how, and return its exit code."""
+    """Say on standard error which worker failed and how, and return its exit code, 128 + signal if it was killed.
+
+    If the worker printed an error line of its own, that line is shown, unless it is worker 0's, which was shown before;
+    otherwise the end of its log.
+
+    Args:
+        logs: Folder with the workers' logs.
+        failure: The failure.
+        prog: What begins an error line.
+    """
     log = logs / f"worker_{failure.rank}.log"
     messages = [line for line in _lines(log) if line.startswith(f"{prog}: ")]
     if failure.code > 0 and messages:  # the worker printed its error; the first worker's output was shown
@@ -221,7 +246,17 @@ def report_failure(logs: Path, failure: Failure, prog: str) -> int:
 
 
 def report_log(who: str, code: int, log: Path, prog: str) -> int:
-    """Print how `who` ended and the last ten lines of its log, and return the exit code as a shell counts it."""
+    """Print how `who` ended and the last ten lines of its log on standard error, and return its exit code.
+
+    Args:
+        who: Begins the message, such as "rank 1".
+        code: Exit code, or -signal if a signal killed it.
+        log: Its log, which may be missing.
+        prog: What to call the program in messages.
+
+    Returns:
+        `code`, or 128 + signal.
+    """
     how = f"was killed by {signal_name(-code)}" if code < 0 else f"failed with exit code {code}"
     say(prog, f"{who} {how}; the others were ended. The end of its log, {log}:")
     for line in _lines(log)[-10:]:
@@ -245,7 +280,10 @@ class LogStream:
         self.shown = 0  # bytes
 
     def show(self) -> None:
-        """Show what was written since the last call, without MindSpore's own messages."""
+        """Show what was written since the last call, without MindSpore's own INFO and WARNING lines.
+
+        Unfinished lines are shown too, except that an unfinished error line waits for a later call.
+        """
         if not self.log.exists():
             return
         with self.log.open("rb") as file:

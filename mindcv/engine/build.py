@@ -24,7 +24,8 @@ def build_model(
 ) -> nn.Cell:
     """Return the model, with the weights of `config.ckpt_path` or published ones if the options ask for them.
 
-    For a resumed run no weights are loaded or downloaded. Sets MindSpore's global seed to `config.seed`.
+    It is in evaluation mode. For a resumed run no weights are loaded or downloaded. Sets MindSpore's global seed to
+    `config.seed`.
 
     Args:
         config: The options of the run.
@@ -32,7 +33,10 @@ def build_model(
         adapt: Arguments in which the checkpoint may differ from the model; see `create_model`. With
             `config.keep_classifier` the number of classes may not differ.
         class_names: Class names of the data; the rows of the checkpoint's classifier are matched with them by name,
-            unless `config.keep_classifier` is set.
+            unless `config.keep_classifier` is set. None to keep the rows as they are.
+
+    Raises:
+        ValueError, OSError: an option of the model or its checkpoint is at fault.
     """
     if config.keep_classifier:
         adapt, class_names = [name for name in adapt if name != "num_classes"], None
@@ -46,12 +50,16 @@ def build_model(
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:
-    """Set the model's mixed-precision level, with the dtype and the cells that the options name."""
+    """Set the model's mixed-precision level ("O0" to "O3" or "auto"), with the dtype and the cells that options name.
+
+    Raises:
+        ValueError: one of the cells does not exist, or the device does not compute in the dtype.
+    """
     set_precision(model, level, config.amp_dtype, config.amp_cast_list)
 
 
 def recompute_blocks(model: nn.Cell) -> None:
-    """Recompute each block in the backward pass instead of keeping its activations.
+    """Set each block of the model to be recomputed in the backward pass, so that its activations are not kept.
 
     See Chen et al. 2016 (arXiv 1604.06174). The gradients stay equal bit for bit. On a CPU this saves little memory;
     docs/devices.md has measurements.
@@ -61,7 +69,10 @@ def recompute_blocks(model: nn.Cell) -> None:
 
 
 def build_loss_scale(config: Config) -> LossScale:
-    """Return the loss scale; a dynamic one starts at 2¹⁶ if `config.loss_scale` is left at 1."""
+    """Return the loss scale: dynamic if `loss_scale_type` is "dynamic", or "auto" and the model computes in float16.
+
+    Otherwise it is fixed. It is `config.loss_scale` at first; a dynamic one is 2¹⁶ if that is left at 1.
+    """
     half = config.amp_level != "O0" and config.amp_dtype == "float16"
     dynamic = config.loss_scale_type == "dynamic" or (config.loss_scale_type == "auto" and half)
     start = START if dynamic and config.loss_scale == 1 else config.loss_scale
@@ -69,7 +80,7 @@ def build_loss_scale(config: Config) -> LossScale:
 
 
 def peak_rate(config: Config, images_an_update: int) -> float:
-    """Return the peak learning rate: `config.lr`, scaled by the images of an update if `lr_scale` is "linear"."""
+    """Return the peak learning rate: `config.lr`, with `lr_scale` "linear" times images_an_update / lr_base_batch."""
     return config.lr * images_an_update / config.lr_base_batch if config.lr_scale == "linear" else config.lr
 
 
@@ -90,6 +101,9 @@ def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
         config: The options of the run.
         steps: Steps an epoch.
         peak: Peak learning rate.
+
+    Returns:
+        `steps * epoch_size // gradient_accumulation_steps` learning rates, even if `config.steps` ends the run earlier.
 
     Raises:
         ConfigError: the final learning rate is above the peak, or an epoch has no update.
@@ -125,7 +139,7 @@ def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
 
 
 def _planned_epochs(config: Config) -> int:
-    """Return the epochs that the warm-up takes, and with a cosine schedule its cycles too."""
+    """Return the epochs that the schedule needs: those of the warm-up, and with a cosine schedule its cycles too."""
     if not config.scheduler.endswith("cosine_decay"):
         return config.warmup_epochs
     before = config.warmup_epochs if config.warmup_prefix else 0
@@ -146,6 +160,9 @@ def build_optimizer(config: Config, model: nn.Cell, rates: list[float]) -> nn.Op
         config: The options of the run.
         model: The model; parameters of frozen parts get `requires_grad = False`.
         rates: Learning rate of every update.
+
+    Raises:
+        ValueError: a part does not exist, nothing would be left to train, or an option of the optimizer is at fault.
     """
     freeze(model, config.freeze)
     return create_optimizer(

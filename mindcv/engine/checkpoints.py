@@ -34,7 +34,10 @@ START = TrainPosition(1, 0)
 
 
 def checkpoints_in(folder: Path, model_name: str) -> dict[TrainPosition, Path]:
-    """Return the checkpoint files of `model_name` in `folder` by their position in the run, oldest first."""
+    """Return the checkpoint files of `model_name` in `folder` by their position in the run, earliest first.
+
+    The positions are those in the files' names; the files are not read. `best.ckpt` is not among them.
+    """
     found = {}
     for path in folder.iterdir():
         match = CHECKPOINT.fullmatch(path.name)
@@ -79,8 +82,10 @@ class CheckpointManager:
     def save(self, arrays: dict[str, np.ndarray], position: TrainPosition) -> Path:
         """Write `arrays` as the checkpoint of `position`, delete old checkpoints, and return the new one's path.
 
+        It counts as the newest, without a score. An existing file of its name is replaced completely or not at all.
+
         Raises:
-            FloatingPointError: a value is not finite; nothing is written then.
+            FloatingPointError: a weight, an average or optimizer state is not finite; no file is changed then.
             OSError: the checkpoint cannot be written.
         """
         for name, array in arrays.items():
@@ -100,7 +105,10 @@ class CheckpointManager:
         return path
 
     def adopt(self, path: Path, score: float | None = None) -> None:
-        """Count `path` among the run's checkpoints, as the newest; `score` is None for one without a score."""
+        """Count `path` among the run's checkpoints, as the newest; `score` is None for one without a score.
+
+        Changes no file; the next `save` deletes what is too much.
+        """
         self.kept.append((-math.inf if score is None else score, path))
 
     def path_of(self, position: TrainPosition) -> Path:
@@ -112,15 +120,20 @@ class CheckpointManager:
         return bool(self.kept) and self.kept[-1][1] == self.path_of(position)
 
     def rate(self, score: float) -> None:
-        """Set the score of the newest checkpoint; higher is better."""
+        """Set the score of the newest checkpoint, which must exist; higher is better. `best` and the files stay."""
         self.kept[-1] = (score, self.kept[-1][1])
 
     def save_best(self, arrays: dict[str, np.ndarray], score: float) -> bool:
-        """Write `best.ckpt` if `score` is the highest so far, and return whether it is.
+        """Write `best.ckpt` and set `best` if `score` is above all so far, and return whether it is (False for NaN).
+
+        An existing `best.ckpt` is replaced completely or not at all.
 
         Args:
             arrays: Contents of the checkpoint; empty for a link to the newest checkpoint.
             score: Score in validation; higher is better.
+
+        Raises:
+            OSError: it cannot be written.
         """
         if not score > self.best:
             return False

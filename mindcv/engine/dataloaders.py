@@ -97,7 +97,7 @@ def write_bad_images(folder: Path, *sources: Source | None) -> None:
     """Write the unreadable images that were excluded from `sources` to `bad_images.txt` in `folder`, one a line.
 
     If there are none, a list of an earlier run is deleted. A file of that name with other contents is kept: it stays
-    where it is, or is moved to `earlier-N` if there is a list to write.
+    where it is, or is moved to `earlier-N` if there is a list to write. Sources that are None are skipped.
     """
     path = folder / "bad_images.txt"
     lines = [line for source in sources for line in getattr(source, "excluded", ())]
@@ -114,7 +114,10 @@ def _training_split(config: Config) -> Source:
 
 
 def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
-    """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"."""
+    """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"; log how many there are.
+
+    `waits` and errors: see `open_training`.
+    """
     if config.on_bad_image == "raise":
         return source
     bad = unreadable_images(source, wait=CHECK_TIMEOUT if waits else None)
@@ -128,7 +131,11 @@ def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
 def name_unreadable_images() -> Iterator[None]:
     """Replace MindSpore's error about an unreadable image by an `UnreadableImage` with one line that names it.
 
-    MindSpore leaves a copy of the image in the working folder; it is deleted.
+    Other errors pass unchanged. MindSpore leaves a copy of the image in the working folder; it is deleted.
+
+    Raises:
+        UnreadableImage: (a ValueError) an image cannot be read. If MindSpore does not know its name, the line says how
+            to find it.
     """
     copy = Path("abnormal_image.jpg")
     existed_before = copy.exists()
@@ -177,7 +184,8 @@ def training_loader(
     """Return this worker's augmented training batches from `position` on.
 
     Each pass is one epoch, with an order and an augmentation of its own. The steps of an epoch before `position` are
-    loaded and dropped, because the random numbers of the later ones depend on them.
+    loaded and dropped, because the random numbers of the later ones depend on them; so make one pass only over a loader
+    that begins inside an epoch.
 
     Args:
         config: The options of the run.
@@ -188,6 +196,10 @@ def training_loader(
 
     Returns:
         A data set of images (B, C, H, W) float32 and labels, (B,) int32, or (B, num_classes) float32 if they are mixed.
+        B is `config.batch_size`, or less in the last batch without `drop_remainder`; times `config.aug_splits` if set.
+
+    Raises:
+        ValueError: there are too few images for a batch, or options contradict each other.
     """
     dataset = create_dataset(
         source,
@@ -220,9 +232,9 @@ def training_loader(
 
 
 def validation_loader(config: Config, source: Source, distributed: DistributedContext = ALONE) -> ds.Dataset:
-    """Return this worker's validation batches, all of equal size, which together hold every image once.
+    """Return this worker's batches of validation images; those of all workers together hold every image once.
 
-    The last batch is filled up with images labelled -1.
+    All workers have equally many batches, all of `config.batch_size`, filled up with images labelled -1.
 
     Returns:
         A data set of images (B, C, H, W) float32 and labels (B,) int32.
@@ -255,7 +267,10 @@ def _prefetch_size(config: Config, distributed: DistributedContext, views: int =
 
 
 def _transforms(config: Config, is_training: bool) -> list | tuple:
-    """Return the operations on images that the options ask for, in training or in validation."""
+    """Return the operations on images that the options ask for, in training or in validation.
+
+    A list, or in training with `config.aug_splits` a tuple of three lists; see `create_transforms`.
+    """
     return create_transforms(
         config.dataset,
         config.image_resize,

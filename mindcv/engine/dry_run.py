@@ -18,7 +18,10 @@ def dry_run(run: Run) -> None:
     """Print a run's parameters, arithmetic, memory, steps, speed and hours on standard output, one line each.
 
     Arithmetic and steps are computed. Speed and memory are measured on this device alone, without exchanging gradients
-    with other workers. The timed steps change the weights of `run`.
+    with other workers. The timed steps change the weights of `run`, which is left in training mode.
+
+    Raises:
+        UnreadableImage: (a ValueError) an image of these steps cannot be read.
     """
     with name_unreadable_images():
         costs = _measure(run)
@@ -44,13 +47,13 @@ def _measure(run: Run) -> tuple[float, float, float]:
 
 
 def _step(run: Run, batch: list[Tensor]) -> Tensor:
-    """Make a step at the first learning rate: a run may have fewer learning rates than steps are timed."""
+    """Make a step at the first learning rate, and return its loss: a run may have fewer rates than steps are timed."""
     ops.assign(run.step.optimizer.global_step, Tensor([0], ms.int32))
     return run.step(*batch)
 
 
 def _endless(run: Run) -> Iterator[list[Tensor]]:
-    """Yield training batches, epoch after epoch."""
+    """Yield training batches (images, labels), epoch after epoch without end."""
     loader = run.loader()
     while True:
         yield from loader.create_tuple_iterator(num_epochs=1)

@@ -35,7 +35,7 @@ class ModelEMA(nn.Cell):
 
     @ms.jit
     def construct(self) -> Tensor:
-        """Update the averages with the present weights and return the number of updates so far."""
+        """Update the averages with the present weights and return the number of updates so far, a scalar int32."""
         updates = ops.assign_add(self.updates, 1)
         n = updates.astype(ms.float32)
         step_size = 1 - ops.minimum((1 + n) / (10 + n), self.decay)
@@ -44,7 +44,10 @@ class ModelEMA(nn.Cell):
 
     @contextmanager
     def swap_weights(self) -> Iterator[None]:
-        """Inside the context, set the model's weights to their averages; afterwards restore them bit for bit."""
+        """Inside the context, set the model's weights to their averages; afterwards restore them bit for bit.
+
+        They are restored after an error too. The context cannot be nested.
+        """
         self._swapped_out = [weight.asnumpy().copy() for weight in self.weights]
         try:
             for weight, average in zip(self.weights, self.averages, strict=True):
@@ -54,7 +57,7 @@ class ModelEMA(nn.Cell):
             self.restore_weights()
 
     def restore_weights(self) -> None:
-        """Restore the weights that `swap_weights` replaced, if it is active."""
+        """Restore the weights that `swap_weights` replaced; does nothing if it is not active."""
         for weight, value in zip(self.weights, self._swapped_out, strict=False):
             ops.assign(weight, Tensor(value))
         self._swapped_out = []

@@ -27,7 +27,7 @@ class DataWait:
         self.seconds: float | None = None
 
     def timed(self, batches: Iterable) -> Iterator:
-        """Yield the batches of an epoch and measure the time that each takes to arrive."""
+        """Yield the batches of an epoch, and add up in `seconds`, from 0, the time that each takes to arrive."""
         self.seconds = 0.0
         iterator = iter(batches)
         while True:
@@ -41,7 +41,10 @@ class DataWait:
 
 
 def norms(step: TrainStep) -> dict[str, float]:
-    """Return "param_norm", the L2 norm of all the model's parameters, and with averages "ema_gap"."""
+    """Return "param_norm", the L2 norm of all the model's parameters, and with moving averages "ema_gap".
+
+    "ema_gap" is `ModelEMA.relative_distance`.
+    """
     metrics = {"param_norm": sum(map(_sum_of_squares, step.model.get_parameters())) ** 0.5}
     if step.ema is not None:
         metrics["ema_gap"] = step.ema.relative_distance()
@@ -54,14 +57,26 @@ def memory() -> dict[str, int]:
 
 
 def attention_monitor(run: Run) -> AttentionMonitor:
-    """Return a monitor of gates and non-locality that uses the same few images, validation images if there are any."""
+    """Return a monitor of gates and non-locality, which measures them each time it is called without arguments.
+
+    It always uses the same images, at most `MONITORED_IMAGES`: validation images, or training images, transformed as
+    for validation, if there are none.
+    """
     loader = validation_loader(run.config, run.validation or run.training)
     [images, _labels] = next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
     return AttentionMonitor(run.model, images[:MONITORED_IMAGES])
 
 
 def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
-    """Return validation scores under their names in `metrics.jsonl`; those of the averages begin with "ema_"."""
+    """Return validation scores under their names in `metrics.jsonl`; those of the averages begin with "ema_".
+
+    Args:
+        scores: What `Evaluator` returns.
+
+    Returns:
+        "val_loss", and in per cent "top_1" and "top_5", the latter None with fewer than five classes; and the same of
+        the averages if `scores` has them.
+    """
     metrics = {}
     for prefix in ("", "ema_") if "ema_loss" in scores else ("",):
         metrics |= {
@@ -73,7 +88,13 @@ def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
 
 
 def epoch_line(metrics: dict, epochs: int, is_best: bool) -> str:
-    """Return the line that summarises the `metrics` of an epoch, in a run of `epochs` epochs."""
+    """Return the line that summarises an epoch, for the log.
+
+    Args:
+        metrics: The epoch's record in `metrics.jsonl`; "top_1" and "top_5" are None if it was not validated.
+        epochs: Number of epochs of the run.
+        is_best: Whether the line ends with "(best)".
+    """
     speed = metrics["images_per_second"]
     parts = [
         f"epoch {metrics['epoch']}/{epochs}",

@@ -32,7 +32,7 @@ class Identity:
     options: dict | None = None
 
     def entries(self) -> dict[str, np.ndarray]:
-        """Return the checkpoint entries that `read_identity` reads."""
+        """Return the checkpoint entries that `read_identity` reads; `steps` must be known."""
         return {
             CLASS_NAMES: np.array(json.dumps(self.class_names)),
             STEPS: np.array(self.steps, np.int32),
@@ -69,7 +69,7 @@ def check_same_run(
     made: int,
     fits: bool = True,
 ) -> dict[str, tuple]:
-    """Raise an error if a checkpoint is of another run.
+    """Raise an error if a checkpoint is of another run; what it does not record (None) is not compared.
 
     Args:
         path: The checkpoint, for messages.
@@ -82,7 +82,7 @@ def check_same_run(
         fits: Whether the checkpoint holds the state of the run that resumes; `--resume_changes` is no remedy if not.
 
     Returns:
-        Old and new value of every option whose change only warrants a warning, by name.
+        Old and new value of every option whose change only warrants a warning, by name, without the intended ones.
 
     Raises:
         ValueError: in one line, what differs and what to do.
@@ -117,7 +117,11 @@ def check_same_run(
 
 
 def changed_options(saved: Mapping, now: Mapping) -> dict[str, tuple]:
-    """Return old and new value of every option that differs, by name; one that was not recorded had its default."""
+    """Return old and new value of every option in `now` that differs, by name, in the order of `now`.
+
+    Both are as `recorded_options` gives them. An option that `saved` lacks had its default. Other spellings of the same
+    meaning and options without effect do not count; see `canonical_options`.
+    """
     before = {**_as_json({name: OPTIONS[name].default for name in now}), **saved}
     old, new = canonical_options(before), canonical_options(now)
     return {
@@ -129,7 +133,7 @@ def canonical_options(options: Mapping) -> dict:
     """Return recorded options with one spelling for each meaning, and None for options without effect.
 
     Args:
-        options: Recorded options by name; missing ones count as off.
+        options: Recorded options by name; missing ones count as off. They are not changed.
     """
     result = dict(options)
     for name in ("image_resize", "patch_size", "color_jitter", "re_value"):  # one value, or the same several times
@@ -155,7 +159,7 @@ def canonical_options(options: Mapping) -> dict:
 def refused_options(
     changes: Mapping[str, tuple], rates: Callable[[dict], Sequence[float] | None], made: int
 ) -> list[str]:
-    """Return the names of the changed options that a resumed run must not change.
+    """Return the names of the changed options that a resumed run must not change, in the order of `changes`.
 
     Options of the schedule are among them only if they change learning rates still to come. A run may become longer or
     shorter: of a new `epoch_size` only the epochs that both lengths have count. If none of these is left, all of them
@@ -178,12 +182,15 @@ def refused_options(
 
 
 def describe_changes(changes: Mapping[str, tuple]) -> str:
-    """Return changed options in words: "lr was 0.001 and is 0.0005 now"."""
+    """Return changed options, old and new value by name, in words: "lr was 0.001 and is 0.0005 now"."""
     return ", ".join(f"{name} was {show(old)} and is {show(new)} now" for name, (old, new) in changes.items())
 
 
 def _agree(rates: Sequence[float] | None, others: Sequence[float] | None, made: int) -> bool:
-    """Whether both are known and equal in float32 after `made` updates, as far as both go; in all if none are left."""
+    """Whether both are known (not None) and equal in float32 after `made` updates, as far as the shorter one goes.
+
+    If that leaves none to compare, all are compared.
+    """
     if rates is None or others is None:
         return False
     common = min(len(rates), len(others))

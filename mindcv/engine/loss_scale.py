@@ -36,7 +36,10 @@ class LossScale(nn.Cell):
         return self.state[0] if self.dynamic else self.start
 
     def adjust(self, finite: Tensor) -> Tensor:
-        """Record whether the gradients were finite and adjust a dynamic scale.
+        """Record whether the gradients were finite and adjust a dynamic scale. Call it only if `skips_overflow` is set.
+
+        Args:
+            finite: Whether the gradients of this update were finite, a scalar bool.
 
         Returns:
             Whether the update succeeded, bool: the gradients were finite, or their overflow may be skipped.

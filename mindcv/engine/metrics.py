@@ -59,7 +59,7 @@ def read_metrics(path: Path) -> list[dict]:
 
 
 def _parsed(line: str):
-    """Return the JSON value of a line, or None."""
+    """Return the JSON value of a line, or None if it is not JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):
@@ -81,7 +81,7 @@ def _is_torn(line: str) -> bool:
 
 
 def _is_record(value) -> bool:
-    """Whether a JSON value is the record of an epoch."""
+    """Whether a JSON value is an epoch's record: an object with an integer "epoch", and a number or null as "top_1"."""
     return (
         isinstance(value, dict)
         and type(value.get("epoch")) is int

@@ -20,6 +20,11 @@ class Progress:
         run: The run, whose `step` records statistics on the device.
         position: Where the run begins; it may be in the middle of an epoch.
         on_metrics: Called with the metrics each time they are logged; None for nothing.
+
+    Attributes:
+        position: The present position.
+        metrics: The current epoch's metrics when they were last logged, under their names in `metrics.jsonl`; empty
+            before.
     """
 
     def __init__(self, run: Run, position: TrainPosition, on_metrics: Callable[[dict], None] | None = None):
@@ -43,7 +48,7 @@ class Progress:
         self._bar = progress_bar(self.run.steps, title, "step", self.run.distributed.is_main, initial=position.step)
 
     def advance(self, steps: int = 1) -> TrainPosition:
-        """Count `steps` more steps of the epoch and return the position after them."""
+        """Count `steps` more steps of the epoch that `begin_epoch` began, and return the position after them."""
         self.position = TrainPosition(self.position.epoch, self.position.step + steps)
         self._bar.update(steps)
         if not self._compiled and steps == 1:
@@ -60,7 +65,10 @@ class Progress:
         return self.position.step % self.run.config.log_interval == 0 or self.position.step == self.run.steps
 
     def log_metrics(self) -> None:
-        """Read the statistics from the device and show and keep the epoch's metrics so far.
+        """Read the statistics from the device, and set `metrics` to the epoch's metrics so far.
+
+        They are shown beside the progress bar and passed to `on_metrics`; no file is written. The host waits for the
+        device here.
 
         Raises:
             FloatingPointError: more steps in a row failed than are tolerated.
@@ -104,6 +112,6 @@ class Progress:
             self._bar.close()
 
     def _update(self, step: int) -> int:
-        """Return the index in `rates` of the update that `step` of this epoch belongs to."""
+        """Return the index in `run.rates` of the update that `step`, from 1, of this epoch belongs to."""
         steps_before = (self.position.epoch - 1) * self.run.steps + step - 1
         return min(steps_before // self.run.step.accumulation, len(self.run.rates) - 1)

@@ -34,12 +34,13 @@ def resume(
     """Restore a run from `config.ckpt_path`, or from the newest undamaged checkpoint in `ckpt_save_dir`.
 
     `metrics.jsonl` is cut back to that checkpoint. Later checkpoints, `best.ckpt` if it is later, and a copy of
-    `metrics.jsonl` if lines are dropped are moved to a new folder `earlier-N`.
+    `metrics.jsonl` if lines are dropped are moved to a new folder `earlier-N`. If the checkpoint is from another
+    folder, what a run left in this one is moved there instead. Only the worker that writes calls it.
 
     Args:
         config: The options of the run.
         state: The state to set.
-        checkpoints: Takes over the checkpoints that are kept.
+        checkpoints: The manager of `ckpt_save_dir`; it gets the checkpoints that are kept and the best score.
         metrics_file: The run's `metrics.jsonl`.
         end: The last step of the run.
         rates_for: Returns the learning rate of every update of this run under other options.
@@ -50,7 +51,8 @@ def resume(
     Raises:
         ConfigError: there is nothing to resume or nothing left to do, or the checkpoint is from another folder and this
             one holds a run.
-        ValueError: the checkpoint is not of this run, or the one in `ckpt_path` is damaged.
+        ValueError, FileNotFoundError: the checkpoint is not of this run, or the one in `ckpt_path` is damaged or
+            missing. No file is changed in any of these cases.
     """
     saved = checkpoints_in(checkpoints.folder, config.model)
     path, arrays = choose_checkpoint(config.ckpt_path, saved)
@@ -92,6 +94,7 @@ def permitted_changes(config: Config) -> tuple[str, ...] | None:
 
     So a change that was permitted once holds, although the run was killed before a checkpoint recorded it. For other
     training images ("data_dir") it holds only until the next checkpoint, as the folder's name does not tell the images.
+    None if there are none.
     """
     folder = Path(config.ckpt_path).resolve().parent if config.ckpt_path else Path(config.ckpt_save_dir)
     file, earlier = folder / RUN_CONFIG, []
@@ -107,10 +110,11 @@ def permitted_changes(config: Config) -> tuple[str, ...] | None:
 
 
 def choose_checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dict[str, np.ndarray]]:
-    """Return the path and the contents of the checkpoint to resume from.
+    """Return the path and the contents of the checkpoint to resume from; log a warning for each newer one.
 
     Args:
-        named: The checkpoint that the user named; "" for the newest undamaged one of `saved`.
+        named: The checkpoint that the user named; "" for the newest one of `saved` that is undamaged and has training
+            state.
         saved: The run's checkpoints, oldest first.
 
     Raises:
@@ -157,6 +161,7 @@ def check_identity(
     saved = read_identity(arrays)
 
     def rates(changes: dict) -> list[float] | None:
+        """Return the learning rate of every update with the options `changes`; None where they contradict the rest."""
         try:
             return rates_for(config.replace(**changes))
         except ValueError:
@@ -196,7 +201,12 @@ def check_work_left(
 
 
 class History(NamedTuple):
-    """The records of a run's epochs up to the checkpoint that it resumes from, and those after it."""
+    """The records of a run's epochs up to the checkpoint that it resumes from, and those after it.
+
+    Attributes:
+        kept: Records of the epochs that were complete at the checkpoint.
+        dropped: Records of later epochs.
+    """
 
     kept: list[dict]
     dropped: list[dict]
@@ -217,14 +227,17 @@ class History(NamedTuple):
 
 
 def split_history(records: list[dict], position: TrainPosition, steps: int) -> History:
-    """Split the records of `metrics.jsonl` at `position`, in a run of `steps` steps an epoch."""
+    """Split the records of `metrics.jsonl` at `position`, in a run of `steps` steps an epoch.
+
+    The record of the epoch of `position` is kept if `position` is at its end.
+    """
     last = position.epoch if position.step == steps else position.epoch - 1
     kept = [record for record in records if record["epoch"] <= last]
     return History(kept, [record for record in records if record["epoch"] > last])
 
 
 def cut_back_metrics(metrics_file: Path, records: list[dict], others: dict[int, str]) -> None:
-    """Write `records` alone to `metrics_file` if it exists, and warn of its lines that are not records.
+    """Replace `metrics_file`, if it exists, by `records` alone, atomically; warn of its lines that are not records.
 
     Args:
         metrics_file: The run's `metrics.jsonl`.

@@ -78,7 +78,7 @@ class Run:
         return self.images_a_step * self.config.gradient_accumulation_steps
 
     def rates_for(self, config: Config) -> list[float]:
-        """Return the learning rate of every update of this run with the schedule of `config`."""
+        """Return the learning rate of every update of this run with the schedule of `config`; see `learning_rates`."""
         return learning_rates(config, self.steps, peak_rate(config, self.images_an_update))
 
     @property
@@ -101,7 +101,7 @@ class Run:
         return f"{dropped} of {images} images left out of each epoch (drop_remainder)" if dropped > 0 else ""
 
     def loader(self, position: TrainPosition = START) -> ms.dataset.Dataset:
-        """Return this worker's training batches from `position` on."""
+        """Return this worker's training batches from `position` on, as `training_loader` does."""
         distributed = DistributedContext(self.distributed.rank, self.workers)
         return training_loader(self.config, self.training, self.num_classes, distributed, position)
 
@@ -110,10 +110,12 @@ def build_run(config: Config) -> Run:
     """Open the data and build the model, the loss, the optimizer and the training step.
 
     Sets up the device, joins the other workers, may download data and weights, and decodes every image if
-    `config.on_bad_image` is "skip". Nothing is written to `config.ckpt_save_dir`.
+    `config.on_bad_image` is "skip". Nothing is written to `config.ckpt_save_dir`. All workers must call it; the weights
+    to resume from are not loaded yet.
 
     Raises:
         ValueError, OSError: an option, the data or a checkpoint is at fault.
+        RuntimeError: other workers did not start, or have ended.
     """
     if config.results_file:
         raise ConfigError("results_file is validate.py's: training writes its figures to metrics.jsonl")

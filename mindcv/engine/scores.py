@@ -51,7 +51,7 @@ class EvalStep(nn.Cell):
 class Scores(Metric):
     """Scores of a complete data set, from the sums of `EvalStep`.
 
-    `eval` returns "loss", "top_1" and, with five classes or more, "top_5", in per cent.
+    `eval` returns "loss", the mean over the images, "top_1" and, with five classes or more, "top_5", in per cent.
     """
 
     def __init__(self, num_classes: int):

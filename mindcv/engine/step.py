@@ -70,7 +70,7 @@ class TrainStep(nn.Cell):
             self.accumulated = Parameter(Tensor(0, ms.int32), name="accumulated_calls", requires_grad=False)
 
     def state_parameters(self) -> dict[str, Parameter]:
-        """Return what a checkpoint must keep of this step, by name, besides the model and the optimizer."""
+        """Return what a checkpoint must keep of this step, by name, besides model, optimizer and moving averages."""
         state = [self.stats.values]
         if self.accumulation > 1:
             state += [*self.gradient_sums, self.accumulated]
@@ -81,14 +81,21 @@ class TrainStep(nn.Cell):
         return {parameter.name: parameter for parameter in state}
 
     def request_stop(self) -> None:
-        """Let the other workers know, with the next step's statistics, that this worker received a stop signal."""
+        """Let the other workers know, with the next step's statistics, that this worker received a stop signal.
+
+        They find it in `stats.read().stop_requests`. It is not withdrawn.
+        """
         self.stop_request.set_data(Tensor(1.0, ms.float32))
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch times the loss scale, a scalar."""
         return self.loss(self.model(images), labels) * self.loss_scale.factor()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Make one step and return its loss, a mean over the workers.
+        """Make one step and return its loss, a scalar without the loss scale, a mean over the workers.
+
+        The weights change in every step, or with accumulation in every `accumulation`-th. That a loss or gradients are
+        not finite raises no error; `stats` records it. All workers must call it.
 
         Args:
             images: (B, C, H, W).
@@ -155,6 +162,7 @@ def _sum_of_squares(x: Tensor) -> Tensor:
 
 
 def _sum_of_squares_as_product(x: Tensor) -> Tensor:
+    """Return the sum of the squares, a scalar, by a matrix product, for a CPU."""
     row = x.reshape(1, -1)
     return ops.matmul(row, row.swapaxes(0, 1)).reshape(())
 

@@ -38,7 +38,7 @@ class TrainState:
         self.identity = identity
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters that hold the state, by their names in a checkpoint."""
+        """Return the parameters that hold the state, themselves and not copies, by their names in a checkpoint."""
         optimizer = self.step.optimizer.state_parameters()
         averages = self.step.ema.averages if self.step.ema else ()
         return {

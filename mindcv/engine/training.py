@@ -40,11 +40,13 @@ def train(config: Config) -> None:
     The folder gets `config.yaml` with the resolved options, checkpoints, and `metrics.jsonl`. What an earlier run or
     another program left there under these names is moved to `earlier-N` in it. With `config.resume` the run continues
     exactly where a checkpoint was written. With `config.dry_run` the cost of the run is printed, and the folder is not
-    touched.
+    touched. All workers must call it; worker 0 alone writes there.
 
     Raises:
         ValueError, OSError: an option, the data or a checkpoint is at fault, or another run is using the folder.
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss, its gradients or the weights are not finite, in more steps in a row than
+            `config.skip_nonfinite`, or in a validation.
+        RuntimeError: another worker has ended or does not answer.
         Stopped: SIGINT or SIGTERM was received; a checkpoint was written.
     """
     folder = Path(config.ckpt_save_dir)
@@ -72,7 +74,13 @@ def train(config: Config) -> None:
 
 
 def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, metrics_file: Path) -> TrainPosition:
-    """Archive or resume what is in the run's folder, write the options there, and return where training begins."""
+    """Archive or resume what is in the run's folder, write the options there, and return where training begins.
+
+    Only the worker that writes calls it. Resuming sets `state` and `checkpoints`, and raises the errors of `resume`.
+
+    Raises:
+        IsADirectoryError: a folder has the name of a checkpoint; nothing is changed then.
+    """
     config, folder, position = run.config, checkpoints.folder, START
     require_free_names(folder, config.model)
     if not is_resuming(config) or is_archive_unfinished(folder):
@@ -87,7 +95,7 @@ def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, 
 
 
 def run_identity(run: Run) -> Identity:
-    """Return what checkpoints record about the run; only the worker that writes them digests the list of images."""
+    """Return what checkpoints record about the run; on workers that do not write them the images' digest is ""."""
     config, images = run.config, run.training
     options = recorded_options(
         config,
@@ -109,6 +117,9 @@ class Trainer:
         checkpoints: Writes the checkpoints; None on workers that do not write.
         metrics_file: File that gets one JSON object an epoch.
         position: Where training begins.
+
+    Attributes:
+        saved: Position of the last checkpoint since this process began, on all workers; None before the first.
     """
 
     def __init__(
@@ -138,7 +149,14 @@ class Trainer:
         self.saved: TrainPosition | None = None
 
     def fit(self, position: TrainPosition) -> None:
-        """Train from `position` to the end of the run."""
+        """Train from `position` to the end of the run. All workers must call it.
+
+        If `position` is at an epoch's end, that epoch is first validated and recorded.
+
+        Raises:
+            FloatingPointError: as `train`.
+            Stopped: a worker received SIGINT or SIGTERM; a checkpoint was written.
+        """
         with self.stop_flag.listening(), closing(self.tensorboard) if self.tensorboard else nullcontext():
             if position.step == self.run.steps:  # the run was stopped after an epoch's last step
                 self.progress.log_metrics()
@@ -151,8 +169,9 @@ class Trainer:
                 position = TrainPosition(position.epoch + 1, 0)
 
     def train_epoch(self, position: TrainPosition) -> None:
-        """Train from `position` to the epoch's end, or to the run's end inside it.
+        """Train from `position` to the epoch's end, or to the run's end inside it, and save what is due.
 
+        At its end the epoch is validated and recorded, by `end_epoch`; at the run's end inside it, it is only saved.
         Each epoch has a data pipeline of its own, whose C++ operations are seeded anew: what an epoch draws follows
         from the seed and the epoch alone.
         """
@@ -179,7 +198,9 @@ class Trainer:
     def end_epoch(self) -> None:
         """Save, stop if a signal asks for it, validate, and record the epoch, in this order.
 
-        The checkpoint comes first, so that nothing of the epoch is lost whatever happens afterwards.
+        The checkpoint comes first, so that nothing of the epoch is lost whatever happens afterwards. It is due every
+        `config.ckpt_save_interval` epochs, where `config.ckpt_save_interval_steps` divides the steps of an epoch, and
+        at the run's end. All workers must call this. Stopping raises Stopped.
         """
         config, epoch = self.run.config, self.progress.position.epoch
         self.progress.close()
@@ -223,14 +244,22 @@ class Trainer:
         _log.info(epoch_line(metrics, config.epoch_size, is_best))
 
     def save_checkpoint(self) -> None:
-        """Log the metrics and, on the worker that writes, save a checkpoint of the current position."""
+        """Log the metrics and, on the worker that writes, save a checkpoint of the current position.
+
+        All workers call it, and set `saved`.
+
+        Raises:
+            FloatingPointError: more steps in a row failed than are tolerated, or a weight is not finite; nothing is
+                saved then.
+            OSError: the checkpoint cannot be written.
+        """
         self.progress.log_metrics()
         self.saved = self.progress.position
         if self.checkpoints is not None:
             self.checkpoints.save(self.checkpoint_arrays(), self.saved)
 
     def checkpoint_arrays(self) -> dict[str, np.ndarray]:
-        """Return the contents of a checkpoint of the current position."""
+        """Return the contents of a checkpoint of the current position; only for the worker with `checkpoints`."""
         return self.state.arrays(self.progress.position, self.checkpoints.best)
 
     def is_stop_requested(self) -> bool:
@@ -248,12 +277,16 @@ class Trainer:
         return reads and step.stats.read().stop_requests > 0
 
     def stop_if_any_worker_requests(self) -> None:
-        """Stop all workers between epochs if one of them received a signal."""
+        """Stop all workers between epochs, by `stop`, if one of them received a signal. All workers must call it."""
         if self.run.distributed.any(bool(self.stop_flag.signal)):
             self.stop()
 
     def stop_in_validation(self) -> None:
-        """Stop in the middle of a validation, unless other workers would wait for this one."""
+        """Stop in the middle of a validation, by `stop`, unless other workers would wait for this one.
+
+        With several workers it does nothing: they stop after the validation. Averages that are swapped in as weights
+        are swapped out before the checkpoint is written.
+        """
         if self.run.distributed.size == 1:
             if self.run.step.ema:
                 self.run.step.ema.restore_weights()
@@ -304,11 +337,13 @@ class SunkEpochs(Callback):
         self.start = start
 
     def on_train_epoch_begin(self, run_context):
+        """Set training mode and begin the epoch, which `Model.train` counts from 1."""
         epoch = run_context.original_args().cur_epoch_num
         self.trainer.run.step.set_train()
         self.trainer.progress.begin_epoch(self.start if epoch == self.start.epoch else TrainPosition(epoch, 0))
 
     def on_train_epoch_end(self, run_context):
+        """Count the epoch's steps, log its metrics, and let the trainer end it."""
         progress = self.trainer.progress
         progress.advance(self.trainer.run.steps - progress.position.step)
         progress.log_metrics()
@@ -316,7 +351,10 @@ class SunkEpochs(Callback):
 
 
 def decorrelate_workers(model: ms.nn.Cell, distributed: DistributedContext) -> None:
-    """Give each worker random numbers of its own for dropout and stochastic depth."""
+    """Give each worker random numbers of its own for dropout and stochastic depth.
+
+    Changes the model's random state in place, except on worker 0; call it once, when all workers have worker 0's state.
+    """
     if distributed.rank:
         seed, count = model.rng_state.asnumpy().tolist()
         model.rng_state.set_data(Tensor([(seed + distributed.rank * 1_000_003) % 2**31, count], ms.int32))

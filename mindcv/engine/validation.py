@@ -35,14 +35,18 @@ def validate(config: Config) -> dict[str, float]:
     """Score a checkpoint, or published weights, on the validation split, and print the scores.
 
     With `config.results_file` they are also written to that file. The labels follow the class names in the checkpoint;
-    without names, the folders of the training split, or else those of the validation split.
+    without names, the folders of the training split, or else those of the validation split. All workers must call it;
+    worker 0 alone prints and writes.
 
     Returns:
-        "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
+        On every worker: "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
 
     Raises:
-        ValueError, OSError: an option, the data or the checkpoint is at fault.
+        ValueError, OSError: an option, the data or the checkpoint is at fault. The results file may exist only if it
+            holds older results.
         FloatingPointError: the loss is not finite; nothing is printed or written.
+        RuntimeError: another worker has ended or does not answer.
+        Stopped: SIGINT or SIGTERM was received; nothing is printed or written.
     """
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
@@ -99,7 +103,7 @@ class Evaluator:
         num_classes: Number of classes of the model.
         distributed: The workers that share the images; all get the scores of all images.
         stop_flag: Set by a stop signal.
-        stop: Called after each batch while the flag is set.
+        stop: Called after each batch while the flag is set; it may raise an error to end the validation.
         remedy: End of the message about a loss that is not finite: what the user can do.
     """
 
@@ -128,7 +132,11 @@ class Evaluator:
     def __call__(self, ema: ModelEMA | None = None) -> dict[str, float]:
         """Return the scores of the weights and, with `ema`, those of the averages under names that begin with "ema_".
 
-        The model computes in the precision for validation, and afterwards in the precision for training.
+        All workers must call it. The model is left in evaluation mode. It computes in the precision for validation, and
+        afterwards, unless an error is raised, in the precision for training.
+
+        Args:
+            ema: The model's averages; they replace the weights for the second validation only.
 
         Returns:
             "loss" (without label smoothing), "top_1" and, with five classes or more, "top_5", in per cent.
@@ -148,7 +156,7 @@ class Evaluator:
         return scores
 
     def _score(self) -> dict[str, float]:
-        """Return the scores of the model's current weights."""
+        """Return the scores of the model's current weights. Raises FloatingPointError if the loss is not finite."""
         bar = progress_bar(self.loader.get_dataset_size(), "validation", "batch", self.visible)
         with name_unreadable_images():
             scores = self.runner.eval(
