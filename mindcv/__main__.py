@@ -32,10 +32,10 @@ NO_COLOR switches bold text off."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command and return its exit code.
+    """Run a command and return its exit code, 130 for Ctrl-C; a wrong word after its name raises SystemExit(2).
 
     Args:
-        argv: The command's name and its words; None for those of this process.
+        argv: The command's name and its words; None for those of this process. Without any, help is printed.
     """
     print_any_text()
     name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 def closest(word: object, names: Iterable[object], n: int = 1, cutoff: float = 0.6) -> list[str]:
-    """Return the `n` of `names` that are most similar to `word`, best first, whatever their case.
+    """Return the `n` of `names` that are most similar to `word`, best first, whatever their case; [] if none is.
 
     Args:
         word: What was typed.
@@ -62,6 +62,8 @@ def require_in_range(
 def explain_unknown(**renamed: str) -> Callable:
     """Decorate a function so that the TypeError about an unknown keyword argument names the one to use.
 
+    The function must not have `**kwargs` itself.
+
     Args:
         renamed: what to write in place of an argument, by the name that it has in a recipe, in older versions of MindCV
             or in timm.
@@ -82,13 +84,20 @@ def explain_unknown(**renamed: str) -> Callable:
 
 
 def unknown_argument(function: str, name: str, known: Iterable[str], renamed: dict[str, str]) -> str:
-    """The line about an argument `name` that `function` does not have; see `explain_unknown`."""
+    """Return the error message about an argument `name` that `function` does not have.
+
+    Args:
+        function: The function's name.
+        name: The unknown argument.
+        known: The names of the function's arguments.
+        renamed: As in `explain_unknown`.
+    """
     hint = f"; use {renamed[name]}" if name in renamed else did_you_mean(name, known)
     return f"{function} has no argument {name!r}{hint}"
 
 
 def pixel_scale_mistake(mean: Sequence[float], std: Sequence[float]) -> str | None:
-    """What is wrong with a mean and a standard deviation that are meant for pixels of 0 to 1; None if nothing is.
+    """Return what is wrong with a mean and a std, one value per channel, if they are for pixels of 0 to 1; else None.
 
     No images have such figures on the scale of 0 to 255: their standard deviation would be below one grey level. A mean
     of 0 with a standard deviation of 1 passes: it leaves pixels as they are, from 0 to 255.
@@ -102,4 +111,5 @@ def pixel_scale_mistake(mean: Sequence[float], std: Sequence[float]) -> str | No
 
 
 def _typed(values) -> str:
+    """Return numbers as a user types them, with spaces between them."""
     return " ".join(f"{value:g}" for value in values)

@@ -16,7 +16,12 @@ from mindcv.io.files import require_replaceable
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mindcv data` and return its exit code: 0, 1 if `check` found unreadable images, or 2 for a mistake."""
+    """Run `mindcv data` and return its exit code: 0, 1 if `check` found unreadable images, or 2 for a mistake.
+
+    Args:
+        argv: The words after `mindcv data`; None for those of this process. A mistake in them, or --help, raises
+            SystemExit.
+    """
     options = build_parser().parse_args(argv)
     return run_command("data", lambda: options.run(options))
 
@@ -24,13 +29,19 @@ def main(argv: list[str] | None = None) -> int:
 def check(options: argparse.Namespace) -> int:
     """Decode every image of `options.split` in `options.folder` and print the unreadable ones, one per line.
 
-    The same lines are written to the file `options.output`, if it is not None, below a heading.
+    The same lines are written to the file `options.output`, if it is not None, below a heading; an older such list is
+    replaced.
+
+    Args:
+        options: What `build_parser` parses, with `dataset`, `list` and `workers` besides those named here. `split` is a
+            list of names.
 
     Returns:
         1 if an image is unreadable, otherwise 0.
 
     Raises:
-        ValueError, OSError: The dataset cannot be opened, or the file exists and is not such a list.
+        ValueError, OSError: The dataset cannot be opened, or the file exists and is not such a list, or cannot be
+            written.
     """
     output = Path(options.output) if options.output else None
     if output:
@@ -86,11 +97,15 @@ def _open_sources(options: argparse.Namespace) -> Iterator[Source]:
 
 
 def _has_images(folder: Path) -> bool:
+    """Return whether `folder` is a folder with image files directly in it."""
     return folder.is_dir() and bool(list_images(folder))
 
 
 def build_parser() -> Parser:
-    """Return the parser of `mindcv data`."""
+    """Return the parser of `mindcv data`, with the subcommands `check FOLDER` and `pack FOLDER OUT`.
+
+    The `run` of what it parses is the function of the subcommand, `check` or `pack`, to call with all of it.
+    """
     parser = Parser("data", description="Check the images of a dataset, or pack them into MindRecord files.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser(
@@ -121,7 +136,7 @@ def build_parser() -> Parser:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose a dataset and its splits."""
+    """Add the arguments FOLDER, --split (names, ["train"] by default) and --list (FILE or None) to `command`."""
     command.add_argument("folder", metavar="FOLDER", help="folder of the dataset, which contains its splits")
     command.add_argument(
         "--split", nargs="+", default=["train"], metavar="NAME", help="splits, one or more (default: train)"

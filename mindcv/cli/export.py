@@ -11,12 +11,15 @@ from mindcv.deploy.preprocess import OPTIONS
 def export(config: Config) -> Path:
     """Export the model of `config.ckpt_path` as `config.format`, with a JSON file that describes its use.
 
+    An older exported model of that name is replaced. Prints the path.
+
     Returns:
         The model's path: `config.output`, or MODEL.FORMAT in the working directory. The JSON file is PATH.json.
 
     Raises:
         ConfigError: an option is missing or wrong.
-        ValueError, OSError: the checkpoint is unusable, a package is missing, or the file cannot be written.
+        ValueError, OSError: the checkpoint is unusable, a package is missing, or a file cannot be written or
+            exists and is something else.
         ExportError: the exported file's output differs from the model's; nothing was written.
     """
     path = Path(config.output or f"{config.model}.{config.format}")

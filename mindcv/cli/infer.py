@@ -24,14 +24,16 @@ _COLUMNS = ["image", "rank", *Prediction._fields]
 def infer(config: Config) -> dict[str, list[Prediction]]:
     """Classify the images that `config.image` names, print a table, and write `config.output` (.json or .csv) if given.
 
-    Unreadable images are skipped, and reported by an error once everything else is printed and written.
+    Unreadable images are skipped, and reported by an error once everything else is printed and written. Only an older
+    file of predictions is replaced.
 
     Returns:
         The `config.topk` most probable classes of each image, by its path, most probable first.
 
     Raises:
         ConfigError: an option is missing or wrong.
-        FileNotFoundError: no image was found.
+        FileNotFoundError: one of the places has no image.
+        ValueError, OSError: the checkpoint is unusable, or `config.output` is another file or cannot be written.
         UnreadableImage: some images could not be read; the predictions for the others are written.
         FloatingPointError: the logits are not finite; nothing is printed or written.
     """
@@ -49,6 +51,7 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
     predictions, failures = {}, {}
 
     def crop_or_error(path: str):
+        """Return the crop of an image, or the error if the image cannot be read."""
         try:
             return preprocessor.crop(path)
         except (UnreadableImage, OSError) as error:
@@ -79,7 +82,7 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
 
 
 def find_images(places: Sequence[str]) -> list[str]:
-    """Return the paths of the image files at `places`, each path once.
+    """Return the paths of the image files at `places`, each once, in the order of the places and sorted within each.
 
     Args:
         places: Files (taken whatever their suffix), folders (searched recursively, hidden files left out), and glob
@@ -109,6 +112,7 @@ def _images_below(folder: Path) -> list[str]:
 
 
 def _is_image(path: Path) -> bool:
+    """Return whether `path` is a file with the suffix of an image, in any case; it is not opened."""
     return path.suffix.lower() in EXTENSIONS and path.is_file()
 
 
@@ -150,7 +154,7 @@ def _to_csv(predictions: dict[str, list[Prediction]], failures: dict[str, str]) 
 
 
 def _is_predictions_file(path: Path) -> bool:
-    """Return whether `infer` wrote `path`, judged by its first line (.csv) or its keys (.json)."""
+    """Return whether `infer` wrote `path`, judged by its first line (.csv) or its keys (.json); False if unreadable."""
     if path.suffix == ".csv":
         return first_bytes(path).startswith(f"{','.join(_COLUMNS)}\n".encode())
     return {"images", "unreadable"} == {*json_object(path)}

@@ -18,13 +18,27 @@ non_locality.png: values by layer and, if the run's metrics.jsonl lies beside th
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mindcv insight` and return its exit code, 0 or 2."""
+    """Run `mindcv insight` and return its exit code, 0 or 2.
+
+    Args:
+        argv: The words after `mindcv insight`; None for those of this process. Missing or wrong ones, or --help, raise
+            SystemExit.
+    """
     words, options = build_parser().parse_known_args(argv)
     return run_command("insight", lambda: _draw_and_print(words, options))
 
 
 def _draw_and_print(words: argparse.Namespace, options: list[str]) -> None:
-    """Draw what `words` asks for, with the run's `options`, and print the paths of the files."""
+    """Draw what `words` asks for, and print the paths of the files.
+
+    Args:
+        words: What `build_parser` parses: `checkpoint`, `image`, `out` and `patch`.
+        options: Words that it does not know, which are options of the run, such as ["--use_ema"].
+
+    Raises:
+        ConfigError: matplotlib is missing, or an option is wrong.
+        Other errors: as for `draw`.
+    """
     if find_spec("matplotlib") is None:
         raise ConfigError("pictures need matplotlib: pip install matplotlib")
     for path in draw(_run_config(words.checkpoint, options), words.image, Path(words.out), words.patch):
@@ -33,6 +47,9 @@ def _draw_and_print(words: argparse.Namespace, options: list[str]) -> None:
 
 def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | None = None) -> list[Path]:
     """Write the pictures of a trained model as PNG files.
+
+    Sets MindSpore's device and mode. Gates and non-locality are drawn over the epochs too if metrics.jsonl lies beside
+    the checkpoint.
 
     Args:
         config: Names the model and its checkpoint, `ckpt_path`.
@@ -44,7 +61,9 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         The paths of attention.png and non_locality.png and, for a model with GPSA layers, kernels.png and gates.png.
 
     Raises:
-        ValueError, OSError: The checkpoint or the image cannot be used, or `patch` is outside the grid.
+        ValueError, OSError: The checkpoint or the image cannot be used, `patch` is outside the grid, or `out` cannot
+            be written to.
+        TypeError: The model is not a ConViT.
         FloatingPointError: The attention is not finite.
     """
     from mindcv import insight
@@ -90,7 +109,10 @@ def _first_image(config: Config) -> str | np.ndarray:
 
 
 def read_gate_history(path: Path) -> dict[str, np.ndarray]:
-    """Return "gates" and "non_locality" from a run's `metrics.jsonl`, each (epochs, layers, heads), where it has them.
+    """Return "gates" and "non_locality" from a run's `metrics.jsonl`, each (epochs, layers, heads).
+
+    Epochs are in the file's order; those without such values are left out, and so is a name that no epoch has. {} if
+    there is no file.
 
     Raises:
         ValueError: A line of the file is not a record, or its values are not one number for each layer and head.
@@ -111,7 +133,14 @@ def read_gate_history(path: Path) -> dict[str, np.ndarray]:
 
 
 def _run_config(checkpoint: str, options: list[str]) -> Config:
-    """Return the options of the run that wrote a checkpoint, its config.yaml, overridden by `options`."""
+    """Return the options of the run that wrote a checkpoint, its config.yaml, overridden by `options`.
+
+    `ckpt_path` is `checkpoint` and the mode is PyNative. A `-c` or `--config` among `options` takes the place of
+    config.yaml; without either, the defaults hold.
+
+    Raises:
+        ConfigError: An option or the recipe is wrong, or there is no file `checkpoint`.
+    """
     recipe = Path(checkpoint).with_name("config.yaml")
     if recipe.exists() and not {"-c", "--config"} & {*options}:
         options = ["--config", str(recipe), *options]
@@ -119,7 +148,10 @@ def _run_config(checkpoint: str, options: list[str]) -> Config:
 
 
 def build_parser() -> Parser:
-    """Return the parser of `mindcv insight`; the options of a run that may follow are unknown to it."""
+    """Return the parser of `mindcv insight`: CKPT, --image, --out and --patch (a list of two, or None).
+
+    The options of a run that may follow are unknown to it: call `parse_known_args`.
+    """
     parser = Parser(
         "insight",
         description=_DESCRIPTION,

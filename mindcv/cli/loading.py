@@ -15,7 +15,8 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     """Return the model with the weights of `config.ckpt_path` or `config.pretrained`, and the names of its classes.
 
     Sets MindSpore's device and mode. The model has `config.num_classes` classes, or as many as the checkpoint's. The
-    names come from the file `config.class_names`, or from the checkpoint; None where neither has any.
+    names, in the order of the logits and possibly fewer than these, come from the file `config.class_names`, or from
+    the checkpoint; None where neither has any.
 
     Raises:
         ConfigError: neither weights option is given, or there are more names than classes.
@@ -36,5 +37,5 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
 
 
 def preprocessor_of(config: Config, model: nn.Cell) -> Preprocessor:
-    """Return validation's preprocessing for the image size of `model`, with the mean, std, … of `config`."""
+    """Return validation's preprocessing to `model.image_size`, by mean, std, crop_pct and interpolation of `config`."""
     return Preprocessor(model.image_size, **{name: getattr(config, name) for name in OPTIONS})

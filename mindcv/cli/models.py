@@ -13,7 +13,12 @@ from mindcv.errors import did_you_mean
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mindcv list` or `mindcv info`, the first word of `argv`, and return its exit code."""
+    """Run `mindcv list` or `mindcv info`, the first word of `argv`, and return its exit code, 0 or 2.
+
+    Args:
+        argv: Words such as ["list", "*_plus"]; None for those of this process. A mistake in them, or --help, raises
+            SystemExit.
+    """
     options = build_parser().parse_args(argv)
     if options.command == "list":
         return run_command("list", lambda: print_names(options.pattern))
@@ -21,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def print_names(pattern: str = "*") -> None:
-    """Print the names of the models that match the pattern, or contain it, one per line.
+    """Print the names of the models that match the pattern (of a shell, case-sensitive), or contain it, one per line.
 
     Raises:
         ValueError: No model matches.
@@ -33,7 +38,7 @@ def print_names(pattern: str = "*") -> None:
 
 
 def print_info(name: str) -> None:
-    """Print what `describe_model` returns, with bold headings on a terminal.
+    """Print what `describe_model` returns, with bold headings on a terminal; silence MindSpore's log unless it is set.
 
     Raises:
         ValueError: No model has this name.
@@ -55,7 +60,7 @@ def model_names() -> list[str]:
 
 
 def describe_model(name: str) -> dict[str, list[str]]:
-    """Return lines of text about the model `name`, by heading.
+    """Return lines of text about the model `name`, one of `model_names()`, by heading. The model is built for it.
 
     The headings are "model", "blocks", "image", "parameters", "FLOPs", "weights" (a line for each published file) and
     "recipes" (a line for each shipped recipe).
@@ -82,7 +87,12 @@ def describe_model(name: str) -> dict[str, list[str]]:
 
 
 def _weights(name: str, source: dict) -> str:
-    """Return one line about published weights: how to load them, their accuracy, file and licence."""
+    """Return one line about published weights: how to load them, their accuracy, file and licence.
+
+    Args:
+        name: What `--pretrained` takes.
+        source: Its entry in "sources" of `get_pretrained_cfg`; top_5 may be missing.
+    """
     top_5 = f", Top-5 {source['top_5']:.2f} %" if "top_5" in source else ""
     return (
         f"--pretrained {name}: by {source['publisher']}, reported Top-1 {source['top_1']:.2f} %{top_5}; "
@@ -91,7 +101,10 @@ def _weights(name: str, source: dict) -> str:
 
 
 def build_parser() -> Parser:
-    """Return the parser of `mindcv list` and `mindcv info`."""
+    """Return the parser of `mindcv list [PATTERN]` and `mindcv info MODEL`.
+
+    What it parses has `command`, "list" or "info", and `pattern` ("*" by default) or `model`.
+    """
     parser = Parser()
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("list", description="Print the names of the models, one per line.")

@@ -21,10 +21,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"prog": f"mindcv {command}".strip(), "allow_abbrev": False, **options})
 
     def parse_args(self, args=None, namespace=None) -> argparse.Namespace:
+        """Parse as argparse does, after `print_any_text`, which lets the help be printed in any encoding."""
         print_any_text()
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        """Print `message` as one line to standard error and end the process with exit code 2."""
         self.exit(USER_ERROR, f"{self.prog}: error: {message} (--help says more)\n")
 
 
@@ -33,7 +35,8 @@ def run_command(command: str, action: Callable[[], int | None]) -> int:
 
     Args:
         command: Name of the command, which the line begins with.
-        action: Raises ValueError, TypeError, OSError or FloatingPointError for a user's mistake.
+        action: Raises ValueError, TypeError, OSError or FloatingPointError for a user's mistake; its other errors are
+            not caught.
     """
     try:
         return action() or 0

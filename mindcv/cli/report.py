@@ -17,7 +17,12 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mindcv report` and return its exit code, 0 or 2."""
+    """Run `mindcv report` and return its exit code, 0 or 2.
+
+    Args:
+        argv: The words after `mindcv report`; None for those of this process. A mistake in them, or --help, raises
+            SystemExit.
+    """
     options = build_parser().parse_args(argv)
     return run_command("report", lambda: write_report(options.runs, Path(options.out)))
 
@@ -25,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 def write_report(folders: list[str], out: Path) -> None:
     """Write report.png and report.md to the folder `out`, and print the table.
 
-    Files of these names that this function did not write are moved to `out`/earlier-N.
+    Older files that it wrote are replaced, each atomically; others of these names are moved to `out`/earlier-N.
 
     Args:
         folders: The runs' folders, each with a metrics.jsonl.
@@ -47,7 +52,7 @@ def write_report(folders: list[str], out: Path) -> None:
 
 
 def read_run(folder: Path) -> list[dict]:
-    """Return the records of a run's epochs, from its `metrics.jsonl`.
+    """Return the records of a run's epochs, at least one, from `folder`/metrics.jsonl in its order.
 
     Raises:
         ValueError: The file is missing or empty, or a line of it is not a record.
@@ -65,6 +70,9 @@ def as_table(runs: dict[str, list[dict]]) -> str:
     """Return a Markdown table with a row for each run: its best epoch by top-1, and the metrics of that epoch.
 
     The last epoch stands for a run without validation. The column "epochs" has the number of the last epoch.
+
+    Args:
+        runs: Records as `read_run` returns them, at least one, by the name to show.
     """
     lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
     for name, records in runs.items():
@@ -77,6 +85,11 @@ def as_table(runs: dict[str, list[dict]]) -> str:
 
 def plot_curves(runs: dict[str, list[dict]]):
     """Return a matplotlib figure over epochs: training and validation loss on the left, top-1 and top-5 on the right.
+
+    It is not one of pyplot's, so it need not be closed.
+
+    Args:
+        runs: Records as `read_run` returns them, by the name in the legend. Values that a record lacks are left out.
 
     Raises:
         ValueError: matplotlib is not installed.
@@ -108,17 +121,17 @@ def plot_curves(runs: dict[str, list[dict]]):
 
 
 def _is_table(path: Path) -> bool:
-    """Return whether `path` was written by `write_report`, as its first line says."""
+    """Return whether `path` was written by `write_report`, as its first line says; False if it cannot be read."""
     return first_bytes(path).startswith(_HEADING.encode())
 
 
 def _cell(value) -> str:
-    """Return a metric with four significant digits; empty for None."""
+    """Return a float with four significant digits, an int as it is; empty for None."""
     return "" if value is None else f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def build_parser() -> Parser:
-    """Return the parser of `mindcv report`."""
+    """Return the parser of `mindcv report`: one or more folders as `runs`, and `--out` ("." by default)."""
     parser = Parser(
         "report",
         description="Draw the loss and accuracy of runs to report.png, and print a table and write it to report.md.",

@@ -32,8 +32,8 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
     """Run a script and return its exit code. Errors are printed as one line on standard error.
 
     Sets up logging, signal handlers and MindSpore's log level for this process. With several devices it starts a worker
-    process for each and returns the exit code of the one that failed. A bad option raises SystemExit(2), and `--debug`
-    lets errors through with their traceback.
+    process for each and returns the exit code of the one that failed. A bad option raises SystemExit(2), `--help`
+    SystemExit(0), and `--debug` lets errors through with their traceback.
 
     Args:
         name: A key of `DESCRIPTIONS`.
@@ -77,7 +77,7 @@ def first_line(error: Exception) -> str:
 
 
 def _code(error: Exception) -> int:
-    """Return the exit code for an error."""
+    """Return `USER_ERROR` for ValueError, TypeError and OSError, `DIVERGED` for FloatingPointError, else `FAILURE`."""
     if isinstance(error, _USER_ERRORS):
         return USER_ERROR
     return DIVERGED if isinstance(error, FloatingPointError) else FAILURE

@@ -17,7 +17,12 @@ _CONVERTERS = {state_dict.MINDCV: state_dict.to_mindcv, state_dict.PYTORCH: stat
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mindcv inspect` or `mindcv convert`, the first word of `argv`, and return its exit code, 0 or 2."""
+    """Run `mindcv inspect` or `mindcv convert`, the first word of `argv`, and return its exit code, 0 or 2.
+
+    Args:
+        argv: Words such as ["inspect", "best.ckpt"]; None for those of this process. A mistake in them, or --help,
+            raises SystemExit.
+    """
     options = build_parser().parse_args(argv)
     if options.command == "inspect":
         return run_command("inspect", lambda: inspect(options.file))
@@ -25,7 +30,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def inspect(path: str) -> None:
-    """Print what `mindcv.weights.describe` returns, one line per heading."""
+    """Print what `mindcv.weights.describe` returns for the checkpoint `path`, one line per heading.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is damaged or not a checkpoint.
+    """
     for heading, text in describe(path).items():
         print(f"{heading:<11} {text}")
 
@@ -33,7 +43,8 @@ def inspect(path: str) -> None:
 def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     """Write the weights of a checkpoint under other names, with their values unchanged, and print what was written.
 
-    A .ckpt keeps the class names and the grid of patches too; a .safetensors holds weights alone.
+    A .ckpt keeps the class names and the grid of patches too; a .safetensors holds weights alone. An older output of
+    this function is replaced atomically.
 
     Args:
         source: Path of a .ckpt, .safetensors or .pth file.
@@ -43,7 +54,8 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
 
     Raises:
         FileNotFoundError: There is no file `source`.
-        ValueError: `source` is damaged or has other contents, or `target` has another suffix.
+        ValueError: `source` is damaged, has other contents or, with `ema`, no moving averages; or `target` has another
+            suffix.
         OSError: `target` cannot be written, or exists and was not written by this function.
     """
     require_replaceable(Path(target), "a file of weights alone from convert", _holds_weights_alone)
@@ -62,7 +74,10 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
 
 
 def _holds_weights_alone(path: Path) -> bool:
-    """Return whether this project wrote `path` and it contains no averages and no training state."""
+    """Return whether this project wrote `path` and it contains no averages and no training state.
+
+    False if it cannot be read.
+    """
     with suppress(ValueError, OSError):
         contents = read_contents(path)
         weights = contents.arrays.keys() - _DESCRIPTIVE.keys()
@@ -71,7 +86,10 @@ def _holds_weights_alone(path: Path) -> bool:
 
 
 def build_parser() -> Parser:
-    """Return the parser of `mindcv inspect` and `mindcv convert`."""
+    """Return the parser of `mindcv inspect FILE` and `mindcv convert IN OUT --to NAMES [--ema]`.
+
+    What it parses has `command`, "inspect" or "convert", and `file`, or `input`, `output`, `to` and `ema`.
+    """
     parser = Parser(description="Describe and convert checkpoints.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = commands.add_parser(

@@ -12,9 +12,9 @@ _SAME_NAME = (
 
 
 def model_arguments(config: Config) -> dict:
-    """Return the keyword arguments of `create_model`.
+    """Return the keyword arguments of `create_model` that the options give.
 
-    `num_classes` is left out, which may follow from the dataset, and so is what loading a checkpoint may tolerate.
+    `num_classes`, which may follow from the dataset, and `adapt`, what loading may change in weights, are left out.
     """
     return {
         "model_name": config.model,
@@ -26,14 +26,14 @@ def model_arguments(config: Config) -> dict:
 
 
 def is_resuming(config: Config) -> bool:
-    """Return whether the run continues from a checkpoint with training state."""
+    """Return whether the options ask to continue a run from a checkpoint with training state; no file is looked for."""
     return config.resume or config.resume_opt
 
 
 def as_recipe(config: Config) -> Config:
     """Return the options of a run without those that resume it, so that they begin a new run in another folder.
 
-    `resume_changes` stays for a resumed run, as the record that `permitted_changes` reads.
+    `resume_changes` stays for a resumed run, as the record that `permitted_changes` reads; else it is None.
     """
     if not is_resuming(config):
         return config.replace(resume_changes=None)
@@ -42,6 +42,9 @@ def as_recipe(config: Config) -> Config:
 
 
 def uses_data_sink(config: Config) -> bool:
-    """Return whether the device is fed whole epochs of data, so that the host does nothing between two steps."""
+    """Return whether the device is fed whole epochs of data, so that the host does nothing between two steps.
+
+    False on a CPU, in PyNative mode, and where the host acts after some steps (`ckpt_save_interval_steps`, `steps`).
+    """
     host_acts = config.ckpt_save_interval_steps > 0 or config.steps is not None
     return config.dataset_sink_mode and not host_acts and config.device_target != "CPU" and config.mode == GRAPH_MODE

@@ -25,9 +25,11 @@ class ConfigError(ValueError):
 class Config(Options):
     """All options of a run as typed, read-only attributes: `Config(lr=1e-3).lr`.
 
+    Setting an attribute, or reading one that is not an option, is an AttributeError. Configs of equal values are equal.
+
     Args:
         values: Options by name; the others have their defaults. Text is read as on the command line.
-        origins: Where each given value came from, for error messages and `to_yaml`; "given" by default.
+        origins: Where each given value came from, by option, for error messages and `to_yaml`; "given" by default.
         **more: More options, which override `values`.
 
     Raises:
@@ -71,19 +73,27 @@ class Config(Options):
         return f"Config({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     def origin(self, name: str) -> str:
-        """Return where the value of option `name` came from: "default", "command line", "FILE line N" or "given"."""
+        """Return where the value of option `name` came from: "default", "command line", "FILE line N" or "given".
+
+        Raises:
+            ConfigError: No option has this name.
+        """
         if name not in OPTIONS:
             raise ConfigError(unknown_option(name))
         return self._origins.get(name, "default")
 
     def replace(self, **changes) -> "Config":
-        """Return a copy with some options changed, after checking all of it again."""
+        """Return a copy with some options changed, whose origin is then "given".
+
+        Raises:
+            ConfigError: As for `Config`; everything is checked again.
+        """
         given = {name: getattr(self, name) for name in OPTIONS if name in self._origins}
         origins = {name: origin for name, origin in self._origins.items() if name not in changes}
         return Config({**given, **changes}, origins)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the options by name, in the order of their declaration."""
+        """Return the typed values of all options by name, in the order of their declaration."""
         return {name: getattr(self, name) for name in OPTIONS}
 
     def to_yaml(self) -> str:
@@ -105,12 +115,18 @@ class Config(Options):
         return "\n".join(lines) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write `to_yaml` to `path` atomically, with a digest in the first line; create missing folders."""
+        """Write `to_yaml` to `path`, with a digest in the first line, creating missing folders.
+
+        An existing file, of whatever kind, is replaced atomically.
+        """
         atomic_write_text(Path(path), _with_digest(self.to_yaml()))
 
 
 def is_saved_config(path: Path) -> bool:
-    """Return whether `Config.save` wrote `path` and nobody edited it since, as the digest in its first line says."""
+    """Return whether `Config.save` wrote `path` and nobody edited it since, as the digest in its first line says.
+
+    False if it cannot be read.
+    """
     with suppress(OSError, UnicodeDecodeError):
         text = path.read_bytes().decode()
         return text.startswith(_HEADING) and text == _with_digest(re.sub(r", digest \w+\n", "\n", text, count=1))
@@ -124,7 +140,7 @@ def _with_digest(text: str) -> str:
 
 
 def _as_yaml(value) -> str:
-    """Return a value as YAML on one line."""
+    """Return a value as YAML on one line; a tuple becomes a list in brackets."""
     value = list(value) if isinstance(value, tuple) else value
     line = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=True)
     return line.strip()[1:-1]
@@ -132,6 +148,11 @@ def _as_yaml(value) -> str:
 
 def read_option(name: str, given, origin: str) -> Any:
     """Return the value of option `name` as its type reads `given`.
+
+    Args:
+        name: A key of `OPTIONS`; others are a KeyError.
+        given: Text as on the command line, None or a value, or a list of these.
+        origin: Where it came from, such as "command line", for the message.
 
     Raises:
         ConfigError: It is not accepted; the message names the option, `origin` and what is accepted.
@@ -152,7 +173,7 @@ def _typed(type: OptionType, given):
 
 
 def _similar_choice(type: OptionType, given) -> str:
-    """Return the end of a message, "; did you mean X?", if the type has a similar choice."""
+    """Return the end of a message: "; did you mean X?" if the type is a `Choice` with a similar value, else ""."""
     type = type.type if isinstance(type, Optional) else type
     near = isinstance(type, Choice) and closest(given, type.values)
     return f"; did you mean {near[0]}?" if near else ""

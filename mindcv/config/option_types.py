@@ -50,7 +50,7 @@ class OptionType(Protocol):
 
 
 def show(value) -> str:
-    """Return a value as it is typed on the command line: `none`, `True`, `0.08 1.0`."""
+    """Return a value as it is typed on the command line: `none`, `True`, `0.08 1.0`, `''` for an empty string."""
     if value is None:
         return "none"
     if isinstance(value, (list, tuple)):
@@ -69,6 +69,7 @@ class Boolean:
     limits: ClassVar = ""
 
     def read(self, given) -> bool:
+        """Return what true, yes, on, 1, or false, no, off, 0 mean, in any case; anything else is a ValueError."""
         word = str(given).lower()
         if word not in (*_TRUE, *_FALSE):
             raise ValueError
@@ -90,19 +91,27 @@ class Number:
 
     @property
     def limits(self) -> str:
+        """The limits, as in "at least 0, below 1"; empty if there are none."""
         limits = {"at least": self.at_least, "above": self.above, "at most": self.at_most, "below": self.below}
         return ", ".join(f"{side} {limit}" for side, limit in limits.items() if limit is not None)
 
     @property
     def wanted(self) -> str:
+        """What is accepted, as in "a number of at least 0, below 1"."""
         return f"{self.noun} {'of ' * self.limits.startswith('at')}{self.limits}".strip()
 
     def _convert(self, given) -> float:
+        """Return a number or text as a float; a ValueError for a bool or another type, or text that is no number."""
         if isinstance(given, bool) or not isinstance(given, (int, float, str)):
             raise ValueError
         return float(given)
 
     def read(self, given) -> float:
+        """Return a number, or text that is one, as a float (`Integer`: an int) within the limits.
+
+        Raises:
+            ValueError: `given` is neither, out of range, NaN, or a float that is not 0 and not from 1e-30 to 1e30.
+        """
         try:
             value = self._convert(given)
             require_in_range("", value, self.at_least, self.above, self.at_most, self.below)
@@ -121,6 +130,7 @@ class Integer(Number):
     noun = "an integer"
 
     def _convert(self, given) -> int:
+        """Return an integer or its text as an int; a ValueError for bool, float, and text such as "1.0"."""
         if isinstance(given, bool) or not isinstance(given, (int, str)):
             raise ValueError
         return int(given)
@@ -138,6 +148,7 @@ class Text:
     limits: ClassVar = ""
 
     def read(self, given) -> str:
+        """Return `given`, with "" for None; a ValueError if it is no string, or empty unless `may_be_empty`."""
         given = "" if given is None else given
         if not isinstance(given, str) or not (given or self.may_be_empty):
             raise ValueError
@@ -152,6 +163,7 @@ class FilePath(Text):
     wanted: ClassVar = "a path"
 
     def read(self, given) -> str:
+        """Return the path with `~` and variables replaced; it need not exist. Unknown names are a ValueError."""
         return expanded(super().read(given))
 
 
@@ -166,6 +178,7 @@ class FilePaths:
     limits: ClassVar = ""
 
     def read(self, given) -> tuple[str, ...]:
+        """Return one path, or a list or tuple of them, as a tuple; a ValueError if it or a path is empty or no text."""
         words = (given,) if isinstance(given, str) else given
         if not isinstance(words, (list, tuple)) or not words or not all(isinstance(w, str) and w for w in words):
             raise ValueError
@@ -187,6 +200,7 @@ class Choice:
         self.limits = "" if few else self.wanted
 
     def read(self, given):
+        """Return the choice whose text equals that of `given`, case included; ValueError if there is none."""
         for value in self.values:
             if str(value) == str(given):
                 return value
@@ -210,6 +224,7 @@ class ListOf:
 
     @property
     def annotation(self):
+        """`tuple[float, float]`, for example, or `tuple[float, ...]` unless exactly one length is allowed."""
         if len(self.lengths) == 1:
             return tuple[(self.item.annotation,) * self.lengths[0]]
         return tuple[self.item.annotation, ...]
@@ -220,6 +235,7 @@ class ListOf:
 
     @property
     def wanted(self) -> str:
+        """What is accepted, as in "2 values, each a number, the smaller first"."""
         count = " or ".join(map(str, self.lengths)) or "one or more"
         order = ", the smaller first" if self.ordered else ""
         return f"{count} values, each {self.item.wanted}{order}"
@@ -227,6 +243,11 @@ class ListOf:
     limits = wanted
 
     def read(self, given) -> tuple:
+        """Return text or a list as a tuple of values of `item`.
+
+        Raises:
+            ValueError: A value is not accepted by `item`, the length is not allowed, or the order is wrong.
+        """
         values = tuple(self.item.read(item) for item in self._items(given))
         if self.lengths and len(values) not in self.lengths:
             raise ValueError
@@ -236,7 +257,10 @@ class ListOf:
 
     @staticmethod
     def _items(given) -> list:
-        """Split text at commas and spaces, without its brackets; a list of other values is returned as it is."""
+        """Return the words of text, or of a list of text, split at commas and spaces and without enclosing brackets.
+
+        A list with other values is returned as it is; anything else is a ValueError.
+        """
         if isinstance(given, (list, tuple)):
             if not all(isinstance(item, str) for item in given):
                 return list(given)
@@ -258,6 +282,7 @@ class OneOf:
         self.wanted = self.limits = ", or ".join(each.wanted for each in types)
 
     def read(self, given):
+        """Return what the first type that accepts `given` reads; ValueError if none does."""
         for each in self.types:
             try:
                 return each.read(given)
@@ -278,5 +303,6 @@ class Optional:
         self.limits = f"{type.limits}, or none" if type.limits else ""
 
     def read(self, given):
+        """Return None for None and for none, null, `~` or "" as text, in any case; else what the other type reads."""
         is_none = given is None or (isinstance(given, str) and given.lower() in ("none", "null", "~", ""))
         return None if is_none else self.type.read(given)

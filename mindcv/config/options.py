@@ -420,7 +420,7 @@ OPTIONS: dict[str, Option] = {
 
 
 def unknown_option(name: str) -> str:
-    """Return the error message for a name that is not an option, with the most similar options."""
+    """Return the error message for a name that is not an option: the option that it is an alias of, or similar ones."""
     names = {alias: row.name for row in OPTIONS.values() for alias in (row.name, *row.aliases)}
     word = str(name).lower().replace("-", "_")
     near = [word] if word in names else closest(word, names, n=3) or closest(word, names, cutoff=0)

@@ -25,6 +25,8 @@ OF_ONE_START = (  # options that a resumed run does not take over
 def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
     """Return the options of a script's command line, or end the process with one line and exit code 2 for a bad option.
 
+    The recipe is found and checked as by `resolve`. --help prints the options and ends the process with exit code 0.
+
     Args:
         argv: The words after the script's name; None for those of this process.
         prog: How the script was called, such as "train.py" or "mindcv train". Options that are for other scripts only
@@ -49,13 +51,22 @@ def resolve(argv: list[str] | None = None) -> Config:
         argv: Words of the command line, such as `["--lr", "1e-3"]`; None for those of this process.
 
     Raises:
-        ConfigError: One line that names the option, what was given and what is accepted.
+        ConfigError: An option or the recipe is wrong, or `ckpt_path` is no file. One line names the option, what was
+            given and what is accepted.
+        SystemExit: After --help.
     """
     return _resolve(_parser(None, None), argv)
 
 
 def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: str = "") -> Config:
-    """Return the options of `argv` for `script` ("train", …); "" accepts the options of all scripts."""
+    """Return the options of `argv`, as `resolve` does.
+
+    Args:
+        parser: `_parser` for the same script.
+        argv: Words of the command line; None for those of this process.
+        script: "train", "infer", …: options of other scripts only are refused; "" accepts all. A resumed run's
+            config.yaml is read for "train" and "" only.
+    """
     words, unknown = parser.parse_known_args(argv)
     if unknown:
         raise ConfigError(_unexpected(unknown[0]))
@@ -80,7 +91,13 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
 def _resumed_folder(typed: dict) -> str | None:
     """Return the folder of the run that the command line resumes; None if no such folder holds the options of a run.
 
-    The folder of `ckpt_path` takes precedence over `ckpt_save_dir`.
+    The folder of `ckpt_path` takes precedence over that of the file it links to, and both over `ckpt_save_dir`.
+
+    Args:
+        typed: What was typed for each option, by name, not yet read by its type; other options are absent.
+
+    Raises:
+        ConfigError: One of the two paths is not accepted.
     """
     if not any(_is_true(typed.get(name)) for name in ("resume", "resume_opt")):
         return None
@@ -93,7 +110,8 @@ def _resumed_folder(typed: dict) -> str | None:
 def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
     """Return the options that a run wrote to `folder`, and where each stands, as `read_recipe` does.
 
-    Options that were for the start of the run are left out. `ckpt_save_dir` is `folder`, which may have been moved.
+    Those in `OF_ONE_START`, which were for the start of the run, are left out. `ckpt_save_dir` is `folder`, which may
+    have been moved, and `config` its file.
     """
     path = os.path.join(folder, RUN_CONFIG)
     recipe, origins = read_recipe(path)
@@ -117,7 +135,8 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
     Values are text, None or lists of these: option types read them later, since YAML would take `7e-4` for text.
 
     Raises:
-        ConfigError: The file is missing or not valid YAML, or an option in it is unknown, nested or given twice.
+        ConfigError: The file is missing, empty, unreadable or not valid YAML, or an option in it is unknown, nested or
+            given twice, or is `config`. Whether values are accepted is not checked.
     """
     if not os.path.exists(path):
         raise ConfigError(f"config: {_no_file(path, recipe_names())}")
@@ -155,7 +174,7 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
 
 
 def _plain(node: yaml.Node, where: str):
-    """Return a YAML node as text, None, or a list of these."""
+    """Return a YAML node as text, None, or a list of text; a ConfigError that begins with `where` for nested values."""
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == "tag:yaml.org,2002:null" else node.value
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
@@ -169,7 +188,7 @@ def _unwrap(words):
 
 
 def _unexpected(word: str) -> str:
-    """Return the error message for a word of the command line that is not an option of the script."""
+    """Return the error message for a word of the command line, such as "--lr=1", that is no option of the script."""
     name = word.removeprefix("--").split("=")[0]
     if word.startswith("--") and name:
         return _for_others(name) if name in OPTIONS else unknown_option(name)
@@ -177,18 +196,18 @@ def _unexpected(word: str) -> str:
 
 
 def _is_option_of(script: str, name: str) -> bool:
-    """Return whether `script` has the option; "" stands for all scripts."""
+    """Return whether `script` ("train", …) has the option `name`, a key of `OPTIONS`; True for "", all scripts."""
     only = OPTIONS[name].only
     return not (script and only) or script in only
 
 
 def _for_others(name: str) -> str:
-    """Return the error message for an option that is for other scripts only."""
+    """Return the error message for `name`, an option of other scripts only, which lists these."""
     return f"{name} is an option of {', '.join(f'{script}.py' for script in OPTIONS[name].only)} only: leave it out"
 
 
 def _no_file(path: str | Path, names: Sequence[str] = ()) -> str:
-    """Return the error message for a missing file, with the most similar of `names` or of the files beside it."""
+    """Return the error message for a missing file, with the most similar of `names` or, failing that, of its folder."""
     path = Path(path)
     near = closest(path, names)
     if not near:
@@ -201,6 +220,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that raises `ConfigError` instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise a `ConfigError` with argparse's message, or what the option accepts if its value is missing."""
         if without_value := re.match(r"argument .*--(\w+): expected", message):
             name = without_value[1]
             message = f"{name} (command line): got nothing, wanted {OPTIONS[name].type.wanted}"
@@ -208,7 +228,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(prog: str | None, description: str | None, script: str = "") -> argparse.ArgumentParser:
-    """Return a parser that collects words, for option types to read. Options that were not typed are absent."""
+    """Return a parser that collects words, for option types to read. Options that were not typed are absent.
+
+    A value is text, or a list of text for options that take several words. Mistakes raise a `ConfigError`.
+
+    Args:
+        prog: Name of the program in messages and --help; None for that of this process.
+        description: Introduction of --help.
+        script: "train", "infer", …; options of other scripts only are unknown to the parser. "" for all options.
+    """
     parser = _Parser(
         prog=prog,
         description=description,

@@ -12,7 +12,7 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str) -> str:
-    """Return the path of the shipped recipe `name`; an existing path or an unknown name is returned unchanged."""
+    """Return the path of the shipped recipe `name`; an existing path or any other name is returned unchanged."""
     return name if name not in recipe_names() or Path(name).exists() else str(_folder() / f"{name}.yaml")
 
 

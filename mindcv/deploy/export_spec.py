@@ -30,7 +30,7 @@ class ExportSpec(NamedTuple):
 
     @classmethod
     def of_model(cls, model: nn.Cell, dynamic_batch: bool, fp16: bool, normalize: Normalize | None) -> "ExportSpec":
-        """Return a spec with the channels and image size of `model`.
+        """Return a spec with the channels and image size of `model`; the other arguments are the spec's fields.
 
         Raises:
             ValueError: `normalize` is for another number of channels.

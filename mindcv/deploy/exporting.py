@@ -49,6 +49,9 @@ def export_model(
     The exported model is run on random images first, MindIR by MindSpore and ONNX by ONNX Runtime. Neither file appears
     unless the outputs differ from the model's by at most 1e-5 of their norm (1e-2 with `fp16`).
 
+    Older exports of these names are replaced, each file atomically. MindSpore's mode is restored; so is the model's,
+    except by MindIR without `fp16`, which leaves it in evaluation mode.
+
     Args:
         model: A ConViT. For MindIR any cell with `patch_embed`, `image_size` and `num_classes` will do.
         path: Ends in .mindir or .onnx.
@@ -56,7 +59,8 @@ def export_model(
         fp16: Keep the linear layers' weights, and multiply by them, in float16. Input and output stay float32.
         with_preprocess: Normalise by `mean` and `std` inside the exported model, which then takes uint8 images
             (B, H, W, C). Otherwise it takes normalised float32 images (B, C, H, W).
-        class_names: In the order of the logits; by default ImageNet's for 1,000 classes.
+        class_names: In the order of the logits; by default ImageNet's for 1,000 classes. Classes without one are
+            "class INDEX".
         mean, std: For each channel, in units of pixel values 0 to 255.
         crop_pct: Side of the centre crop divided by the side of the resized image, in validation.
         interpolation: How validation resizes images: "nearest", "bilinear" or "bicubic".
@@ -98,17 +102,20 @@ def export_model(
 
 
 def sidecar_of(path: Path) -> Path:
-    """Return the path of the JSON file that describes the use of the exported model `path`."""
+    """Return the path of the JSON file that describes the use of the exported model `path`, such as model.onnx.json."""
     return path.with_name(f"{path.name}.json")
 
 
 def _is_sidecar(path: Path) -> bool:
-    """Return whether `export_model` wrote the JSON file `path`, judged by its keys."""
+    """Return whether `export_model` wrote the JSON file `path`, judged by its keys; False if it cannot be read."""
     return {"format", "input", "prepare", "output", "verified"} <= {*json_object(path)}
 
 
 def _remove_old_sidecar(path: Path, version: str) -> None:
-    """Delete STEM.json if an earlier version of this program wrote it for `path` and the format of `version`."""
+    """Delete STEM.json if an earlier version of this program wrote it for `path` and the format of `version`.
+
+    `version`, such as "ONNX opset 17", is compared with the file's "format" by the first word.
+    """
     old = path.with_suffix(".json")
     if _is_sidecar(old) and str(json_object(old)["format"]).split()[:1] == version.split()[:1]:
         old.unlink()
@@ -119,7 +126,8 @@ def require_exportable(path: Path) -> None:
 
     Raises:
         ValueError: a package is missing.
-        OSError: the folder does not exist, or `path` or its sidecar exists and is something else.
+        OSError: the folder does not exist or cannot be written to, or `path` or its sidecar exists and is something
+            else.
     """
     suffix = path.suffix.removeprefix(".")
     missing = [name for name in ("onnx", "onnxruntime") if suffix == "onnx" and find_spec(name) is None]
@@ -136,11 +144,17 @@ def require_exportable(path: Path) -> None:
 def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> float:
     """Return the largest error of the exported model's outputs on random images, relative to their norm.
 
+    The images are batches of 1 and, if the batch is dynamic, 3. `model` runs in evaluation mode; its mode is restored.
+
     Args:
+        path: The exported model.
+        model: The original.
+        spec: What `path` was written for.
         run: `run` of the format's module, (path, batches) to outputs.
 
     Raises:
-        ExportError: the error is above the tolerance.
+        ExportError: the error is above the tolerance, or NaN.
+        FloatingPointError: an output of `model` is not finite.
     """
     batches = [spec.random_images(size) for size in ((1, 3) if spec.dynamic_batch else (1,))]
     training = model.training
@@ -165,7 +179,15 @@ def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> floa
 def _describe(
     model: nn.Cell, spec: ExportSpec, preparation: dict, class_names, model_name: str, version: str, error: float
 ) -> dict:
-    """Return the contents of the sidecar: model, format, input, prepare, output, precision, verified, labels."""
+    """Return the contents of the sidecar: model, format, input, prepare, output, precision, verified, labels.
+
+    Args:
+        model, class_names, model_name: As in `export_model`.
+        spec: What the model was written for.
+        preparation: mean, std, crop_pct and interpolation, by name.
+        version: `VERSION` of the format's module.
+        error: What `_verify` returned.
+    """
     height, width = spec.image_size
     scaling = "normalised by the model" if spec.normalize else "(pixel - mean) / std"
     num_classes = model.num_classes

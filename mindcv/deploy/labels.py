@@ -8,7 +8,10 @@ from pathlib import Path
 
 @functools.cache
 def imagenet_names() -> dict[str, str]:
-    """Return the English names of ImageNet-1K's 1,000 classes by WordNet id, in the order of the models' outputs."""
+    """Return the English names of ImageNet-1K's 1,000 classes by WordNet id, in the order of the models' outputs.
+
+    Every call returns the same dictionary, so do not change it.
+    """
     lines = files("mindcv.deploy").joinpath("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines)
 
@@ -31,6 +34,8 @@ def class_label(index: int, num_classes: int, class_names: Sequence[str] | None)
 
 def read_class_names(path: str | Path) -> list[str]:
     """Return the class names in a UTF-8 text file, one per line, in the order of the model's outputs.
+
+    Space around a name and empty lines at the end are left out.
 
     Raises:
         FileNotFoundError: the file does not exist.

@@ -31,7 +31,12 @@ def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
 
 
 def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the outputs of the model in `path` for each of `batches`, in graph mode."""
+    """Return the outputs of the model in `path` for each of `batches`, in graph mode; MindSpore's mode is restored.
+
+    Args:
+        path: A file that `write` wrote.
+        batches: Images with the shape and dtype of the file's spec.
+    """
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.GRAPH_MODE)
     try:
@@ -74,7 +79,7 @@ class Float16Dense(nn.Cell):
 
 
 def with_float16_dense(model: nn.Cell) -> nn.Cell:
-    """Return a copy of `model` with `Float16Dense` layers.
+    """Return a copy of `model` with `Float16Dense` layers, whose parameters have the names of those they replace.
 
     GPSA's `pos_proj` is not replaced, because the model reads its weights without calling it; nor is the patch
     embedding, whose weight has four axes.

@@ -21,9 +21,12 @@ INPUT = "images"
 
 
 def write(path: Path, model: ConViT, spec: ExportSpec) -> None:
-    """Write `model` to `path`, and check the file with ONNX's checker.
+    """Write `model`, without a softmax after its outputs, to `path`, and check the file with ONNX's checker.
+
+    Not atomic: an existing file is overwritten, and the new one stays if the check fails. The model is not changed.
 
     Raises:
+        ImportError: the package onnx is missing.
         ValueError: the model is not a ConViT.
     """
     import onnx
@@ -53,7 +56,15 @@ def write(path: Path, model: ConViT, spec: ExportSpec) -> None:
 
 
 def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the outputs of the model in `path` for each of `batches`, computed by ONNX Runtime on the CPU."""
+    """Return the outputs of the model in `path` for each of `batches`, computed by ONNX Runtime on the CPU.
+
+    Args:
+        path: A file that `write` wrote.
+        batches: Images with the shape and dtype of the file's spec.
+
+    Raises:
+        ImportError: the package onnxruntime is missing.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -61,7 +72,7 @@ def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
 
 
 class GraphBuilder:
-    """Collects the nodes and constants of an ONNX graph.
+    """Collects the nodes and constants of an ONNX graph; its methods take and return names of results.
 
     Calling it with an operation and its inputs (names of results, or arrays, which become constants) adds a node and
     returns the name of the node's result. Methods do the same for layers. Shapes are written with B images, N tokens,
@@ -84,7 +95,7 @@ class GraphBuilder:
         return name
 
     def constant(self, array: np.ndarray) -> str:
-        """Add a constant."""
+        """Add a constant of the array's shape and dtype, and return its name."""
         import onnx
 
         name = f"constant_{len(self.constants)}"
@@ -96,7 +107,7 @@ class GraphBuilder:
         return self("Reshape", x, np.array(shape, np.int64))
 
     def dense(self, x: str, layer: nn.Dense) -> str:
-        """Apply a linear layer, with `fp16` by a product in float16."""
+        """Apply a linear layer to the last axis, with `fp16` by a product in float16; input and output are float32."""
         import onnx
 
         weight = layer.weight.asnumpy().T
@@ -108,6 +119,7 @@ class GraphBuilder:
         return self("Add", product, layer.bias.asnumpy()) if layer.has_bias else product
 
     def layer_norm(self, x: str, layer) -> str:
+        """Apply a LayerNorm over the last axis."""
         gamma, beta = layer.gamma.asnumpy(), layer.beta.asnumpy()
         return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.epsilon)
 
@@ -125,7 +137,10 @@ class GraphBuilder:
         return self("Transpose", self.reshape(x, 0, 0, num_heads, -1), perm=perm)
 
     def attention(self, queries: str, x: str, layer) -> str:
-        """Apply a GPSA or MHSA layer with queries from `queries` (B, M, C), keys and values from `x` (B, N, C)."""
+        """Apply a GPSA or MHSA layer with queries from `queries` (B, M, C), keys and values from `x` (B, N, C).
+
+        The result is (B, M, C); M is N, or for an MHSA layer any number.
+        """
         q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_map.scale))
         k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
         v = self.heads(self.dense(x, layer.v), layer.num_heads)
@@ -144,7 +159,7 @@ class GraphBuilder:
         return self.dense(joined, layer.proj)
 
     def positional_values(self, v: str, layer: GPSA, gate: np.ndarray) -> str:
-        """Compute gate · (A_y ⊗ A_x) v for values v (B, h, N, d)."""
+        """Compute gate · (A_y ⊗ A_x) v for values v (B, h, N, d), of the same shape; `gate` is (h, 1, 1)."""
         along_y, along_x = (weights.asnumpy() for weights in layer.axis_attention())
         rows, cols = layer.grid_size
         over_rows = self("MatMul", gate * along_y, self.reshape(v, 0, 0, rows, -1))
@@ -152,7 +167,7 @@ class GraphBuilder:
         return self.reshape(over_cols, 0, 0, rows * cols, -1)
 
     def block(self, x: str, block, cls_token_only: bool) -> str:
-        """Map tokens (B, N, C) to (B, N, C), or with `cls_token_only` to the class token's (B, 1, C)."""
+        """Map tokens (B, N, C) to (B, N, C), or with `cls_token_only` to that of the class token, (B, 1, C)."""
         tokens = self.layer_norm(x, block.norm1)
         if cls_token_only:
             x, queries = self.first_token(x), self.first_token(tokens)

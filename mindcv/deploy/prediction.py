@@ -75,14 +75,17 @@ def predict(
 
 
 def _is_single_image(images) -> bool:
-    """Return whether `images` is one path, Pillow image or array rather than a sequence of them."""
+    """Return whether `images` is one path, Pillow image or array rather than a sequence of them.
+
+    An array is one image if it has up to three axes; with more, or of objects, it is a sequence.
+    """
     if isinstance(images, np.ndarray):
         return images.ndim < 4 and images.dtype != object
     return isinstance(images, (str, os.PathLike)) or hasattr(images, "convert")  # `convert`: a Pillow image
 
 
 def batched(items: Sequence, size: int) -> Iterator[Sequence]:
-    """Return slices of up to `size` consecutive items."""
+    """Yield slices of `size` consecutive items; the last may be shorter."""
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
@@ -92,7 +95,7 @@ def classify(
     """Return the `topk` most probable classes of each of up to `batch_size` images, most probable first.
 
     Args:
-        model: As in `predict`; it runs in evaluation mode.
+        model: As in `predict`; it runs in evaluation mode, and its own mode is restored.
         images: (B, C, H, W) float32, normalised; padded with zeros to `batch_size` images for the model's call.
         class_names: Names in the order of the logits; None for ImageNet's or "class 3", as in `predict`.
 

@@ -28,7 +28,7 @@ class Preprocessor:
         self.pixel_transforms = create_transforms("digits", image_size, **options)[:-1]
 
     def crop(self, image: str | os.PathLike | Image.Image | np.ndarray) -> np.ndarray:
-        """Return the resized centre crop of one image that the model sees, (H, W, C) uint8.
+        """Return the resized centre crop of one image that the model sees, (H, W, 3) uint8; grey is repeated to RGB.
 
         Args:
             image: A file's path, a Pillow image, or uint8 pixels (h, w, 3) or grey (h, w, 1) or (h, w), of any size.
@@ -46,7 +46,7 @@ class Preprocessor:
         return pixels
 
     def _crop_file(self, path: str | os.PathLike) -> np.ndarray:
-        """Return `crop` of an image file, which is decoded by MindSpore as in validation."""
+        """Return `crop` of an image file, which is decoded by MindSpore as in validation; the errors are the same."""
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no image {os.fspath(path)}: check the path")
         pixels = read_encoded(path)
@@ -58,7 +58,7 @@ class Preprocessor:
         return pixels
 
     def batch(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """Normalise results of `crop` and stack them to (B, C, H, W) float32."""
+        """Normalise results of `crop` and stack them to (B, C, H, W) float32; C is the number of means, 3 or 1."""
         return self.normalize(list(crops))
 
 

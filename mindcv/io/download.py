@@ -88,8 +88,8 @@ def fetch(
         `path`.
 
     Raises:
-        DownloadError: every attempt failed, or the existing file has another checksum. The message names the URL, and
-            the path to put the file at by hand.
+        DownloadError: every attempt failed, a retry would not help (404, a full disk), or the existing file has another
+            checksum. The message names the URL, and the path to put the file at by hand.
         OSError: the folder of `path` cannot be written to.
     """
     path = Path(path)
@@ -105,7 +105,10 @@ def fetch(
 
 
 def _fetch(urls: list[str], path: Path, sha256: str, md5: str, retries: int, backoff: float, timeout: float) -> None:
-    """Download `path`, which is locked by the caller, from the first of `urls` that works."""
+    """Download `path`, which is locked by the caller, from the first of `urls` that works; `urls` is not changed.
+
+    The arguments and the DownloadError are those of `fetch`.
+    """
     urls = list(urls)
     part = _Part(path.with_name(f"{path.name}.part"), bool(sha256 or md5))
     for attempt in range(retries + 1):
@@ -146,6 +149,7 @@ class _HttpRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to http and https only; urllib's own handler also follows them to ftp."""
 
     def redirect_request(self, request, response, code, message, headers, url):
+        """Return the request to `url`, as urllib does; raise `_Unusable` for another kind of address."""
         if not url.lower().startswith(("http:", "https:")):
             raise _Unusable(f"it redirects to {url}, and only http and https are followed")
         return super().redirect_request(request, response, code, message, headers, url)
@@ -188,7 +192,8 @@ def _transfer(url: str, part: _Part, timeout: float) -> None:
     """Download what is missing of `part` from `url`.
 
     Raises:
-        OSError, HTTPException: the connection broke, or the response does not continue or complete the file.
+        OSError, HTTPException: the connection broke, or the response does not continue or complete the file. What was
+            received remains in `part`, unless it turned out to be of another file. `_Unusable`: a retry is useless.
     """
     if not url.lower().startswith(("http:", "https:", "file:")):
         raise _Unusable("only http, https and file addresses can be fetched")
@@ -232,9 +237,9 @@ def _extent(response, part: _Part) -> tuple[int, int | None]:
     """Return the position in the file where the body of `response` begins, and the file's length (None if unknown).
 
     Raises:
-        DownloadError: the body begins neither where `part` ends nor at 0, it does not reach the file's end, it is of
-            another version of the file than `part`, or neither a length nor a checksum would show that the connection
-            ended too soon.
+        DownloadError: the body begins neither where `part` ends nor at 0, does not reach the file's end, or is of
+            another version of the file than `part`, which is deleted then. Or the status or the length is none that can
+            be used, or neither a length nor a checksum would show that the connection ended too soon.
     """
     length = response.headers.get("Content-Length")
     if length is not None and not re.fullmatch("[0-9]+", length.strip()):
@@ -265,7 +270,10 @@ def _version(headers) -> str:
 
 
 def _mismatch(path: Path, sha256: str, md5: str) -> str:
-    """Return what is wrong with the checksum of `path`, "" if nothing; empty arguments are not checked."""
+    """Return what is wrong with the checksum of the file `path`, "" if nothing.
+
+    `sha256` and `md5` are hexadecimal, whole or the first digits, in any case; an empty one is not checked.
+    """
     for algorithm, expected in (("sha256", sha256), ("md5", md5)):
         if expected:
             digest = hashlib.new(algorithm, usedforsecurity=False)
@@ -278,7 +286,7 @@ def _mismatch(path: Path, sha256: str, md5: str) -> str:
 
 
 def _explain(error: Exception) -> str:
-    """Return the cause of a failed attempt in a few words."""
+    """Return the cause of a failed attempt in a few words, such as "the server answered 404 Not Found"."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
@@ -297,8 +305,9 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     `folder`), and archives with a member that is not a file or a folder (links, devices, pipes).
 
     Raises:
-        OSError: `folder` cannot be written to.
-        ValueError: the archive is refused, damaged, encrypted, or neither tar nor zip.
+        OSError: `folder` cannot be written to, or `archive` cannot be read.
+        ValueError: the archive is refused, damaged, encrypted, or neither tar nor zip. Where damage is noticed late,
+            some files are unpacked already.
     """
     folder = Path(folder)
     try:
@@ -336,7 +345,18 @@ def _refuse_special(archive, names: list[str]) -> None:
 
 
 def _unpack(archive, folder: Path, members: dict, open_member: Callable) -> None:
-    """Write `members` (by name; None for a folder) to `folder`; `open_member` returns a member's file object."""
+    """Write the members of `archive` to `folder`, each file atomically, under a lock of this archive in `folder`.
+
+    Args:
+        archive: Path of the archive, for the lock and messages.
+        folder: Created if missing.
+        members: What `open_member` takes, by name; None for a folder.
+        open_member: Returns a member's binary file object.
+
+    Raises:
+        ValueError: a member would be outside `folder`; nothing was written.
+        OSError: a file cannot be written.
+    """
     root = folder.resolve()
     for name in members:
         if not (root / name).resolve().is_relative_to(root):

@@ -38,11 +38,13 @@ def expanded(path: str) -> str:
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file to write, which is renamed to `path` when the `with` block ends.
 
-    Whatever happens, `path` is the complete old or the complete new file. The caller flushes the file to the disk if
-    the contents must survive a loss of power.
+    Whatever happens, `path` is the complete old or the complete new file. If the block raises an error, the old file
+    stays and the temporary one is deleted. The caller flushes the file to the disk if the contents must survive a loss
+    of power. The temporary file is in the folder of `path`, which must exist.
 
     Raises:
-        OSError: the file cannot be written; the message names `path`.
+        OSError: the file cannot be written; the message names `path`. Any OSError in the block becomes one of these,
+            without `errno`.
     """
     temporary = path.with_name(f".{path.name}.part")
     with _named(path):
@@ -62,13 +64,16 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append `line` and a newline to `path`, which is created if missing; an OSError names `path`."""
+    """Append `line` and a newline to `path`, which is created if missing, its folder not; an OSError names `path`."""
     with _named(path), path.open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
 
 def link_or_copy(path: Path, target: Path) -> None:
-    """Make `target` a hard link to the file `path`, or a copy on a file system without links; replace it atomically."""
+    """Make `target` a hard link to the file `path`, or a copy on a file system without links; replace it atomically.
+
+    Its folder must exist. An OSError names `target`.
+    """
     with atomic_write(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
@@ -80,7 +85,10 @@ def link_or_copy(path: Path, target: Path) -> None:
 
 
 def is_replaceable(path: Path, is_ours: Callable[[Path], bool]) -> bool:
-    """Return whether `path` may be overwritten: it does not exist, is an empty file, or `is_ours(path)`."""
+    """Return whether `path` may be overwritten: it does not exist, is an empty file, or `is_ours(path)`.
+
+    `is_ours` is not called for the first two; it is called for a folder.
+    """
     return not path.exists() or (path.is_file() and path.stat().st_size == 0) or is_ours(path)
 
 
@@ -93,7 +101,8 @@ def require_replaceable(path: Path, kind: str, is_ours: Callable[[Path], bool]) 
         is_ours: Returns whether an existing file is of that kind.
 
     Raises:
-        OSError: `path` is something else, or its folder cannot be written to.
+        FileExistsError: `path` is something else.
+        OSError: its folder cannot be written to or created; nothing is created here.
     """
     if not is_replaceable(path, is_ours):
         raise FileExistsError(f"{path} exists and is not {kind}: name another file, or move it away")
@@ -101,7 +110,7 @@ def require_replaceable(path: Path, kind: str, is_ours: Callable[[Path], bool]) 
 
 
 def require_writable(folder: Path) -> None:
-    """Check that `folder` can be written to or created; raise an OSError that names the obstacle if not."""
+    """Raise an OSError that names the obstacle if `folder` cannot be written to or created; do not create it."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not existing.is_dir():
         raise NotADirectoryError(f"cannot write to {folder}: {existing} is not a folder")
@@ -112,9 +121,14 @@ def require_writable(folder: Path) -> None:
 def archive_foreign(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
     """Move files that another program or the user wrote to a new folder `earlier-N`, and log a warning for each.
 
+    Missing and empty files, and those that this program wrote, are left where they are.
+
     Args:
         owned: Paths in one folder that this program is about to write, each with a function that returns whether this
             program wrote an existing file of that name, as it is.
+
+    Raises:
+        OSError: a file cannot be moved.
     """
     foreign = [path for path, is_ours in owned.items() if not is_replaceable(path, is_ours)]
     archive = next_archive(foreign[0].parent) if foreign else None
@@ -133,7 +147,7 @@ def next_archive(folder: Path) -> Path:
 
 
 def first_bytes(path: Path, count: int = 256) -> bytes:
-    """Return the first `count` bytes of `path`, or b"" if it cannot be read."""
+    """Return the first `count` bytes of `path`, fewer if it is shorter, or b"" if it cannot be read."""
     with suppress(OSError), path.open("rb") as file:
         return file.read(count)
     return b""
@@ -149,7 +163,10 @@ def json_object(path: Path) -> dict:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Name `path` in the message of an OSError; the system does not name it if the disk is full."""
+    """Name `path` in the message of an OSError from the `with` block, which loses its `errno` and class.
+
+    The system does not name the file if the disk is full.
+    """
     try:
         yield
     except OSError as error:

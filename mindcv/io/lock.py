@@ -23,17 +23,18 @@ class LockHeld(OSError):
 
 
 def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
-    """Lock `path` for this process until the returned file is closed.
+    """Lock `path` for this process until the returned file is closed, so keep a reference to it.
 
-    The operating system releases the lock when the process ends, even if it crashes.
+    The operating system releases the lock when the process ends, even if it crashes. The lock file stays. A second call
+    in the same process does not get the lock either. On a file system without locks a warning is logged instead.
 
     Args:
         path: The lock file, in the folder to protect; created if missing, with its folder. The holder's process id and
             host are written to it.
-        timeout: Seconds to wait for another process to release the lock.
+        timeout: Seconds to wait for another process to release the lock; 0 fails at once, infinity never.
 
     Raises:
-        LockHeld: another process holds the lock; the message names it.
+        LockHeld: another process still holds the lock; the message names it.
         OSError: the file cannot be created, or is not a lock file.
     """
     deadline, waiting = time.monotonic() + timeout, False
@@ -75,7 +76,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _open(path: Path) -> TextIOWrapper:
-    """Open `path` for reading and appending, and create it and its folder if missing."""
+    """Open `path` for reading (from its start) and appending, and create it and its folder if missing.
+
+    Raises:
+        OSError: it cannot be; the message names the folder, and `errno` is kept.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8", errors="replace")
@@ -88,7 +93,10 @@ def _open(path: Path) -> TextIOWrapper:
 
 
 def _lock(file: TextIOWrapper) -> bool:
-    """Try to lock `file` and return whether it worked; on a file system without locks, warn and return True."""
+    """Try to lock `file`, without waiting, and return whether it worked (False: it is locked already).
+
+    On a file system without locks, warn and return True. Other failures are an OSError.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

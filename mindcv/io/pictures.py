@@ -15,8 +15,10 @@ _SOFTWARE = "mindcv"  # the PNG's Software entry
 def save_figures(figures: Mapping[Path, "Figure"], dpi: int) -> None:
     """Write each figure to its PNG file; existing files of other programs are moved to `earlier-N` first.
 
+    Older pictures of this program are replaced, each atomically.
+
     Args:
-        figures: Figures by path, all in one folder.
+        figures: Figures by path, all in one folder, which exists.
         dpi: Pixels per inch.
 
     Raises:
@@ -29,5 +31,5 @@ def save_figures(figures: Mapping[Path, "Figure"], dpi: int) -> None:
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether `save_figures` wrote the file `path`."""
+    """Return whether `save_figures` wrote the file `path`; False if it cannot be read."""
     return b"tEXtSoftware\0" + _SOFTWARE.encode() in first_bytes(path)
