@@ -15,6 +15,7 @@ def effective_kernel(model: nn.Cell, layer: int) -> np.ndarray:
     Element [h, rows − 1 + Δy, cols − 1 + Δx] is the weight that head h gives to the patch Δy rows below and Δx columns
     to the right of the query: softmax(w·r) over all offsets (equation 7 of the paper), as for a query with a full
     grid of patches on all sides. It does not depend on the image; `gates` is its weight in the head's attention.
+    The model computes in evaluation mode; its own mode is restored.
 
     Args:
         model: A ConViT with a grid of (rows, cols) patches.
@@ -50,5 +51,5 @@ class _KernelProbe(AttentionProbe):
 
 
 def _offsets(side: int) -> np.ndarray:
-    """Return the offsets 1 − side to side − 1, (1, 2·side − 1)."""
+    """Return the offsets 1 − side to side − 1, rising, as a row (1, 2·side − 1) of float64."""
     return np.arange(1.0 - side, side)[None]

@@ -9,19 +9,19 @@ from mindcv.models import GPSA, ConViT
 from mindcv.models.finite import require_finite
 
 
-def non_locality(model: nn.Cell, images) -> np.ndarray:
+def non_locality(model: nn.Cell, images: np.ndarray | Tensor) -> np.ndarray:
     """Return the mean distance, in patches, at which every head attends.
 
     It is the Euclidean distance from query to key, weighted by the mixed attention map and averaged over queries and
     images (section 4 of the paper). In MHSA layers the class token, which has no position, is left out and the rows are
-    renormalised.
+    renormalised. The model computes in evaluation mode; its own mode is restored.
 
     Args:
         model: A ConViT.
         images: (B, in_channels, H, W) float32, normalised; an array or a tensor.
 
     Returns:
-        (layers, heads) float32.
+        (layers, heads) float32, layers in the order of the blocks.
 
     Raises:
         TypeError: the model is not a ConViT.

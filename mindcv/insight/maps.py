@@ -19,7 +19,7 @@ class AttentionMaps(NamedTuple):
 
     Attributes:
         content: softmax(q·kᵀ/√d).
-        position: softmax(w·r), the same for every image; None in MHSA layers.
+        position: softmax(w·r), the same for every image, a read-only view; None in MHSA layers.
         mixed: What the head attends by, (1 − σ(λ))·content + σ(λ)·position; equal to `content` in MHSA layers.
     """
 
@@ -28,8 +28,8 @@ class AttentionMaps(NamedTuple):
     mixed: np.ndarray
 
 
-def attention_maps(model: nn.Cell, images) -> list[AttentionMaps]:
-    """Return the attention maps of every layer (equation 7 of the paper), up to 12·B·heads·N² bytes per layer.
+def attention_maps(model: nn.Cell, images: np.ndarray | Tensor) -> list[AttentionMaps]:
+    """Return the attention maps of every layer, in order (equation 7 of the paper), up to 12·B·heads·N² bytes each.
 
     The model computes in evaluation mode; its own mode is restored.
 
@@ -55,7 +55,10 @@ class _MapsProbe(AttentionProbe):
     """Images (B, in_channels, H, W) to (content, position, mixed) of each layer, as in `AttentionMaps`."""
 
     def construct(self, images: Tensor) -> tuple:
-        """Return a tuple of (content, position or None, mixed) tensors for each layer."""
+        """Return a tuple of (content, position, mixed) float32 tensors for each layer.
+
+        content and mixed are (B, heads, N, N); position is (heads, N, N), None in MHSA layers.
+        """
         maps = ()
         for i, x in enumerate(self.attention_inputs(images)):
             attn = self.model.blocks[i].attn

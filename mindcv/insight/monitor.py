@@ -24,7 +24,10 @@ class AttentionMonitor:
         """Return the present values, rounded to 5 decimals: a list of layers, each a list of heads, under each key.
 
         "gates" holds σ(λ), 0 to 1, of every GPSA layer; "non_locality" the mean attention distance of every layer, in
-        patches.
+        patches. The model computes in evaluation mode; its own mode is restored.
+
+        Raises:
+            FloatingPointError: A gate is not finite; distances are returned even if they are NaN.
         """
         measured = {
             "gates": gates(self.non_locality.model),

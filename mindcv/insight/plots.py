@@ -34,6 +34,9 @@ def attention_figure(
         maps: The result of `attention_maps` for this one image; the mixed maps are drawn.
         patch: Row and column, from 0, of the query patch.
         grid: Rows and columns of patches.
+
+    Returns:
+        The figure, neither saved nor shown: a row for each head, a column for the image and for each layer.
     """
     shown = [attention_of(patch, layer, grid) for layer in maps]
     norm = PowerNorm(0.5, 0, max(layer.max() for layer in shown))
@@ -56,7 +59,7 @@ def attention_figure(
 
 
 def attention_of(patch: tuple[int, int], maps: AttentionMaps, grid: tuple[int, int]) -> np.ndarray:
-    """Return the attention of each head from `patch` (row, column) to the patches, (heads, rows, cols).
+    """Return the attention of each head from `patch` (row, column from 0) to the patches, (heads, rows, cols).
 
     Attention to the class token is left out. `maps` is of one image, `grid` its rows and columns of patches.
     """
@@ -72,6 +75,9 @@ def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
     Args:
         start: The result of `effective_kernel` before training, (heads, 2·rows − 1, 2·cols − 1).
         kernels: The same after training, for each GPSA layer.
+
+    Returns:
+        The figure, neither saved nor shown: a row for each head, a column for the start and for each layer.
     """
     columns = [start, *kernels]
     norm = PowerNorm(0.5, 0, max(column.max() for column in columns))
@@ -101,6 +107,9 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
     Args:
         gates: (GPSA layers, heads), 0 to 1.
         training: The same after each epoch, (epochs, GPSA layers, heads).
+
+    Returns:
+        The figure, neither saved nor shown; a dashed line marks the gates' initial value.
     """
     figure, axes = _by_layer_and_epoch(gates, training, "gate σ(λ)", now="in the checkpoint, by layer")
     for axis in axes:
@@ -120,6 +129,9 @@ def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = Non
     Args:
         distances: (layers, heads), in patches.
         training: The same after each epoch, (epochs, layers, heads).
+
+    Returns:
+        The figure, neither saved nor shown.
     """
     figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches", now="on this image, by layer")
     top = max(values.max() for values in (distances, training) if values is not None)
@@ -129,7 +141,7 @@ def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = Non
 
 
 def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
-    """Create a figure with (rows, columns) axes for pictures of the given width / height; each row is a head."""
+    """Return a new figure and its axes (rows, columns), for pictures of the given width / height; a row is a head."""
     figure = Figure(figsize=(1.7 + columns * min(max(aspect, 0.5), 2), 1.2 + rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
@@ -140,7 +152,7 @@ def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]
 
 
 def _finish_panels(figure: Figure, axes: np.ndarray, image: ScalarMappable, label: str) -> None:
-    """Label the rows by head and add a colour bar for `image`."""
+    """Label the rows of `axes` by head, and add to `figure` a colour bar for `image`, with the label `label`."""
     for head, axis in enumerate(axes[:, 0]):
         axis.set_ylabel(f"head {head + 1}")
     bar = figure.colorbar(image, ax=axes, shrink=min(1, 4 / len(axes)), aspect=25, pad=0.015, label=label)
@@ -150,7 +162,8 @@ def _finish_panels(figure: Figure, axes: np.ndarray, image: ScalarMappable, labe
 def _by_layer_and_epoch(values: np.ndarray, training: np.ndarray | None, label: str, now: str) -> tuple[Figure, list]:
     """Plot values (layers, heads) by layer, with a dot for each head; to the right, if `training` is given, by epoch.
 
-    On the right each line is a layer's mean over the heads. Returns the figure and its one or two axes.
+    On the right each line is a layer's mean over the heads. `label` is that of the values' axis, `now` the title of the
+    left axes. Returns the figure and its one or two axes.
     """
     layers, heads = values.shape
     figure = Figure(figsize=(4.6 if training is None else 9.2, 3.4), layout="constrained")

@@ -26,7 +26,8 @@ class AttentionProbe(nn.Cell):
     def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the input of each block's attention for images (B, in_channels, H, W).
 
-        Each is (B, N, C), or (B, 1 + N, C) once the class token is added.
+        Each is (B, N, C), or (B, 1 + N, C) once the class token is added. It is the output of the block's first
+        LayerNorm. The model must be in evaluation mode, as in `compute`.
         """
         x = self.model.embed(images)
         inputs = ()
@@ -38,7 +39,10 @@ class AttentionProbe(nn.Cell):
         return inputs
 
     def compute(self, *inputs: np.ndarray | Tensor):
-        """Return the result of `construct`, with the model in evaluation mode; arrays are converted to float32."""
+        """Return the result of `construct`, with the model in evaluation mode; arrays are converted to float32.
+
+        The mode of each cell of the model is restored, even after an error.
+        """
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x, np.float32)) for x in inputs]
         with _evaluating(self.model):
             return self(*tensors)
@@ -53,7 +57,7 @@ def require_convit(model: nn.Cell) -> ConViT:
 
 @contextmanager
 def _evaluating(model: nn.Cell) -> Iterator[None]:
-    """Put all cells of `model` in evaluation mode; restore each cell's own mode afterwards."""
+    """Put all cells of `model` in evaluation mode; restore each cell's own mode afterwards, even after an error."""
     phase, flags = model.phase, [(cell, cell.training) for _name, cell in model.cells_and_names()]
     model.set_train(False)
     try:

@@ -11,7 +11,8 @@ def rollout(model: nn.Cell, image) -> np.ndarray:
 
     A layer is taken as (A + I) / 2, where A is the mean of its heads' mixed maps and I the residual connection; the
     product of all layers leads from the patches to the class token. In GPSA layers, which come before the class token
-    is added, the class token attends to itself only. Its own contribution is left out of the result.
+    is added, the class token attends to itself only. Its own contribution is left out of the result. The model computes
+    in evaluation mode; its own mode is restored.
 
     Args:
         model: A ConViT.

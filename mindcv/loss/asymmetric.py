@@ -81,6 +81,13 @@ class AsymmetricLossSingleLabel(ClassificationLoss):
         self.gamma_pos, self.gamma_neg = gamma_pos, gamma_neg
 
     def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of float32 logits (B, C) and labels: class indices (B,) or probabilities (B, C).
+
+        It is a scalar, or (B,) for reduction "none".
+
+        Raises:
+            ValueError: The shapes of logits, labels and weights do not fit.
+        """
         targets = self.soft_targets(logits, labels)
         log_p = ops.log_softmax(logits, -1)
         p = ops.exp(log_p)
@@ -89,7 +96,7 @@ class AsymmetricLossSingleLabel(ClassificationLoss):
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
-    """Return base^exponent, by repeated multiplication for an integer `exponent`.
+    """Return base^exponent elementwise, for an exponent of at least 0, by repeated multiplication if it is an integer.
 
     `ops.pow` on a CPU may return different last bits from call to call.
     """

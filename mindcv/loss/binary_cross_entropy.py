@@ -38,6 +38,13 @@ class BinaryCrossEntropySmooth(ClassificationLoss):
         self.pos_weight = as_class_weights(pos_weight, "pos_weight")
 
     def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of float32 logits (B, C) and labels: class indices (B,) or probabilities (B, C).
+
+        It is a scalar, or (B, C) for reduction "none".
+
+        Raises:
+            ValueError: The shapes of logits, labels and weights do not fit.
+        """
         targets = self.smooth(self.soft_targets(logits, labels))
         positive = targets * softplus(-logits)
         if self.pos_weight is not None:
@@ -49,5 +56,8 @@ class BinaryCrossEntropySmooth(ClassificationLoss):
 
 
 def softplus(x: Tensor) -> Tensor:
-    """Return log(1 + eˣ); the logarithm in `ops.softplus` on a CPU may differ in the last bit from call to call."""
+    """Return log(1 + eˣ) elementwise.
+
+    The logarithm in `ops.softplus` on a CPU may differ in the last bit from call to call.
+    """
     return ops.maximum(x, 0) + ops.log1p(ops.exp(-ops.abs(x)))

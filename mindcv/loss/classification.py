@@ -46,6 +46,11 @@ class ClassificationLoss(nn.Cell):
     def soft_targets(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the labels as float32 probabilities (B, C), before smoothing.
 
+        Args:
+            logits: (B, C); only their shape is used.
+            labels: Class indices (B,), which become one-hot rows, NaN for an index outside 0..C-1; or probabilities
+                (B, C), returned as they are.
+
         Raises:
             ValueError: The shapes of logits, labels and class weights do not fit.
         """
@@ -61,13 +66,13 @@ class ClassificationLoss(nn.Cell):
         return labels.astype(mstype.float32)
 
     def smooth(self, targets: Tensor) -> Tensor:
-        """Return `targets` (B, C) with label smoothing applied."""
+        """Return (1 - ε) · targets + ε / C for targets (B, C), where ε is the label smoothing."""
         if self.smoothing == 0:
             return targets
         return (1 - self.smoothing) * targets + self.smoothing / targets.shape[1]
 
     def reduce(self, losses: Tensor) -> Tensor:
-        """Return `losses` unchanged, their sum or their mean, according to `reduction`."""
+        """Return `losses` of any shape unchanged, their sum or their mean over all elements, as `reduction` says."""
         if self.reduction == "none":
             return losses
         return losses.sum() if self.reduction == "sum" else losses.mean()
@@ -82,7 +87,15 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def as_class_weights(values, name: str) -> Tensor | None:
-    """Return `values`, one number per class, as a float32 Tensor (C,), or None for None; `name` is for the error."""
+    """Return `values`, one number per class, as a float32 Tensor (C,), or None for None.
+
+    Args:
+        values: A Tensor, array or list.
+        name: The argument's name, for the message.
+
+    Raises:
+        ValueError: `values` is not one-dimensional. Its length is not checked here.
+    """
     if values is None:
         return None
     array = values.asnumpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -40,6 +40,13 @@ class CrossEntropySmooth(ClassificationLoss):
         self.ignore_index = ignore_index
 
     def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of float32 logits (B, C) and labels: class indices (B,) or probabilities (B, C).
+
+        It is a scalar, or (B,) for reduction "none".
+
+        Raises:
+            ValueError: The shapes of logits, labels and weights do not fit.
+        """
         if labels.ndim != 1:
             return self.reduce(self.losses(logits, self.soft_targets(logits, labels)))
         kept = labels.astype(mstype.float32) != self.ignore_index
@@ -53,7 +60,10 @@ class CrossEntropySmooth(ClassificationLoss):
         return losses.sum() / weights.sum()
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each sample, (B,), from logits (B, C) and targets (B, C) before smoothing."""
+        """Return the loss of each sample, (B,), from logits (B, C) and targets (B, C) before smoothing.
+
+        Smoothing and class weights are applied here; `ignore_index` is not.
+        """
         smoothed = self.smooth(targets)
         if self.weight is not None:
             smoothed = smoothed * self.weight

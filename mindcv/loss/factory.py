@@ -32,15 +32,17 @@ def create_loss(
 ) -> nn.Cell:
     """Create a loss, called as `loss(logits, labels)` with logits (B, C) and labels (B,) or (B, C).
 
-    An option that the loss does not have must keep its default. The losses' further arguments are those of their
-    classes.
+    Labels are class indices (B,) or probabilities (B, C); for "asl_multi_label" 0 and 1, (B, C). An option that the
+    loss does not have must keep its default. The losses' further arguments are those of their classes; the defaults
+    below apply even where a class has others.
 
     Args:
         name: In upper or lower case: "CE" (softmax cross-entropy), "BCE" (sigmoid cross-entropy of each class),
             "asl_single_label", "asl_multi_label" (asymmetric losses) or "jsd" (cross-entropy with Jensen-Shannon
             consistency, for AugMix).
         weight: C class weights, or None.
-        reduction: "mean", "sum" or "none" (one value per sample; for BCE, one per element).
+        reduction: "mean", "sum" or "none" (one value per sample; for BCE, one per element). "asl_multi_label" has
+            none and is always summed.
         label_smoothing: ε in [0, 1); a target t becomes (1 - ε) · t + ε / C, for class indices and soft labels.
         aux_factor: Weight of the loss of each auxiliary output of a model that returns a tuple, at least 0.
         ignore_index: Class index of samples that the cross-entropy ignores; it may be outside 0..C-1.

@@ -44,6 +44,14 @@ class JSDCrossEntropy(CrossEntropySmooth):
         self.alpha = alpha
 
     def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of float32 logits and labels: a scalar, or one value per image for reduction "none".
+
+        In training, logits are (num_splits · B, C), those of the B clean images first, and only the labels of these are
+        used. In evaluation, logits are (B, C).
+
+        Raises:
+            ValueError: The shapes do not fit, or the logits do not divide into `num_splits` views.
+        """
         if not self.training:
             return super().compute(logits, labels)
         if logits.shape[0] % self.num_splits != 0:
@@ -56,7 +64,7 @@ class JSDCrossEntropy(CrossEntropySmooth):
 
 
 def log_mean(log_p: Tensor) -> Tensor:
-    """Return log(mean of exp(log_p) over axis 0).
+    """Return log(mean of exp(log_p) over axis 0), (…), for logarithms of probabilities (K, …).
 
     Each of the K entries gives it as log p_k - log softmax(log p)_k - log K, the more accurately the larger p_k is, so
     the K values are averaged with the softmax as weights. (`ops.log` on a CPU may differ in the last bit from call to

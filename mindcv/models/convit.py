@@ -128,7 +128,10 @@ class SelfAttention(PolicyCell):
         self.proj_drop = Dropout(drop_rate, streams[1])
 
     def content_attention(self, queries: Tensor, x: Tensor) -> Tensor:
-        """Return the map softmax(q·kᵀ/√d), (B, h, M, N), from tokens `queries` (B, M, C) to tokens `x` (B, N, C)."""
+        """Return the map softmax(q·kᵀ/√d), (B, h, M, N), without dropout, whose rows sum to 1.
+
+        q is projected from tokens `queries` (B, M, C), k from tokens `x` (B, N, C).
+        """
         return self.content_map(split_heads(self.q(queries), self.num_heads), split_heads(self.k(x), self.num_heads))
 
 
@@ -143,10 +146,16 @@ class MHSA(SelfAttention):
         drop_rate: Dropout of the output, in training: a probability in [0, 1).
         attn_impl: "flash" for Ascend's fused attention in half precision; "separable" and "plain" are the same here.
         streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
+
+    Raises:
+        ValueError: `attn_impl` is unknown or not available on this device, or a rate is out of range.
     """
 
     def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C)."""
+        """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C).
+
+        The class token is the first of `x`. `rng_state` is the model's random state, int32 (2,), for dropout.
+        """
         queries = x[:, :1] if cls_token_only else x
         q = split_heads(self.q(queries), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
@@ -186,6 +195,9 @@ class GPSA(SelfAttention):
         locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
         attn_impl: "separable", "plain" or "flash".
         streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
+
+    Raises:
+        ValueError: `attn_impl` is unknown or not available on this device, or a rate is out of range.
     """
 
     def __init__(
@@ -215,8 +227,9 @@ class GPSA(SelfAttention):
     def init_locality(self, locality_strength: float) -> None:
         """Initialise as a convolution (section 3): values are passed on unchanged, head i attends to one offset.
 
-        The offsets are those of a k × k kernel, k = ⌊√h⌋. Heads beyond the first k² keep their small random positional
-        weights, so they attend almost uniformly.
+        It overwrites `v.weight` and `pos_proj.weight`. The offsets are those of a k × k kernel, k = ⌊√h⌋: head i < k²
+        attends to (Δx, Δy) = (i // k, i mod k) − (k − 1) / 2. Heads beyond the first k² keep their small random
+        positional weights, so they attend almost uniformly.
 
         Args:
             locality_strength: α of equation 8.
@@ -232,23 +245,26 @@ class GPSA(SelfAttention):
         self.pos_proj.weight.set_data(Tensor(weight))
 
     def gate(self) -> Tensor:
-        """Return σ(λ), (h, 1, 1): the weight of position in each head's attention, between 0 and 1."""
+        """Return σ(λ), float32 (h, 1, 1): the weight of position in each head's attention, between 0 and 1."""
         return ops.sigmoid(self.gating_param).reshape(-1, 1, 1)
 
     def mix(self, content: Tensor, position: Tensor) -> Tensor:
-        """Return (1 − σ(λ)) · content + σ(λ) · position for maps (…, h, N, N)."""
+        """Return (1 − σ(λ)) · content + σ(λ) · position, (…, h, N, N), for maps (…, h, N, N) and (h, N, N)."""
         gate = expand_as(self.gate().astype(content.dtype), content)
         return (1 - gate) * content + gate * position
 
     def axis_attention(self) -> tuple[Tensor, Tensor]:
-        """Return A_y (h, rows, rows) and A_x (h, cols, cols): each head's attention along both axes of the grid."""
+        """Return A_y (h, rows, rows) and A_x (h, cols, cols): each head's positional attention along both axes.
+
+        Axes are head, query, key; rows sum to 1. The positional map of the whole grid is A_y ⊗ A_x.
+        """
         return self.axis_softmax(self.row_offsets, self.col_offsets)
 
     def axis_softmax(self, dy: Tensor, dx: Tensor) -> tuple[Tensor, Tensor]:
         """Return the softmaxes of each head's positional scores along y and along x.
 
         Args:
-            dy: Offsets (m, n) along y in patches; the softmax is over the last axis.
+            dy: Offsets (m, n) along y, key minus query, in patches; the softmax is over the last axis.
             dx: The same along x, of any (m, n).
 
         Returns:
@@ -260,7 +276,10 @@ class GPSA(SelfAttention):
         return self.softmax(self.cast(scores_y, self.policy.norm)), self.softmax(self.cast(scores_x, self.policy.norm))
 
     def positional_attention(self) -> Tensor:
-        """Return the positional map softmax(w·r), (h, N, N), computed over all keys at once as the paper writes it."""
+        """Return the positional map softmax(w·r), (h, N, N), computed over all keys at once as the paper writes it.
+
+        Axes are head, query, key, with patches in row-major order; every row sums to 1. No image enters.
+        """
         w_dx, w_dy, w_dist2 = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1, 1, 1), 1)
         rows, cols = self.grid_size
         dy = self.row_offsets.reshape(rows, 1, rows, 1)
@@ -270,7 +289,10 @@ class GPSA(SelfAttention):
         return self.softmax(self.cast(scores, self.policy.norm))
 
     def mixed_attention(self, x: Tensor) -> Tensor:
-        """Return the maps of equation 7, (B, h, N, N), for tokens `x` (B, N, C)."""
+        """Return the maps (1 − σ(λ)) · content + σ(λ) · position (equation 7), (B, h, N, N), for tokens `x` (B, N, C).
+
+        Dropout is not applied.
+        """
         return self.mix(self.content_attention(x, x), self.positional_attention())
 
     def positional_attend(self, v: Tensor, gate: Tensor) -> Tensor:
@@ -278,7 +300,7 @@ class GPSA(SelfAttention):
 
         Args:
             v: Values (B, h, N, d).
-            gate: (h, 1, 1).
+            gate: A factor for each head, (h, 1, 1).
         """
         a_y, a_x = self.axis_attention()
         a_y = a_y * gate.astype(a_y.dtype)
@@ -290,7 +312,11 @@ class GPSA(SelfAttention):
         return over_cols.reshape(v.shape)
 
     def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Return (B, N, C) for the patches' tokens `x` (B, N, C); `cls_token_only` must be False."""
+        """Return (B, N, C) for the patches' tokens `x` (B, N, C), N = rows·cols.
+
+        `rng_state` is the model's random state, int32 (2,), for dropout. `cls_token_only` is there because MHSA has it;
+        it is ignored, and must be False.
+        """
         q = split_heads(self.q(x), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
@@ -329,7 +355,7 @@ class Block(PolicyCell):
 
         Args:
             x: Tokens.
-            drop_path: Stochastic-depth factors (B, 1, 1) of the two residual branches, or ().
+            drop_path: Stochastic-depth factors (B, 1, 1) of the two residual branches, or () for none.
             rng_state: The model's random state, int32 (2,).
             cls_token_only: Whether to compute only the class token's output; for MHSA blocks.
         """
@@ -341,12 +367,14 @@ class Block(PolicyCell):
         return x + self.scale_branch(hidden, drop_path[1:])
 
     def scale_branch(self, branch: Tensor, drop_path: tuple) -> Tensor:
-        """Return `branch` (B, N, C) times the factor (B, 1, 1) in `drop_path`, or unchanged for ()."""
+        """Return `branch` (B, N, C) times the one factor (B, 1, 1) in the tuple `drop_path`, or unchanged for ()."""
         return branch * expand_as(self.cast(drop_path[0], self.policy.residual), branch) if drop_path else branch
 
 
 class ConViT(PolicyCell):
     """ConViT: GPSA blocks on the patches, then MHSA blocks on class token and patches, then a linear classifier.
+
+    A new model has random weights and is in evaluation mode. Heads narrower than 16 channels give a warning.
 
     Args:
         in_channels: Channels of the images.
@@ -375,7 +403,9 @@ class ConViT(PolicyCell):
         rng_state: Random state of dropout and stochastic depth, see below.
 
     Raises:
-        ValueError: An argument is out of range, images do not divide into patches, or the device lacks this attention.
+        ValueError: An argument is out of range, images do not divide into patches, or the device lacks this attention;
+            when called: as `PatchEmbed`.
+        TypeError: When called: the images are not of a floating type.
     """
 
     def __init__(
@@ -459,7 +489,9 @@ class ConViT(PolicyCell):
         self.set_train(False)  # a new cell has the phase "train", under which this mode's graph would be cached
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a newly initialised one.
+        """Replace the classifier by a newly initialised one; call it before `set_precision` and the optimizer.
+
+        The new parameters are other objects than the old ones, with the same names and no dtype policy yet.
 
         Args:
             num_classes: Classes; 0 removes the classifier, and the model then returns features (B, C).
@@ -476,17 +508,20 @@ class ConViT(PolicyCell):
 
     @property
     def rng_state(self) -> Parameter:
-        """Random state of dropout and stochastic depth: int32 (seed, step). A checkpoint of a run must include it."""
+        """Random state of dropout and stochastic depth: int32 (seed, step). A checkpoint of a run must include it.
+
+        It is not among `get_parameters()`. The seed is drawn by numpy; each training step adds 1 to the step.
+        """
         return self._rng_state[0]
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Deprecated name of `grid_size`."""
+        """Rows and columns of patches: a deprecated name of `grid_size`, which warns."""
         warnings.warn("ConViT.grid is deprecated: use grid_size", DeprecationWarning, stacklevel=2)
         return self.grid_size
 
     def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters without weight decay, in addition to the one-dimensional ones."""
+        """Return {"pos_embed", "cls_token"}: the parameters, besides the 1-D ones, to exempt from weight decay."""
         return {"pos_embed", "cls_token"}
 
     def group_matcher(self, coarse: bool = False) -> dict:
@@ -496,8 +531,9 @@ class ConViT(PolicyCell):
             coarse: Ignored; the stem and each block are one group either way.
 
         Returns:
-            "stem": a pattern for the embeddings and the class token. "blocks": pairs of a pattern, and None where its
-            first group is the block's number, or a number after all blocks'. The classifier matches no pattern.
+            "stem": a pattern for the embeddings and the class token. "blocks": a list of two pairs, a pattern whose
+            first group is the block's number, with None, and one of the last LayerNorm, with (99999,), which puts it
+            into the last block's layer. The classifier matches no pattern.
         """
         del coarse
         return {
@@ -506,7 +542,12 @@ class ConViT(PolicyCell):
         }
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the tokens (B, N, C) that the first block receives, for images (B, in_channels, H, W)."""
+        """Return patch plus position embedding, (B, N, C), before dropout, for images (B, in_channels, H, W).
+
+        Raises:
+            ValueError: The images are not of the model's size or channels, or have no batch axis.
+            TypeError: The images are not float32, float16 or bfloat16.
+        """
         x = self.patch_embed(images)
         return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x) if self.use_pos_embed else x
 
@@ -516,7 +557,9 @@ class ConViT(PolicyCell):
         return ops.cat((class_token, x), 1)
 
     def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
-        """Return the tokens after each block; in training, advance `rng_state` by one step.
+        """Return the tokens after each block, without the last LayerNorm.
+
+        In training, `rng_state` advances by one step if a dropout or stochastic-depth rate is above 0.
 
         Args:
             images: (B, in_channels, H, W), normalised.
@@ -525,6 +568,9 @@ class ConViT(PolicyCell):
         Returns:
             One tensor per block: (B, N, C) for GPSA blocks; (B, 1 + N, C), class token first, for MHSA blocks; and
             (B, 1, C) for the last block with `cls_token_only`.
+
+        Raises:
+            ValueError, TypeError: As in `embed`.
         """
         rng_state = self.one_step  # unused in evaluation, so that exported graphs contain weights only
         if self.training and self.is_random:
@@ -545,7 +591,10 @@ class ConViT(PolicyCell):
         return states
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W)."""
+        """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W).
+
+        Images are as for `hidden_states`, and so is what happens to `rng_state` in training.
+        """
         states = self.hidden_states(images, cls_token_only=True)
         return self.norm(states[-1][:, 0])
 
@@ -554,7 +603,15 @@ class ConViT(PolicyCell):
         return self.classifier(features)
 
     def construct(self, images: Tensor) -> Tensor:
-        """Return logits (B, num_classes) for normalised images (B, in_channels, H, W)."""
+        """Return logits (B, num_classes), or features (B, C) without a classifier, for images (B, in_channels, H, W).
+
+        Args:
+            images: Normalised, float32, float16 or bfloat16, and of the model's size.
+
+        Raises:
+            ValueError: The images are not of the model's size or channels, or have no batch axis.
+            TypeError: The images are of another type.
+        """
         return self.forward_head(self.forward_features(images))
 
     def __repr__(self) -> str:
@@ -616,15 +673,15 @@ def _published(publisher: str, licence: str, file: str, act: str, norm_eps: floa
 
 
 def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
-    """Return the configuration of one of MindCV's weight files, as its model card states it.
+    """Return the configuration of one of MindCV's weight files, as its model card states it; see `_published`.
 
     Args:
         name: Name of the model.
         sha256: First 8 digits of the file's SHA-256 digest, which are part of the file's name.
-        crop_pct: Cropped fraction of the resized side in validation.
+        crop_pct: Cropped fraction, 0 to 1, of the resized side in validation.
         top_1: ImageNet-1K accuracy, in per cent.
         top_5: The same of the five most likely classes.
-        device: Suffix of the file's name for the device it was trained on, such as "-910v2".
+        device: Suffix of the file's name for the device it was trained on, such as "-910v2"; "" for none.
     """
     file = f"{name}-{sha256}{device}.ckpt"
     host = "download-mindspore.osinfra.cn" if device else "download.mindspore.cn"
@@ -635,7 +692,9 @@ def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float,
 
 
 def _authors(name: str, top_1: float) -> dict[str, dict]:
-    """Return the configurations "fb" and "timm" of the paper's own weights: the authors' file, and timm's copy.
+    """Return {"fb": …, "timm": …}, the configurations of the paper's own weights: the authors' file, and timm's copy.
+
+    Where the file is, "fb" says under "url", and "timm" under "hub", as "owner/repository/file" of Hugging Face.
 
     Args:
         name: Name of the model.
@@ -675,7 +734,7 @@ default_cfgs = {name: {**sources["mindcv"], "sources": sources} for name, source
 def _convit(
     name: str, num_heads: int, embed_dim: int, pretrained: bool | str, num_classes: int, in_channels: int, kwargs: dict
 ) -> ConViT:
-    """Build the variant `name`, with the published weights that `pretrained` selects.
+    """Build the variant `name`, in evaluation mode, with the published weights that `pretrained` selects.
 
     Args:
         name: Key of `default_cfgs`.
@@ -703,7 +762,8 @@ def _convit(
 def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """Build ConViT-Ti: 4 heads of width 48, 5.7 million parameters.
 
-    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    `pretrained` is False for random weights, True for MindCV's, "mindcv-910v2", "fb" or "timm".
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
     return _convit("convit_tiny", 4, 192, pretrained, num_classes, in_channels, kwargs)
 
@@ -712,7 +772,8 @@ def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_chan
 def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """Build ConViT-Ti+: 4 heads of width 64, 10.0 million parameters.
 
-    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    `pretrained` is False for random weights, or True for MindCV's, the only ones published.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
     return _convit("convit_tiny_plus", 4, 256, pretrained, num_classes, in_channels, kwargs)
 
@@ -721,7 +782,8 @@ def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in
 def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """Build ConViT-S: 9 heads of width 48, 27.8 million parameters.
 
-    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
     return _convit("convit_small", 9, 432, pretrained, num_classes, in_channels, kwargs)
 
@@ -732,7 +794,8 @@ def convit_small_plus(
 ) -> ConViT:
     """Build ConViT-S+: 9 heads of width 64, 49.0 million parameters.
 
-    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    `pretrained` is False for random weights, or True for MindCV's, the only ones published.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
     return _convit("convit_small_plus", 9, 576, pretrained, num_classes, in_channels, kwargs)
 
@@ -741,7 +804,8 @@ def convit_small_plus(
 def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """Build ConViT-B: 16 heads of width 48, 86.5 million parameters.
 
-    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
     return _convit("convit_base", 16, 768, pretrained, num_classes, in_channels, kwargs)
 
@@ -750,6 +814,7 @@ def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_chan
 def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs) -> ConViT:
     """Build ConViT-B+: 16 heads of width 64, 153.1 million parameters.
 
-    `pretrained` is False, True for MindCV's weights, or a source such as "fb"; `kwargs` are other arguments of ConViT.
+    `pretrained` is False for random weights, or True for MindCV's, the only ones published.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
     return _convit("convit_base_plus", 16, 1024, pretrained, num_classes, in_channels, kwargs)

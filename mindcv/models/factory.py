@@ -46,9 +46,9 @@ def create_model(
         features_only: Return a backbone, a `Features` of the model, which gives feature maps instead of logits.
         out_indices: With `features_only`, the blocks whose maps are returned: their numbers in rising order, from 0 or
             negative from the end, or an int n for the last n blocks.
-        class_names: Classes in the order of the model's outputs. If the checkpoint names the same classes in another
-            order, the rows of its classifier are reordered; if it names other classes, the classifier is newly
-            initialised. None to keep the rows as they are.
+        class_names: Classes in the order of the model's outputs; unused without `checkpoint_path`. If the checkpoint
+            names the same classes in another order, the rows of its classifier are reordered; if it names other
+            classes, the classifier is newly initialised. None to keep the rows as they are.
         **kwargs: Further arguments of the model, such as `image_size` or `drop_path_rate`; None stands for the default.
 
     Returns:
@@ -56,7 +56,8 @@ def create_model(
         `Features` with `features_only`.
 
     Raises:
-        ValueError: The model does not exist, a value is out of range, or the checkpoint does not fit the model.
+        ValueError: The model or the published weights do not exist, a value is out of range, the checkpoint does not
+            fit the model, or `ema` is given without `checkpoint_path`.
         TypeError: The model has no such argument.
         FileNotFoundError: The checkpoint does not exist.
         OSError: Published weights cannot be downloaded.

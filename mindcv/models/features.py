@@ -76,12 +76,20 @@ class Features(nn.Cell):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Deprecated name of `grid_size`."""
+        """Rows and columns of the maps: a deprecated name of `grid_size`, which warns."""
         warnings.warn("Features.grid is deprecated: use grid_size", DeprecationWarning, stacklevel=2)
         return self.grid_size
 
     def construct(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return one map (B, C, rows, cols) per chosen block, for normalised images (B, in_channels, H, W)."""
+        """Return one map (B, C, rows, cols) per chosen block, first block first.
+
+        Args:
+            images: (B, in_channels, H, W), normalised, float32, float16 or bfloat16, and of the model's size.
+
+        Raises:
+            ValueError: The images are not of the model's size or channels, or have no batch axis.
+            TypeError: The images are of another type.
+        """
         states = self.model.hidden_states(images)
         patches = self.grid_size[0] * self.grid_size[1]
         maps = ()

@@ -19,7 +19,10 @@ def count_flops(model: ConViT) -> int:
 
 
 def flops_by_layer(model: ConViT) -> dict[str, int]:
-    """Return the parts of `count_flops` by layer: "patch_embed", "blocks.0", …, and "classifier" if there is one."""
+    """Return the parts of `count_flops` by layer: "patch_embed", "blocks.0", …, and "classifier" if there is one.
+
+    The order is that of the forward pass; layers without matrix products, such as "norm", are left out.
+    """
     patches = math.prod(model.grid_size)
     products = {"patch_embed": patches * model.patch_embed.proj.weight.size}
     for i, block in enumerate(model.blocks):
@@ -31,7 +34,13 @@ def flops_by_layer(model: ConViT) -> dict[str, int]:
 
 
 def _products(block: Block, keys: int, queries: int) -> int:
-    """Return the multiplications of a block's matrix products, for `queries` output tokens of `keys` input tokens."""
+    """Return the multiplications (half the FLOPs) of a block's matrix products for one image.
+
+    Args:
+        block: The block.
+        keys: Number of its input tokens.
+        queries: Number of the output tokens that are computed.
+    """
     attn, mlp = block.attn, block.mlp
     dim = attn.proj.weight.shape[0]
     by_query = attn.q.weight.size + attn.proj.weight.size + mlp.fc1.weight.size + mlp.fc2.weight.size

@@ -11,11 +11,13 @@ _CLASSIFIER = "classifier."
 def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
     """Set `requires_grad` to False for the parameters of `parts`; call it before the optimizer is created.
 
+    Other parameters keep their `requires_grad`: nothing is unfrozen.
+
     Args:
         model: A model with a `group_matcher`, such as ConViT.
-        parts: Names of parts, or one string of names with commas between them; None or () for nothing. A part is
-            "stem" (patch embedding, position embedding and class token), "blocks:3", "blocks:0-5" (blocks from 0, both
-            ends included) or "backbone" (everything but the classifier).
+        parts: Names of parts, or one string of names with commas, and no spaces, between them; None or () for nothing
+            ("" is an error). A part is "stem" (patch embedding, position embedding and class token), "blocks:3",
+            "blocks:0-5" (blocks from 0, both ends included) or "backbone" (everything but the classifier).
 
     Raises:
         ValueError: A part does not exist, or nothing would be left to train. The model is then unchanged.
@@ -31,7 +33,16 @@ def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
 
 
 def _names_in(part: str, names: list[str], matcher: dict) -> list[str]:
-    """Return those of `names` that belong to `part`; `matcher` is the result of the model's `group_matcher`."""
+    """Return those of `names` that belong to `part`, in their order.
+
+    Args:
+        part: "stem", "backbone", "blocks:3" or "blocks:0-5", as in `freeze`.
+        names: Names of all the model's parameters.
+        matcher: The result of the model's `group_matcher`.
+
+    Raises:
+        ValueError: `part` has another form, names a block that does not exist, or the higher block first.
+    """
     if part == "backbone":
         return [name for name in names if not name.startswith(_CLASSIFIER)]
     if part == "stem":

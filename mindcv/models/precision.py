@@ -26,6 +26,8 @@ def set_precision(
 ) -> None:
     """Set the precision that `model` computes in; its parameters stay float32. Call it before a graph is compiled.
 
+    It sets the `policy` of every cell, in place of what an earlier call set.
+
     Levels, as in MindSpore:
 
     - "O0": float32;
@@ -43,7 +45,7 @@ def set_precision(
         dtype: The half precision: "float16" or "bfloat16".
         cast_list: Cells to compute in half precision, with everything inside them; other cells stay in float32. Class
             names ("Mlp", "GPSA"), names of their base classes ("Dense"), or names of cells ("blocks.3.attn",
-            "classifier"). None for all cells.
+            "classifier"). None for all cells. At "O0" it changes nothing.
 
     Raises:
         ValueError: The level, the dtype or a cell does not exist, or the device has no matrix product in that dtype.
@@ -67,7 +69,13 @@ def set_precision(
 
 
 def _cell_names(model: nn.Cell, cast_list: Sequence[str]) -> list[str]:
-    """Return the names of the cells that `cast_list` selects, see `set_precision`."""
+    """Return the names of the cells that have a name, a class or a base class in `cast_list`.
+
+    Cells inside them are listed only if they match too.
+
+    Raises:
+        ValueError: An entry of `cast_list` is no cell, class or base class of the model; the message suggests others.
+    """
     cells = {name: {base.__name__ for base in type(cell).mro()} for name, cell in model.cells_and_names()}
     known = set(cells).union(*cells.values())
     for wanted in cast_list:

@@ -13,11 +13,12 @@ _cfgs: dict[str, dict] = {}
 
 
 def register_model(fn: Callable) -> Callable:
-    """Register a function that builds a model, under its own name; use it as a decorator.
+    """Register a function that builds a model, under its own name, replacing an earlier one; use it as a decorator.
 
     Args:
         fn: Called as `fn(pretrained, num_classes, in_channels, **kwargs)`, returns the model. If its module has a dict
-            `default_cfgs`, the entry under the function's name becomes the model's pretrained configuration.
+            `default_cfgs`, the entry under the function's name becomes the model's pretrained configuration; else
+            it is {}.
 
     Returns:
         `fn`, unchanged.
@@ -57,7 +58,7 @@ def _matches(name: str, patterns: str | list[str]) -> bool:
 
 
 def _module_of(name: str) -> str:
-    """Return the last part of the name of the module that defines the model `name`, such as "convit"."""
+    """Return the last part of the name of the module that defines the registered model `name`, such as "convit"."""
     return _entrypoints[name].__module__.rpartition(".")[2]
 
 
@@ -107,7 +108,7 @@ def get_pretrained_cfg(model_name: str) -> dict[str, Any]:
 
 
 def has_pretrained_cfg_key(model_name: str, cfg_key: str) -> bool:
-    """Return whether the pretrained configuration of `model_name` has the key `cfg_key`."""
+    """Return whether the pretrained configuration of `model_name` has `cfg_key`; False if there is no such model."""
     return cfg_key in _cfgs.get(model_name, {})
 
 

@@ -34,7 +34,10 @@ def summary(model: nn.Cell) -> str:
 
 
 def _layers(model: ConViT) -> list[tuple[str, str, str]]:
-    """Return name, kind and output shape of each layer, in the order of the forward pass."""
+    """Return name, kind and output shape of each layer, all as text, in the order of the forward pass.
+
+    "pos_embed" and "classifier" are listed even if the model has none.
+    """
     patches, dim = math.prod(model.grid_size), model.num_features
     rows, cols = model.grid_size
     shape = f"(B, {patches}, {dim})"

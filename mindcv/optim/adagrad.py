@@ -30,6 +30,7 @@ class Adagrad(Optimizer):
         self.eps = eps
 
     def update(self, terms, lr, weight_decay, parameter, squares, gradient):
+        """Update `parameter` and the sum of its squared gradients in place; arguments as in `Optimizer.update`."""
         gradient = add_l2(weight_decay, parameter, gradient)
         total = squares + gradient * gradient
         ops.assign(squares, total)

@@ -39,10 +39,12 @@ class Adam(Optimizer):
         self.adam = ops.Adam()
 
     def step_terms(self, step, gradients):
+        """Return √(1 - β2ᵗ) / (1 - β1ᵗ), the factor of the learning rate, and eps·√(1 - β2ᵗ), for t = `step`."""
         root = ops.sqrt(bias_correction(step, self.log_beta2))
         return root / bias_correction(step, self.log_beta1), self.eps * root
 
     def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
+        """Update `parameter` and its moments in place; arguments as in `Optimizer.update`."""
         if not self.decoupled:
             gradient = add_l2(weight_decay, parameter, gradient)
         elif weight_decay > 0:

@@ -52,6 +52,7 @@ class Adan(Optimizer):
         self.no_prox = no_prox
 
     def step_terms(self, step, gradients):
+        """Return 0.0 at the first step, else 1.0; and the bias corrections 1 - β1ᵗ, 1 - β2ᵗ and √(1 - β3ᵗ)."""
         return (
             (step > 1).astype(mstype.float32),
             bias_correction(step, self.log_beta1),
@@ -60,6 +61,7 @@ class Adan(Optimizer):
         )
 
     def update(self, terms, lr, weight_decay, parameter, moment1, difference, moment2, last_gradient, gradient):
+        """Update `parameter` and its slots m, n, v and last gradient in place; arguments as in `Optimizer.update`."""
         has_last, correction1, correction2, root = terms
         d = has_last * (gradient - last_gradient)
         ops.assign(last_gradient, gradient)

@@ -74,8 +74,9 @@ def create_optimizer(
     Args:
         model_or_params: A model, of which the trainable parameters are taken; or Parameters; or dicts with "params" and
             optionally "lr" and "weight_decay".
-        opt: sgd or momentum (the same), nesterov, adam, adamw, nadam, rmsprop, adagrad, lion, adan or lamb.
-        lr: The learning rate, a number or one number per step of the run, at least 0.
+        opt: sgd or momentum (the same), nesterov, adam, adamw, nadam, rmsprop, adagrad, lion, adan or lamb, in upper or
+            lower case.
+        lr: The learning rate, a number or one number per step of the run, at least 0; or a MindSpore schedule cell.
         weight_decay: At least 0. L2 regularisation, part of the gradient, with sgd, momentum, nesterov, adam, nadam,
             rmsprop and adagrad; decoupled, and multiplied by the learning rate, with adamw, lion, adan and lamb.
         momentum: Of sgd, momentum, nesterov and rmsprop, in [0, 1); 0 for none.
@@ -126,6 +127,11 @@ def create_optimizer(
 def _accepted(name: str, options: dict, extra: dict) -> dict:
     """Return the arguments for the algorithm `name`: those of `options` that it has, and `extra`.
 
+    Args:
+        name: Key of `OPTIMIZERS`.
+        options: Arguments of `create_optimizer` that only some algorithms have.
+        extra: Its `**kwargs`.
+
     Raises:
         TypeError: The algorithm has no argument of a name in `extra`.
         ValueError: The algorithm lacks one of the `options` that does not have its default value.
@@ -149,7 +155,9 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
 
 
 def load_state(optimizer: Optimizer, path: str | Path) -> None:
-    """Load the optimizer's state from a MindSpore checkpoint that holds all of it, by name.
+    """Load the `state_parameters` of `optimizer` from a MindSpore checkpoint that holds all of them, by name.
+
+    Other entries of the file, such as weights, are ignored; values are cast to the dtype of the optimizer's.
 
     Raises:
         FileNotFoundError: The file does not exist.

@@ -71,7 +71,15 @@ def parameter_groups(
 
 
 def _given_groups(params: list) -> tuple[list[dict], list[Parameter]]:
-    """Return the groups in `params`, Parameters or dicts, and all their parameters in order."""
+    """Return the groups in `params`, Parameters (one group) or dicts, and all their parameters in order.
+
+    The groups are copies with lists under "params". The order is that of "order_params" if a dict has it, else that in
+    which the parameters were given.
+
+    Raises:
+        ValueError: A dict has an unknown key, or there are no parameters.
+        TypeError: An element is not a Parameter.
+    """
     given = params if params and isinstance(params[0], dict) else [{"params": params}]
     for group in given:
         unknown = set(group) - {"params", "lr", "weight_decay", "order_params"}
@@ -91,7 +99,10 @@ def _given_groups(params: list) -> tuple[list[dict], list[Parameter]]:
 
 
 def _is_exempt(weight_decay_filter: str, no_decay: set[str], parameter: Parameter) -> bool:
-    """Return whether the filter exempts `parameter` from weight decay; `no_decay` are the names that "auto" exempts."""
+    """Return whether the filter, see `parameter_groups`, exempts `parameter` from weight decay.
+
+    `no_decay` are the names that "auto" exempts besides the 1-D parameters.
+    """
     if weight_decay_filter == "auto":
         return parameter.ndim == 1 or parameter.name in no_decay
     if weight_decay_filter == "norm_and_bias":
@@ -100,7 +111,13 @@ def _is_exempt(weight_decay_filter: str, no_decay: set[str], parameter: Paramete
 
 
 def _scale_lr(lr, scale: float):
-    """Return `lr`, a number or one number per step, multiplied by `scale`."""
+    """Return `lr`, a number or one number per step, multiplied by `scale`, as a float or a list of floats.
+
+    A schedule cell is returned as it is if `scale` is 1.
+
+    Raises:
+        TypeError: `lr` is a schedule cell and `scale` is not 1.
+    """
     if isinstance(lr, nn.Cell):
         if scale == 1:
             return lr
@@ -113,7 +130,10 @@ def _lr_scales(model: nn.Cell | None, layer_decay: float | None, head_lr_multipl
     """Return the factor of each parameter's learning rate, by the parameter's name.
 
     It is layer_decay to the power of the number of layers after the parameter's own, frozen layers included; for the
-    head it is head_lr_multiple. Empty if neither is set.
+    head it is head_lr_multiple. Empty if neither is set (None and 1).
+
+    Raises:
+        ValueError: A factor is out of range, or the model is None or has no `group_matcher`.
     """
     if layer_decay is None and head_lr_multiple == 1:
         return {}
@@ -148,6 +168,7 @@ def layer_ids(names: list[str], matcher: dict) -> dict[str, int]:
     ]
 
     def sort_key(name: str) -> tuple:
+        """Return stage, captured numbers and suffix of the first pattern that matches; (number of stages,) if none."""
         for stage, pattern, suffix in patterns:
             if match := pattern.match(name):
                 captured = tuple(int(number) for number in match.groups() if number is not None)

@@ -48,6 +48,7 @@ class Lamb(Optimizer):
         self.log_beta1, self.log_beta2 = safe_log(beta1), safe_log(beta2)
 
     def step_terms(self, step, gradients):
+        """Return the factor that clips the gradients, at most 1, and the bias corrections 1 - β1ᵗ and √(1 - β2ᵗ)."""
         clip_factor = 1.0
         if self.max_grad_norm is not None:
             norm = ops.sqrt(ops.addn(self.hyper_map(sum_of_squares, gradients)))
@@ -56,6 +57,7 @@ class Lamb(Optimizer):
         return clip_factor, bias_correction(step, self.log_beta1), root
 
     def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
+        """Update `parameter` and its moments in place; arguments as in `Optimizer.update`."""
         clip_factor, correction1, root = terms
         gradient = gradient * clip_factor
         m = update_average(moment1, self.beta1, gradient)
@@ -70,4 +72,5 @@ class Lamb(Optimizer):
 
 
 def sum_of_squares(x: Tensor) -> Tensor:
+    """Return the sum of the squares of all elements, a scalar."""
     return (x * x).sum()

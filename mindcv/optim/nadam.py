@@ -48,10 +48,11 @@ class NAdam(Optimizer):
         self.momentum_product = ms.Parameter(ms.Tensor(np.float32(1)), name="momentum_product")
 
     def momentum(self, step):
-        """Return μ of the step numbered `step`, from 1."""
+        """Return the momentum μ_t of the step t = `step`, from 1, a float32 scalar tensor."""
         return self.beta1 * (1 - ops.exp(step * (self.schedule_decay * math.log(0.96))) / 2)
 
     def step_terms(self, step, gradients):
+        """Return the factors of g and of m in the step, and √(1 - β2ᵗ); multiply the state Πμ by this step's μ."""
         momentum, next_momentum = self.momentum(step), self.momentum(step + 1)
         product = self.momentum_product * momentum
         ops.assign(self.momentum_product, product)
@@ -60,6 +61,7 @@ class NAdam(Optimizer):
         return gradient_factor, moment_factor, ops.sqrt(bias_correction(step, self.log_beta2))
 
     def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
+        """Update `parameter` and its moments in place; arguments as in `Optimizer.update`."""
         gradient_factor, moment_factor, root = terms
         gradient = add_l2(weight_decay, parameter, gradient)
         m = update_average(moment1, self.beta1, gradient)

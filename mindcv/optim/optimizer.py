@@ -64,19 +64,25 @@ class Optimizer(nn.Optimizer):
 
         Args:
             step: The number of the step, from 1, as a float32 scalar tensor.
-            gradients: The unscaled float32 gradients of all parameters.
+            gradients: The unscaled float32 gradients of all parameters, in their order.
+
+        Returns:
+            () here; a subclass returns a tuple, which `update` gets as `terms`.
         """
         return ()
 
     def update(self, terms, lr, weight_decay, parameter, *slots_and_gradient):
-        """Update one parameter and its slots.
+        """Update one parameter and its slots in place.
 
         Args:
             terms: What `step_terms` returned for this step.
             lr: The parameter's learning rate in this step, a scalar tensor.
             weight_decay: The parameter's weight decay, a float.
             parameter: The parameter.
-            slots_and_gradient: The parameter's slots in the order of their names, then its unscaled gradient.
+            slots_and_gradient: The parameter's slots in the order of `slots`, then its unscaled float32 gradient.
+
+        Returns:
+            The result of its last operation; nothing uses the value.
         """
         raise NotImplementedError
 
@@ -85,7 +91,10 @@ class Optimizer(nn.Optimizer):
         return self.update(terms, lrs[lr_index], weight_decay, parameter, *slots_and_gradient)
 
     def current_lrs(self):
-        """Return the distinct learning rates of this step; `lr_indices` gives each parameter's place among them."""
+        """Return the distinct learning rates of this step, a tuple of scalar tensors.
+
+        `lr_indices` gives each parameter's place among them. The step is `global_step`, before it is counted up.
+        """
         lrs = ()
         for i in self.lr_owners:
             lr = self.learning_rate[i] if self.is_group_lr else self.learning_rate
@@ -98,7 +107,10 @@ class Optimizer(nn.Optimizer):
         return gradient * self.reciprocal_scale if self.need_scale else gradient
 
     def state_parameters(self) -> dict[str, Parameter]:
-        """Return the Parameters to save, besides the model's, for an exact resume: slots and step counter, by name."""
+        """Return the Parameters to save, besides the model's, for an exact resume, by name.
+
+        They are the slots, the step counter and what else a subclass keeps: the optimizer's own, not copies.
+        """
         model_ids = {id(parameter) for parameter in self.parameters}
         return {
             name: parameter
@@ -108,7 +120,7 @@ class Optimizer(nn.Optimizer):
 
 
 def add_l2(weight_decay: float, parameter: Tensor, gradient: Tensor) -> Tensor:
-    """Return the gradient of the loss plus weight_decay / 2 · ‖parameter‖²."""
+    """Return gradient + weight_decay · parameter: of the loss plus weight_decay / 2 · ‖parameter‖²."""
     return gradient + weight_decay * parameter if weight_decay > 0 else gradient
 
 

@@ -35,6 +35,10 @@ class RMSProp(Optimizer):
         self.decay, self.momentum, self.eps = decay, momentum, eps
 
     def update(self, terms, lr, weight_decay, parameter, moment2, *velocity_and_gradient):
+        """Update `parameter` and its slots v and, with momentum, b in place; arguments as in `Optimizer.update`.
+
+        `velocity_and_gradient` is (b, gradient), without momentum (gradient,).
+        """
         gradient = add_l2(weight_decay, parameter, velocity_and_gradient[-1])
         v = update_average(moment2, self.decay, gradient * gradient)
         direction = gradient / (ops.sqrt(v) + self.eps)

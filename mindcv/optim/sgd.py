@@ -33,6 +33,10 @@ class SGD(Optimizer):
         self.apply_momentum = ops.ApplyMomentum()
 
     def update(self, terms, lr, weight_decay, parameter, *velocity_and_gradient):
+        """Update `parameter` and, with momentum, its velocity v in place; arguments as in `Optimizer.update`.
+
+        `velocity_and_gradient` is (v, gradient), without momentum (gradient,).
+        """
         gradient = add_l2(weight_decay, parameter, velocity_and_gradient[-1])
         if self.momentum == 0:
             return ops.assign_sub(parameter, lr * gradient)

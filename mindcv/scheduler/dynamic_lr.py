@@ -19,7 +19,7 @@ from mindcv.errors import require_in_range
 
 
 def constant_lr(factor: float, total_iters: int, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return factor · lr for the first `total_iters` epochs, then lr."""
+    """Return one learning rate per step: factor · lr for the first `total_iters` epochs, then lr."""
     return _per_epoch(lambda t: lr * factor if t < total_iters else lr, steps_per_epoch, epochs)
 
 
@@ -32,9 +32,13 @@ def linear_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """Return a line from start_factor · lr (t = 0) to end_factor · lr (t = total_iters), constant from there.
+    """Return one learning rate per step, on a line from start_factor · lr to end_factor · lr.
 
-    The learning rate changes at the start of each epoch.
+    The line begins at t = 0, ends at t = total_iters, with the time t in epochs, and is constant from there. The
+    learning rate changes at the start of each epoch.
+
+    Raises:
+        ValueError: `total_iters` is below 1.
     """
     return _per_epoch(_linear(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
 
@@ -48,37 +52,57 @@ def linear_refined_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """Return a line from start_factor · lr (t = 0) to end_factor · lr (t = total_iters), constant from there.
+    """Return one learning rate per step, on a line from start_factor · lr to end_factor · lr.
 
-    The learning rate changes at every step.
+    The line begins at t = 0, ends at t = total_iters, with the time t in epochs, and is constant from there. The
+    learning rate changes at every step.
+
+    Raises:
+        ValueError: `total_iters` is below 1.
     """
     return _per_step(_linear(lr * start_factor, lr * end_factor, total_iters), steps_per_epoch, epochs)
 
 
 def polynomial_lr(total_iters: int, power: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return lr · (1 - t / total_iters)^power at the start of each epoch, 0 from t = total_iters on."""
+    """Return one learning rate per step: lr · (1 - t / total_iters)^power, 0 from t = total_iters on.
+
+    t is the number of the epoch, from 0, so the learning rate changes at the start of each epoch.
+
+    Raises:
+        ValueError: `total_iters` is below 1.
+    """
     return _per_epoch(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
 
 
 def polynomial_refined_lr(
     total_iters: int, power: float, *, lr: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """Return lr · (1 - t / total_iters)^power at every step, 0 from t = total_iters on."""
+    """Return one learning rate per step: lr · (1 - t / total_iters)^power, 0 from t = total_iters on.
+
+    t is the time of the step, from 0, in epochs, so the learning rate changes at every step.
+
+    Raises:
+        ValueError: `total_iters` is below 1.
+    """
     return _per_step(_polynomial(lr, total_iters, power), steps_per_epoch, epochs)
 
 
 def exponential_lr(gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return lr · gamma^t at the start of each epoch."""
+    """Return one learning rate per step: lr · gamma^t, with the number t of the epoch, from 0."""
     return _per_epoch(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
 
 
 def exponential_refined_lr(gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return lr · gamma^t at every step."""
+    """Return one learning rate per step: lr · gamma^t, with the time t of the step, from 0, in epochs."""
     return _per_step(lambda t: lr * _power(gamma, t), steps_per_epoch, epochs)
 
 
 def step_lr(step_size: int, gamma: float, *, lr: float, steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return lr, multiplied by gamma every `step_size` epochs."""
+    """Return one learning rate per step: lr, multiplied by gamma every `step_size` epochs.
+
+    Raises:
+        ValueError: `step_size` is below 1.
+    """
     require_in_range("step_size", step_size, at_least=1)
     return _per_epoch(lambda t: lr * _power(gamma, t // step_size), steps_per_epoch, epochs)
 
@@ -86,7 +110,10 @@ def step_lr(step_size: int, gamma: float, *, lr: float, steps_per_epoch: int, ep
 def multi_step_lr(
     milestones: Sequence[int], gamma: float, *, lr: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """Return lr, multiplied by gamma at the start of each epoch in `milestones`; the first epoch is 0."""
+    """Return one learning rate per step: lr, multiplied by gamma at the start of each epoch in `milestones`.
+
+    The first epoch is 0. The milestones may be in any order; one that is listed twice counts twice.
+    """
     ordered = sorted(milestones)
     return _per_epoch(lambda t: lr * _power(gamma, bisect_right(ordered, t)), steps_per_epoch, epochs)
 
@@ -101,9 +128,13 @@ def cosine_decay_lr(
     num_cycles: int = 1,
     cycle_decay: float = 1.0,
 ) -> list[float]:
-    """Return half a cosine from eta_max (t = 0) to eta_min (t = decay_epochs), `num_cycles` times, then eta_min.
+    """Return one learning rate per step: `num_cycles` times half a cosine from eta_max to eta_min, then eta_min.
 
-    Cycle c, from 0, starts at eta_max · cycle_decay^c. The learning rate changes at the start of each epoch.
+    Each takes `decay_epochs` epochs. Cycle c, from 0, starts at eta_max · cycle_decay^c. The learning rate changes at
+    the start of each epoch.
+
+    Raises:
+        ValueError: `decay_epochs` is below 1.
     """
     curve = _cosine_cycles(decay_epochs, eta_min, eta_max, num_cycles, cycle_decay)
     return _per_epoch(curve, steps_per_epoch, epochs)
@@ -119,10 +150,13 @@ def cosine_decay_refined_lr(
     num_cycles: int = 1,
     cycle_decay: float = 1.0,
 ) -> list[float]:
-    """Return half a cosine from eta_max (t = 0) to eta_min (t = decay_epochs), `num_cycles` times, then eta_min.
+    """Return one learning rate per step: `num_cycles` times half a cosine from eta_max to eta_min, then eta_min.
 
-    Cycle c, from 0, starts at eta_max · cycle_decay^c. The learning rate changes at every step, so the last step of a
-    cycle is one increment above eta_min.
+    Each takes `decay_epochs` epochs. Cycle c, from 0, starts at eta_max · cycle_decay^c. The learning rate changes at
+    every step, so the last step of a cycle is one increment above eta_min.
+
+    Raises:
+        ValueError: `decay_epochs` is below 1.
     """
     curve = _cosine_cycles(decay_epochs, eta_min, eta_max, num_cycles, cycle_decay)
     return _per_step(curve, steps_per_epoch, epochs)
@@ -131,7 +165,13 @@ def cosine_decay_refined_lr(
 def cosine_annealing_lr(
     t_max: int, eta_min: float, *, eta_max: float, steps_per_epoch: int, epochs: int
 ) -> list[float]:
-    """Return a cosine from eta_max down to eta_min at t = t_max, up again, and so on, one value per epoch."""
+    """Return one learning rate per step: a cosine from eta_max down to eta_min in `t_max` epochs, up again, and so on.
+
+    The learning rate changes at the start of each epoch.
+
+    Raises:
+        ValueError: `t_max` is below 1.
+    """
     require_in_range("t_max", t_max, at_least=1)
     return _per_epoch(lambda t: _cosine(eta_max, eta_min, t / t_max), steps_per_epoch, epochs)
 
@@ -141,13 +181,17 @@ def cosine_annealing_warm_restarts_lr(
 ) -> list[float]:
     """Return SGDR (Loshchilov & Hutter 2017, section 3): half cosines from eta_max to eta_min, with restarts.
 
-    The first period lasts `te` epochs, each later one `tm` times as long as the one before. The learning rate changes
-    at every step.
+    The result has one learning rate per step. The first period lasts `te` epochs, each later one `tm` times as long as
+    the one before. The learning rate changes at every step.
+
+    Raises:
+        ValueError: `te` or `tm` is below 1.
     """
     require_in_range("te", te, at_least=1)
     require_in_range("tm", tm, at_least=1)
 
     def curve(t: float) -> float:
+        """Return the learning rate at the time `t` in epochs."""
         start, period = 0, te
         while t >= start + period:
             start, period = start + period, period * tm
@@ -167,10 +211,10 @@ def one_cycle_lr(
     steps_per_epoch: int,
     epochs: int,
 ) -> list[float]:
-    """Return the 1cycle policy (Smith & Topin 2018) with the phases of PyTorch's `OneCycleLR`.
+    """Return the 1cycle policy (Smith & Topin 2018) with the phases of PyTorch's `OneCycleLR`, one number per step.
 
-    With n steps: from max_lr / div_factor at step 0 up to max_lr at step pct_start · n - 1, then down to
-    max_lr / div_factor / final_div_factor at step n - 1.
+    With n = steps_per_epoch · epochs: from max_lr / div_factor at step 0 up to max_lr at step pct_start · n - 1, then
+    down to max_lr / div_factor / final_div_factor at step n - 1.
 
     Args:
         max_lr: The highest learning rate.
@@ -195,6 +239,7 @@ def one_cycle_lr(
         points.insert(2, (2 * peak, first))
 
     def curve(step: int) -> float:
+        """Return the learning rate of `step`, from 0, between the two points around it."""
         for (start, start_lr), (end, end_lr) in pairwise(points):
             if step <= end and end > start:
                 return interpolate(start_lr, end_lr, (step - start) / (end - start))
@@ -217,6 +262,8 @@ def cyclic_lr(
     epochs: int,
 ) -> list[float]:
     """Return cyclical learning rates (Smith 2017): linearly from base_lr up to max_lr and down again, repeatedly.
+
+    The result has one number per step, steps_per_epoch · epochs in all.
 
     Args:
         base_lr, max_lr: The lowest and the highest learning rate.
@@ -247,6 +294,7 @@ def cyclic_lr(
     down = up if step_size_down is None else require_in_range("step_size_down", step_size_down, at_least=1)
 
     def curve(step: int) -> float:
+        """Return the learning rate of `step`, from 0."""
         cycle, position = divmod(step, up + down)
         height = position / up if position <= up else (up + down - position) / down
         scale = scale_fn(cycle + 1 if scale_mode == "cycle" else step)
@@ -256,12 +304,12 @@ def cyclic_lr(
 
 
 def _per_epoch(curve: Callable[[float], float], steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return curve(epoch) for every step of every epoch."""
+    """Return curve(epoch), with the number of the epoch from 0, for every step of every epoch."""
     return [lr for epoch in range(epochs) for lr in [curve(epoch)] * steps_per_epoch]
 
 
 def _per_step(curve: Callable[[float], float], steps_per_epoch: int, epochs: int) -> list[float]:
-    """Return curve(t) for every step, with its time t in epochs."""
+    """Return curve(t) for every step, with its time t = step / steps_per_epoch in epochs."""
     return [curve(step / steps_per_epoch) for step in range(steps_per_epoch * epochs)]
 
 
@@ -274,23 +322,31 @@ def _power(base: float, exponent: float) -> float:
 
 
 def _lerp(start: float, end: float, fraction: float) -> float:
-    """Return the linear interpolation from `start` (fraction 0) to `end` (fraction 1)."""
+    """Return the value at `fraction` of a line from `start` (fraction 0) to `end` (fraction 1)."""
     return start + (end - start) * fraction
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:
-    """Return half a cosine from `start` (fraction 0) to `end` (fraction 1)."""
+    """Return the value at `fraction` of half a cosine from `start` (fraction 0) to `end` (fraction 1)."""
     return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
 
 def _linear(start: float, end: float, total_iters: int) -> Callable[[float], float]:
-    """Return the curve from `start` (t = 0) linearly to `end` (t = total_iters), constant from there."""
+    """Return a function of t: from `start` (t = 0) linearly to `end` (t = total_iters), constant from there.
+
+    Raises:
+        ValueError: `total_iters` is below 1.
+    """
     require_in_range("total_iters", total_iters, at_least=1)
     return lambda t: _lerp(start, end, min(t / total_iters, 1.0))
 
 
 def _polynomial(lr: float, total_iters: int, power: float) -> Callable[[float], float]:
-    """Return the curve lr · (1 - t / total_iters)^power, 0 from t = total_iters on."""
+    """Return the function of t that gives lr · (1 - t / total_iters)^power, 0 from t = total_iters on.
+
+    Raises:
+        ValueError: `total_iters` is below 1.
+    """
     require_in_range("total_iters", total_iters, at_least=1)
     return lambda t: lr * (1 - min(t / total_iters, 1.0)) ** power
 
@@ -298,10 +354,17 @@ def _polynomial(lr: float, total_iters: int, power: float) -> Callable[[float], 
 def _cosine_cycles(
     decay_epochs: int, eta_min: float, eta_max: float, num_cycles: int, cycle_decay: float
 ) -> Callable[[float], float]:
-    """Return the curve of `num_cycles` half cosines of `decay_epochs` epochs, then eta_min."""
+    """Return a function of the time t in epochs: `num_cycles` half cosines of `decay_epochs` epochs, then eta_min.
+
+    Cycle c, from 0, goes from eta_max · cycle_decay^c to eta_min.
+
+    Raises:
+        ValueError: `decay_epochs` is below 1.
+    """
     require_in_range("decay_epochs", decay_epochs, at_least=1)
 
     def curve(t: float) -> float:
+        """Return the learning rate at the time `t` in epochs."""
         cycle, position = divmod(t, decay_epochs)
         if cycle >= num_cycles:
             return eta_min

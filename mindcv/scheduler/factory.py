@@ -82,7 +82,8 @@ def create_scheduler(
         decay_epochs: Length of a cycle of cosine_decay and of a step of step_decay, in epochs, at least 1.
         decay_rate: Factor of step_decay, multi_step_decay and exponential_decay; exponent of polynomial_decay; at
             least 0.
-        milestones: Epochs of multi_step_decay, increasing.
+        milestones: Times t of multi_step_decay, in epochs after the warm-up (after the run's start if `warmup_prefix`
+            is False), increasing; None with other schedules.
         num_epochs: Total number of epochs, warm-up included, at least 1.
         num_cycles: Number of cycles of cosine_decay and cyclic, at least 1.
         cycle_decay: Factor from the first learning rate of a cycle of cosine_decay to that of the next, at least 0.

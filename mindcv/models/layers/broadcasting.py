@@ -6,7 +6,7 @@ from mindcv.device import has_fast_broadcast
 
 
 def expand_as(x: Tensor, like: Tensor) -> Tensor:
-    """Return `x` expanded to the shape of `like` on a CPU, and `x` unchanged on other devices.
+    """Return `x`, which must broadcast to `like`, expanded to its shape on a CPU, and unchanged on other devices.
 
     Use it before adding `x` to `like` or multiplying them. A CPU's elementwise kernels broadcast through a table of
     16 bytes per element that lives as long as the graph: four times the memory of the expanded tensor, and three to

@@ -21,12 +21,15 @@ def _signed(x: int) -> int:
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
-    """Shift int32 `x` to the right by `bits`, filling with zeros from the left (a logical shift)."""
+    """Return int32 `x` shifted to the right by `bits`, 1 to 31, with zeros from the left (a logical shift)."""
     return ops.bitwise_and(ops.bitwise_right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 
 def _hash(x: Tensor) -> Tensor:
-    """Hash int32 `x` by Murmur3's 32-bit finaliser (A. Appleby 2011); products wrap modulo 2³²."""
+    """Return the int32 hash of each element of `x` by Murmur3's 32-bit finaliser (A. Appleby 2011).
+
+    Products wrap modulo 2³².
+    """
     x = ops.bitwise_xor(x, _shift_right(x, 16)) * _signed(0x85EBCA6B)
     x = ops.bitwise_xor(x, _shift_right(x, 13)) * _signed(0xC2B2AE35)
     return ops.bitwise_xor(x, _shift_right(x, 16))
@@ -53,7 +56,10 @@ class RandomCell(PolicyCell):
     """
 
     def draw(self, rng_state: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return independent numbers in [0, 1), float32 of `shape`; see `uniform`."""
+        """Return independent numbers in [0, 1), float32 of `shape`: the same for the same `rng_state`, see `uniform`.
+
+        `rng_state` is the model's random state, int32 (2,): a seed and a step.
+        """
         return uniform(rng_state, self.stream, shape)
 
 
@@ -78,7 +84,10 @@ class Dropout(RandomCell):
         return self.training and self.rate > 0
 
     def construct(self, x: Tensor, rng_state: Tensor) -> Tensor:
-        """Return `x` with dropout applied; `rng_state` is the model's random state, int32 (2,)."""
+        """Return `x` with dropout applied, or `x` itself if the cell is not active.
+
+        `rng_state` is the model's random state, int32 (2,); it does not change here.
+        """
         if not self.is_active():
             return x
         keep = self.draw(rng_state, x.shape) >= self.rate
@@ -106,6 +115,9 @@ class StochasticDepth(RandomCell):
         self.stream = stream
 
     def construct(self, rng_state: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-        """Return each branch's factors, float32 (batch_size, 1, 1): 0 for a skipped image, else 1 / (1 − rate)."""
+        """Return each branch's factors, float32 (batch_size, 1, 1): 0 for a skipped image, else 1 / (1 − rate).
+
+        They are drawn in evaluation too. `rng_state` is the model's random state, int32 (2,); it does not change here.
+        """
         keep = self.draw(rng_state, (self.num_branches, batch_size, 1, 1)) >= self.rates
         return ops.unstack(keep.astype(ms.float32) / (1 - self.rates))

@@ -33,7 +33,11 @@ class FlashAttention(PolicyCell):
         self.scale = head_dim**-0.5
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from queries (B, h, M, d) to keys and values (B, h, N, d); return (B, h, M, d)."""
+        """Return softmax(q·kᵀ/√d) v, (B, h, M, d), of queries (B, h, M, d), keys and values (B, h, N, d).
+
+        Raises:
+            ValueError: The dtype policy's compute type is None or float32.
+        """
         compute = self.policy.compute
         if compute is None or compute == ms.float32:
             raise ValueError(

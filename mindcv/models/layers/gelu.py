@@ -58,7 +58,7 @@ class GELU(PolicyCell):
         return self.composed(x)
 
     def composed(self, x: ms.Tensor) -> ms.Tensor:
-        """Return GELU of float32 `x`, composed from elementwise operations."""
+        """Return GELU of float32 `x` of any shape, in the cell's form, composed from elementwise operations."""
         if self.approximate:
             return x * ops.sigmoid(x * (x * x * (0.044715 * math.sqrt(8 / math.pi)) + math.sqrt(8 / math.pi)))
         return self.exact_gelu(x)[0]

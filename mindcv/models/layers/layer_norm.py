@@ -31,7 +31,7 @@ class TokenNorm(PolicyCell, nn.LayerNorm):
         return self.cast(self.normalise(self.cast(x, self.policy.norm)), self.policy.residual)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Return the layer's output in the dtype of `x`."""
+        """Return the layer's output (…, dim) for `x` (…, dim), in the dtype of `x`, by the device's faster method."""
         if self.fused:
             gamma, beta = self.cast(self.gamma, self.policy.norm), self.cast(self.beta, self.policy.norm)
             return self.layer_norm(x, gamma, beta)[0]
@@ -40,7 +40,7 @@ class TokenNorm(PolicyCell, nn.LayerNorm):
         return self.composed(x)
 
     def composed(self, x: Tensor) -> Tensor:
-        """Return the layer's output for float32 `x`, composed from matrix products."""
+        """Return the layer's output, of the shape (…, dim) of float32 `x`, composed from matrix products."""
         shape = x.shape
         x = x.reshape(-1, self.dim)
         mean = self.matmul(x, self.mean_column)

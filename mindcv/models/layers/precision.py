@@ -44,7 +44,11 @@ class PolicyCell(nn.Cell):
     policy = DtypePolicy()
 
     def add_flags(self, **flags):
-        """Set flags as `nn.Cell` does, but turn the precision flags of `to_float` into a policy of one dtype."""
+        """Set flags as `nn.Cell` does, but turn the precision flags of `to_float` into a policy of one dtype.
+
+        These are fp16, bf16 and fp32; of several that are true, the last counts. They become attributes of the cell
+        instead of flags. Returns the cell.
+        """
         for flag, dtype in PRECISION_FLAGS.items():
             if flags.get(flag):
                 self.policy = DtypePolicy(dtype, dtype, dtype, dtype, emulates_bfloat16())
@@ -52,7 +56,10 @@ class PolicyCell(nn.Cell):
         return super().add_flags(**flags)
 
     def cast(self, x: Tensor, dtype: ms.Type | None) -> Tensor:
-        """Return `x` as `dtype`, or unchanged for None; bfloat16 is emulated where the policy says so."""
+        """Return `x` as `dtype`, or unchanged for None.
+
+        Where the policy emulates bfloat16, a cast to it returns float32 rounded to bfloat16.
+        """
         if dtype is None:
             return x
         if self.policy.emulate_bf16 and dtype == ms.bfloat16:
