@@ -76,7 +76,8 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     if path := read_option("config", typed.get("config", ""), "command line"):
         recipe, origins = read_recipe(find_recipe(path))
         if is_saved_config(Path(path)):
-            recipe.pop("resume_changes", None)  # a record of what the run's owner permitted
+            for record in recipe, origins:
+                record.pop("resume_changes", None)  # a record of what the run's owner permitted
     elif script in ("", "train") and (folder := _resumed_folder(typed)) is not None:
         recipe, origins = _options_of_run(folder)
     for name in recipe:

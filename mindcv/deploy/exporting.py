@@ -49,8 +49,7 @@ def export_model(
     The exported model is run on random images first, MindIR by MindSpore and ONNX by ONNX Runtime. Neither file appears
     unless the outputs differ from the model's by at most 1e-5 of their norm (1e-2 with `fp16`).
 
-    Older exports of these names are replaced, each file atomically. MindSpore's mode is restored; so is the model's,
-    except by MindIR without `fp16`, which leaves it in evaluation mode.
+    Older exports of these names are replaced, each file atomically. MindSpore's mode and the model's are restored.
 
     Args:
         model: A ConViT. For MindIR any cell with `patch_embed`, `image_size` and `num_classes` will do.
@@ -83,7 +82,7 @@ def export_model(
     spec = ExportSpec.of_model(model, dynamic_batch, fp16, Normalize(mean, std) if with_preprocess else None)
     preparation = {"mean": list(mean), "std": list(std), "crop_pct": crop_pct, "interpolation": interpolation}
     sidecar = sidecar_of(path)
-    mode = ms.get_context("mode")
+    mode, training = ms.get_context("mode"), model.training
     ms.set_context(mode=ms.PYNATIVE_MODE)  # compiling a graph would not pay off for a call or two
     try:
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
@@ -97,6 +96,7 @@ def export_model(
             _remove_old_sidecar(path, about["format"])
     finally:
         ms.set_context(mode=mode)
+        model.set_train(training)
     _log.info("%s agrees with the model to %.1e", path, error)
     return path
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mindcv.io.files import expanded
-from mindcv.io.lock import locked
+from mindcv.io.lock import LockError, locked
 
 logger = logging.getLogger("mindcv")
 
@@ -326,7 +326,8 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
         else:
             raise ValueError(f"{archive} is neither a tar nor a zip archive")
     except (*_DAMAGED, OSError) as error:
-        if getattr(error, "errno", None):  # the disk's errors have a number, the decompressors' do not
+        # the disk's errors have a number, the decompressors' do not
+        if isinstance(error, LockError) or getattr(error, "errno", None):
             raise
         raise ValueError(f"{archive} is damaged: {error}; delete it and fetch it again") from error
     except (RuntimeError, NotImplementedError) as error:

@@ -18,7 +18,11 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 _log = logging.getLogger("mindcv")
 
 
-class LockHeld(OSError):
+class LockError(OSError):
+    """A lock could not be taken."""
+
+
+class LockHeld(LockError):
     """Another process holds the lock."""
 
 
@@ -35,7 +39,8 @@ def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
 
     Raises:
         LockHeld: another process still holds the lock; the message names it.
-        OSError: the file cannot be created, or is not a lock file.
+        LockError: the file exists and is not a lock file.
+        OSError: the file cannot be created.
     """
     deadline, waiting = time.monotonic() + timeout, False
     while True:
@@ -52,7 +57,7 @@ def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
         time.sleep(0.1)
     if not _OWNER.fullmatch(file.read().strip("\0\n")):  # zeros may be left after a power failure
         file.close()
-        raise OSError(f"{path} is not a lock of this program: choose another folder, or move the file away")
+        raise LockError(f"{path} is not a lock of this program: choose another folder, or move the file away")
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()

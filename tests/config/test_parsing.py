@@ -337,6 +337,9 @@ def test_resume_without_config_reads_the_runs_options_below_the_command_line(run
     config = resolve(["--resume", "--ckpt_save_dir", str(run_folder), "--lr", "0.03"])
     assert (config.lr, config.seed, config.ckpt_save_dir) == (0.03, 7, str(run_folder))
     assert (config.ckpt_path, config.resume_changes) == ("", None), "these were for the start only"
+    assert config.origin("resume_changes") == "default"
+    named = resolve(["-c", f"{run_folder}/config.yaml"])
+    assert (named.resume_changes, named.origin("resume_changes")) == (None, "default")
     assert config.origin("seed").startswith(f"{run_folder}/config.yaml line ")
     assert config.config == f"{run_folder}/config.yaml"
 

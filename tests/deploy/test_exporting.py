@@ -58,8 +58,10 @@ def test_export_model_dynamic_batch_computes_the_model(kind, act, attn_impl, exp
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_export_model_static_batch_takes_one_image(kind, small_model, images, tmp_path):
-    model = small_model(0, use_pos_embed=False)
+    model = small_model(0, use_pos_embed=False).set_train()
     path = export_model(model, tmp_path / f"a.{kind}", **PREPARATION)
+    assert model.training
+    model.set_train(False)
     [found] = RUN[kind](path, [images[:1]])
     assert relative(found, outputs(model, images[:1])) < 1e-5
     assert json.loads((tmp_path / f"a.{kind}.json").read_text())["output"] == {"name": "features", "shape": [1, 32]}

@@ -443,6 +443,14 @@ def test_extract_writes_every_file(tmp_path, make, name):
     } == GOOD
 
 
+def test_extract_beside_a_file_that_is_not_its_lock_names_the_file(tmp_path):
+    archive = zip_of(tmp_path / "x.zip", GOOD)
+    (tmp_path / ".x.zip.lock").write_text("notes of the user")
+    with pytest.raises(OSError, match=r"x.zip.lock is not a lock of this program: choose another folder"):
+        extract(archive, tmp_path)
+    assert (tmp_path / ".x.zip.lock").read_text() == "notes of the user"
+
+
 @pytest.mark.parametrize("evil", ["../evil.txt", "{tmp_path}/evil.txt", "a/../../evil.txt"])
 @pytest.mark.parametrize("make, name", [(tar_of, "x.tar.gz"), (zip_of, "x.zip")])
 def test_extract_member_outside_the_folder_is_refused(tmp_path, make, name, evil):
