@@ -136,7 +136,7 @@ BAD = {
     "too few classes": (["--num_classes", "2"], r"num_classes is 2, but the data has 3"),
     "no such split": (["--train_split", "training"], r"training"),
     "image and patch": (["--image_resize", "30"], r"30.*multiple"),
-    "policy": (["--auto_augment", "autoaug-m9"], r"auto_augment .autoaug-m9.: cannot read .m9.; it may set mstd"),
+    "policy": (["--auto_augment", "autoaug-m9"], r"auto_augment .autoaug-m9.: cannot read .m9.; its settings are mstd"),
     "auxiliary outputs": (["--aux_factor", "0.4"], r"aux_factor is 0.4"),
     "no such dataset": (["--dataset", "cifar11"], r"cifar11.*cifar10"),
     "results of training": (["--results_file", "x.json"], r"results_file"),

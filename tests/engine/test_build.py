@@ -16,7 +16,7 @@ def test_build_model_when_resuming_downloads_nothing_and_keeps_the_pretrained_ar
     monkeypatch.setattr(weights, "fetch_published", lambda source: pytest.fail("fetched"))
     model = build_model(Config(pretrained="mindcv", resume=True, image_resize=32, patch_size=8, **given), 10)
     assert model.blocks[0].mlp.act.approximate is approximate
-    assert model.blocks[0].norm1.eps == 1e-7
+    assert model.blocks[0].norm1.epsilon == 1e-7
 
 
 @pytest.fixture

@@ -160,8 +160,8 @@ def test_prefetch_size_by_default_follows_from_batch_bytes_and_processes(monkeyp
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"aug_repeats": 3, "shuffle": False}, "aug_repeats 3 would show the same images every epoch"),
-    ({"aug_splits": 3}, "aug_splits 3 shows views made by a policy"),
+    ({"aug_repeats": 3, "shuffle": False}, "aug_repeats 3 would repeat the same images every epoch"),
+    ({"aug_splits": 3}, "aug_splits 3 needs a policy for its views"),
     ({"aug_splits": 3, "auto_augment": "augmix", "mixup": 0.2}, "pass --mixup 0 --cutmix 0"),
     ({"aug_splits": 3, "auto_augment": "augmix", "loss": "BCE"}, "pass --loss CE, not BCE"),
     ({"mixup_off_epoch": 3}, "mixup_off_epoch is 3, but nothing is mixed"),

@@ -41,7 +41,7 @@ def weights_unchanged(model):
 def test_evaluator_scores_weights_and_averages_and_restores_the_weights(
     both_modes, small_model, averaging_step, evaluator, batch, identity, tmp_path
 ):
-    model = small_model(depth=1)
+    model = small_model(depth=1, local_up_to_layer=0)
     step, evaluate = averaging_step(model, 0.9), evaluator(model)
     for _ in range(2):
         step(*batch)

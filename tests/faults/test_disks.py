@@ -60,7 +60,7 @@ def test_pack_to_a_full_disk_leaves_no_mindrecord_file(size, disk, tmp_path, cap
     out = disk(f"size={size}")
     assert main(["pack", str(tmp_path), str(out), "--shards", "1"]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(f"python -m mindcv.data: cannot write {out}/train/unfinished/00000.mindrecord: ")
+    assert line.startswith(f"mindcv data: cannot write {out}/train/unfinished/00000.mindrecord: ")
     assert not list(out.glob("train/*.mindrecord")), "an incomplete file has the final name"
 
 
