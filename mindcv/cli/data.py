@@ -29,12 +29,15 @@ def main(argv: list[str] | None = None) -> int:
 def check(options: argparse.Namespace) -> int:
     """Decode every image of `options.split` in `options.folder` and print the unreadable ones, one per line.
 
+    Files that an earlier call decoded, and that have not changed since, are not decoded again.
+
     The same lines are written to the file `options.output`, if it is not None, below a heading; an older such list is
     replaced.
 
     Args:
-        options: What `build_parser` parses, with `dataset`, `list` and `workers` besides those named here. `split` is a
-            list of names.
+        options: What `build_parser` parses, with `dataset` besides those named here; `list`, a file with the classes of
+            images that lie directly in a split's folder, or None; and `workers`, the number of threads, None for one
+            per core. `split` is a list of names.
 
     Returns:
         1 if an image is unreadable, otherwise 0.
@@ -62,7 +65,8 @@ def pack(options: argparse.Namespace) -> None:
     Prints a line for each split to standard error. After an interruption, the same call continues.
 
     Args:
-        options: What `build_parser` parses, with `dataset` and `list` besides those named above.
+        options: What `build_parser` parses, with `dataset` besides those named above, and `list`: a file with the
+            classes of images that lie directly in a split's folder, or None.
 
     Raises:
         ValueError, OSError: The dataset cannot be opened, an image is unreadable, or `options.out`/SPLIT has other
@@ -103,6 +107,9 @@ def _has_images(folder: Path) -> bool:
 
 def build_parser() -> Parser:
     """Return the parser of `mindcv data`, with the subcommands `check FOLDER` and `pack FOLDER OUT`.
+
+    Both have --split (names, default train) and --list; `check` also has --dataset, --output and --workers, `pack` has
+    --shards (default 128).
 
     The `run` of what it parses is the function of the subcommand, `check` or `pack`, to call with all of it.
     """

@@ -259,7 +259,7 @@ class ListOf:
     def _items(given) -> list:
         """Return the words of text, or of a list of text, split at commas and spaces and without enclosing brackets.
 
-        A list with other values is returned as it is; anything else is a ValueError.
+        A list or tuple with other values is returned as a list; anything else is a ValueError.
         """
         if isinstance(given, (list, tuple)):
             if not all(isinstance(item, str) for item in given):

@@ -136,7 +136,8 @@ def create_transforms(
 def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float, float]]:
     """Return four pairs (minimum, maximum): the factors of brightness, contrast and saturation, and the hue shift.
 
-    Equal numbers, (1, 1) or (0, 0), are of what does not change.
+    A strength s gives factors from max(0, 1 − s) to 1 + s, and a hue shift from −s to s, which is not limited further.
+    What does not change has (1, 1) or, for the hue, (0, 0).
 
     Args:
         strength: `color_jitter` of `create_transforms`: one number, three, or four with hue; None for none.

@@ -15,6 +15,9 @@ VERSION = f"MindIR of MindSpore {ms.__version__}"
 def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
     """Write `model`, without a softmax after its outputs, to `path`, which ends in .mindir; not atomically.
 
+    With `spec.normalize`, the file's model takes uint8 images (B, H, W, C) and normalises them; otherwise it takes
+    normalised float32 images (B, C, H, W).
+
     Puts the model in evaluation mode and leaves it there; with `spec.fp16`, a copy of it. `export_model` restores it.
     """
     cell = with_float16_dense(model) if spec.fp16 else model

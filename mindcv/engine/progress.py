@@ -48,7 +48,10 @@ class Progress:
         self._bar = progress_bar(self.run.steps, title, "step", self.run.distributed.is_main, initial=position.step)
 
     def advance(self, steps: int = 1) -> TrainPosition:
-        """Count `steps` more steps of the epoch that `begin_epoch` began, and return the position after them."""
+        """Count `steps` more steps of the epoch that `begin_epoch` began, and return the position after them.
+
+        Only the count and the progress bar change; the caller logs by `log_metrics`, when `is_log_due`.
+        """
         self.position = TrainPosition(self.position.epoch, self.position.step + steps)
         self._bar.update(steps)
         if not self._compiled and steps == 1:

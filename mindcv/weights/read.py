@@ -95,7 +95,7 @@ def read_contents(path: str | Path) -> Contents:
 def _parse(data: bytes) -> Contents:
     """Parse a checkpoint's bytes as safetensors, PyTorch's .pth or MindSpore's .ckpt, whichever their beginning shows.
 
-    The digest is returned, not verified.
+    Returns the format's name, the arrays by name, and the stored digest ("" if there is none), which is not verified.
 
     Raises:
         ValueError, OverflowError, SafetensorError: the bytes are damaged or of another format, or PyTorch is missing.
