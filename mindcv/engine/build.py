@@ -7,7 +7,7 @@ import mindspore as ms
 from mindspore import nn
 
 from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, is_resuming, model_arguments
-from mindcv.engine.loss_scale import START, LossScale
+from mindcv.engine.loss_scale import START, LossScale, is_dynamic
 from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
 from mindcv.models.factory import trained_with
@@ -73,8 +73,7 @@ def build_loss_scale(config: Config) -> LossScale:
 
     Otherwise it is fixed. It is `config.loss_scale` at first; a dynamic one is 2¹⁶ if that is left at 1.
     """
-    half = config.amp_level != "O0" and config.amp_dtype == "float16"
-    dynamic = config.loss_scale_type == "dynamic" or (config.loss_scale_type == "auto" and half)
+    dynamic = is_dynamic(config.loss_scale_type, config.amp_level, config.amp_dtype)
     start = START if dynamic and config.loss_scale == 1 else config.loss_scale
     return LossScale(start, dynamic, config.drop_overflow_update)
 

@@ -8,6 +8,7 @@ from itertools import zip_longest
 import numpy as np
 
 from mindcv.config import OPTIONS, Config, show
+from mindcv.engine.loss_scale import is_dynamic
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.state_dict import RUN
 
@@ -142,9 +143,9 @@ def canonical_options(options: Mapping) -> dict:
             result[name] = value[0]
     result["color_jitter"] = result.get("color_jitter") or 0
     result["aug_repeats"] = max(options.get("aug_repeats") or 0, 1)
-    if options.get("loss_scale_type") == "auto":
-        is_dynamic = options.get("amp_level") != "O0" and options.get("amp_dtype") == "float16"
-        result["loss_scale_type"] = "dynamic" if is_dynamic else "fixed"
+    if loss_scale_type := options.get("loss_scale_type"):
+        dynamic = is_dynamic(loss_scale_type, options.get("amp_level"), options.get("amp_dtype"))
+        result["loss_scale_type"] = "dynamic" if dynamic else "fixed"
     mixup, cutmix = options.get("mixup"), options.get("cutmix")
     is_used = {
         "clip_value": options.get("clip_grad"),

@@ -8,6 +8,11 @@ START = 2.0**16
 MAX_SCALE = 2.0**24
 
 
+def is_dynamic(loss_scale_type: str, amp_level: str, amp_dtype: str) -> bool:
+    """Whether options ask for a dynamic scale: type "dynamic", or "auto" and the model computes in float16."""
+    return loss_scale_type == "dynamic" or (loss_scale_type == "auto" and amp_level != "O0" and amp_dtype == "float16")
+
+
 class LossScale(nn.Cell):
     """A fixed or dynamic factor of the loss (Micikevicius et al. 2018, section 3.2).
 
