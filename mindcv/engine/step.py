@@ -7,6 +7,7 @@ from mindcv.device import has_fused_kernels
 from mindcv.engine.ema import ModelEMA
 from mindcv.engine.loss_scale import LossScale
 from mindcv.engine.stats import DeviceStats
+from mindcv.optim.lamb import sum_of_squares
 
 
 class TrainStep(nn.Cell):
@@ -60,7 +61,7 @@ class TrainStep(nn.Cell):
         )
         self.skips_updates = skip_nonfinite > 0 or self.loss_scale.skips_overflow
         self.hyper_map = ops.HyperMap()
-        self.sum_of_squares = _sum_of_squares if has_fused_kernels() else _sum_of_squares_as_product
+        self.sum_of_squares = sum_of_squares if has_fused_kernels() else _sum_of_squares_as_product
         self.loss_and_gradients = ms.value_and_grad(self.scaled_loss, None, optimizer.parameters)
         if workers > 1:
             self.sum_over_workers = ops.AllReduce()
@@ -155,10 +156,6 @@ class TrainStep(nn.Cell):
 
 def _clear(parameter: Parameter) -> Tensor:
     return ops.assign(parameter, ops.zeros_like(parameter))
-
-
-def _sum_of_squares(x: Tensor) -> Tensor:
-    return (x * x).sum()
 
 
 def _sum_of_squares_as_product(x: Tensor) -> Tensor:
