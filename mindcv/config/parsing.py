@@ -3,7 +3,7 @@
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -74,10 +74,10 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     recipe: dict = {}
     origins: dict[str, str] = {}
     if path := read_option("config", typed.get("config", ""), "command line"):
-        recipe, origins = read_recipe(find_recipe(path))
+        path = find_recipe(path)
+        recipe, origins = read_recipe(path)
         if is_saved_config(Path(path)):
-            for record in recipe, origins:
-                record.pop("resume_changes", None)  # a record of what the run's owner permitted
+            _leave_out(("resume_changes",), recipe, origins)  # a record of what the run's owner permitted
     elif script in ("", "train") and (folder := _resumed_folder(typed)) is not None:
         recipe, origins = _options_of_run(folder)
     for name in recipe:
@@ -108,6 +108,13 @@ def _resumed_folder(typed: dict) -> str | None:
     return next((folder for folder in folders if os.path.isfile(os.path.join(folder, RUN_CONFIG))), None)
 
 
+def _leave_out(names: Collection[str], recipe: dict, origins: dict[str, str]) -> None:
+    """Remove options from what `read_recipe` returned, in place; names that are not there are ignored."""
+    for name in names:
+        recipe.pop(name, None)
+        origins.pop(name, None)
+
+
 def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
     """Return the options that a run wrote to `folder`, and where each stands, as `read_recipe` does.
 
@@ -116,9 +123,7 @@ def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
     """
     path = os.path.join(folder, RUN_CONFIG)
     recipe, origins = read_recipe(path)
-    for name in OF_ONE_START:
-        recipe.pop(name, None)
-        origins.pop(name, None)
+    _leave_out(OF_ONE_START, recipe, origins)
     paths = {"config": path, "ckpt_save_dir": folder}
     return {**recipe, **paths}, {**origins, **dict.fromkeys(paths, path)}
 
