@@ -27,7 +27,7 @@ from mindcv.io.lock import file_lock
 _OTHER_LAUNCHERS = ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE")  # set by msrun, mpirun, a rank table
 _STOP_TIMEOUT = 600  # seconds for a step and a checkpoint after a signal
 _STOP_TIMEOUT_SINKING = 4 * 3600  # the same where a step is a whole epoch, sunk into the device
-_FINAL_CODES = (0, 2, 3, *(128 + number for number in STOP_SIGNALS))  # exit codes after which a restart is no use
+_FINAL_CODES = (0, 2, 3, *(128 + number for number in STOP_SIGNALS))  # exit codes after which nothing is restarted
 _DEFAULT_PORT = 8118
 
 

@@ -133,8 +133,8 @@ class TrainStep(nn.Cell):
                 not means, over the steps of an accumulation.
 
         Returns:
-            Whether the update succeeded (an overflow that the loss scale handles is no failure), whether the gradients
-            were finite, both bool, and their global norm before clipping.
+            Whether the update succeeded (an overflow that the loss scale handles counts as success) and whether the
+            gradients were finite, both bool, and their global norm before clipping.
         """
         factor = 1 / (self.loss_scale.factor() * self.accumulation)
         grad_norm = factor * ops.sqrt(ops.addn(self.hyper_map(self.sum_of_squares, gradients)))
