@@ -20,7 +20,7 @@ def archive_run(folder: Path) -> None:
 
     Moved are checkpoints of any model, `best.ckpt`, `metrics.jsonl`, `config.yaml`, `bad_images.txt` and `tensorboard`;
     all else stays, such as logs. A folder without checkpoints and metrics holds no run: nothing is moved. If this is
-    interrupted, the next call finishes it.
+    interrupted, the next call finishes it. `folder` must exist.
     """
     checkpoints = [path for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name) and path.is_file()]
     holds_run = checkpoints or (folder / "best.ckpt").exists() or (folder / "metrics.jsonl").exists()

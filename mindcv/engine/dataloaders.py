@@ -116,7 +116,8 @@ def _training_split(config: Config) -> Source:
 def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
     """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"; log how many there are.
 
-    `waits` and errors: see `open_training`.
+    With `waits` another process on this machine decodes the images, and a TimeoutError is raised if that takes longer
+    than `CHECK_TIMEOUT`. Too many unreadable images are a ValueError.
     """
     if config.on_bad_image == "raise":
         return source
@@ -150,7 +151,7 @@ def name_unreadable_images() -> Iterator[None]:
 
 
 def class_count(config: Config, source: Source) -> int:
-    """Return the number of classes of the model: `config.num_classes`, or that of the data.
+    """Return the number of classes of the model: `config.num_classes`, or that of the data if it is None.
 
     Raises:
         ValueError: the option is smaller than the number of classes in the data.
@@ -259,7 +260,10 @@ def validation_loader(config: Config, source: Source, distributed: DistributedCo
 
 
 def _prefetch_size(config: Config, distributed: DistributedContext, views: int = 1) -> int:
-    """Return the number of batches to prepare ahead, for `views` views of each image."""
+    """Return the number of batches to prepare ahead: `config.prefetch_size`, or if that is None a default.
+
+    The default depends on the size of a batch, with `views` views of each image, and on the workers on this machine.
+    """
     height, width = np.broadcast_to(config.image_resize, 2).tolist()
     return config.prefetch_size or default_prefetch_size(
         config.batch_size * views * 3 * height * width * 4, min(distributed.size, config.num_devices)

@@ -30,7 +30,10 @@ def dry_run(run: Run) -> None:
 
 
 def _measure(run: Run) -> tuple[float, float, float]:
-    """Return seconds: of the first step, of a later step, and those that a later step waits for images."""
+    """Make steps and return seconds: of the first one, and the means of later ones, of the whole step and of its wait.
+
+    The first one includes the compilation; the wait is for images. The weights change.
+    """
     run.step.set_train()
     batches = _endless(run)
     began = time.perf_counter()

@@ -57,7 +57,7 @@ def memory() -> dict[str, int]:
 
 
 def attention_monitor(run: Run) -> AttentionMonitor:
-    """Return a monitor of gates and non-locality, which measures them each time it is called without arguments.
+    """Return a monitor of gates and non-locality; each call of it, without arguments, measures them anew.
 
     It always uses the same images, at most `MONITORED_IMAGES`: validation images, or training images, transformed as
     for validation, if there are none.

@@ -162,14 +162,15 @@ def refused_options(
 ) -> list[str]:
     """Return the names of the changed options that a resumed run must not change, in the order of `changes`.
 
-    Options of the schedule are among them only if they change learning rates still to come. A run may become longer or
-    shorter: of a new `epoch_size` only the epochs that both lengths have count. If none of these is left, all of them
-    are compared, so that a finished schedule that depends on its length is not extended unnoticed.
+    They are those whose `on_resume` in `OPTIONS` is "refuse", and those of the schedule ("rates") if they change
+    learning rates still to come. A run may become longer or shorter: of a new `epoch_size` only the epochs that both
+    lengths have count. If none of these is left, all of them are compared, so that a finished schedule that depends on
+    its length is not extended unnoticed.
 
     Args:
         changes: Old and new value of the changed options, by name.
-        rates: Returns the learning rate of every update with some options set to other values, or None; see
-            `check_same_run`.
+        rates: Returns the learning rate of every update with some options set to other values; None if these values
+            contradict the rest, which counts as changed rates.
         made: Number of updates that are made.
     """
     schedule = {name: old for name, (old, _) in changes.items() if OPTIONS[name].on_resume == "rates"}
