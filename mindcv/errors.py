@@ -90,7 +90,7 @@ def unknown_argument(function: str, name: str, known: Iterable[str], renamed: di
         function: The function's name.
         name: The unknown argument.
         known: The names of the function's arguments.
-        renamed: As in `explain_unknown`.
+        renamed: What to write in place of an argument, by the name that it has elsewhere.
     """
     hint = f"; use {renamed[name]}" if name in renamed else did_you_mean(name, known)
     return f"{function} has no argument {name!r}{hint}"

@@ -33,7 +33,8 @@ def is_resuming(config: Config) -> bool:
 def as_recipe(config: Config) -> Config:
     """Return the options of a run without those that resume it, so that they begin a new run in another folder.
 
-    `resume_changes` stays for a resumed run, as the record that `permitted_changes` reads; else it is None.
+    For a resumed run `resume`, `resume_opt`, `ckpt_path`, `use_ema` and `keep_classifier` get their defaults, and
+    `resume_changes` stays, as a record of what was permitted. For any other run `resume_changes` becomes None.
     """
     if not is_resuming(config):
         return config.replace(resume_changes=None)

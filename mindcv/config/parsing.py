@@ -59,7 +59,7 @@ def resolve(argv: list[str] | None = None) -> Config:
 
 
 def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: str = "") -> Config:
-    """Return the options of `argv`, as `resolve` does.
+    """Return the options of `argv`, checked, or raise the errors of `resolve`.
 
     Args:
         parser: `_parser` for the same script.
@@ -90,7 +90,7 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
 
 
 def _resumed_folder(typed: dict) -> str | None:
-    """Return the folder of the run that the command line resumes; None if no such folder holds the options of a run.
+    """Return the folder of the run that the command line resumes; None if it resumes none, or has no config.yaml.
 
     The folder of `ckpt_path` takes precedence over that of the file it links to, and both over `ckpt_save_dir`.
 
@@ -138,7 +138,7 @@ def _is_true(given) -> bool:
 def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
     """Return the options in a YAML file by name, and where each stands: "FILE line N".
 
-    Values are text, None or lists of these: option types read them later, since YAML would take `7e-4` for text.
+    Values are text, None or lists of text: option types read them later, since YAML would take `7e-4` for text.
 
     Raises:
         ConfigError: The file is missing, empty, unreadable or not valid YAML, or an option in it is unknown, nested or
