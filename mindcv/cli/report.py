@@ -56,6 +56,7 @@ def read_run(folder: Path) -> list[dict]:
 
     Raises:
         ValueError: The file is missing or empty, or a line of it is not a record.
+        OSError: It cannot be read.
     """
     metrics_file = folder / "metrics.jsonl"
     if not metrics_file.is_file():
@@ -69,7 +70,8 @@ def read_run(folder: Path) -> list[dict]:
 def as_table(runs: dict[str, list[dict]]) -> str:
     """Return a Markdown table with a row for each run: its best epoch by top-1, and the metrics of that epoch.
 
-    The last epoch stands for a run without validation. The column "epochs" has the number of the last epoch.
+    The columns are run, best epoch, epochs (the number of the last one), training and validation loss, top-1 and top-5
+    in per cent, and images/s; a missing value is empty. The last epoch stands for a run without validation.
 
     Args:
         runs: Records as `read_run` returns them, at least one, by the name to show.

@@ -171,6 +171,9 @@ def watch(
         patience: Seconds that the workers have to stop after a signal.
         show: Called about ten times a second, to show the workers' output.
         clock: Has `monotonic` and `sleep`, as the module `time`.
+
+    Returns:
+        The first failure of a worker or None, and whether workers still run, which the caller must kill.
     """
     deadline, failure, signalled = math.inf, None, set()
     while workers.is_running() and clock.monotonic() < deadline:
