@@ -137,7 +137,7 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
     If `bad` is empty, the result is `source` itself, which may lack the attribute `excluded`.
 
     Raises:
-        ValueError: A class would lose all its images, or `bad` is more than `MAX_EXCLUDED` of all images.
+        ValueError: A class would lose all its images, or `bad` is more than a tenth (`MAX_EXCLUDED`) of all images.
     """
     if not bad:
         return source

@@ -73,7 +73,7 @@ def _write_cache(path: Path, names_by_state: dict[tuple[str, int, int], np.ndarr
 
     Args:
         path: The cache; replaced if it exists.
-        names_by_state: At least one entry, as `_read_cache` returns them.
+        names_by_state: Image names by (class folder's name, inode, ctime in nanoseconds), at least one entry.
     """
     classes, *states = zip(*names_by_state, strict=True)
     with suppress(OSError):
