@@ -72,9 +72,13 @@ def adapt_weights(
     Args:
         weights: The checkpoint's weights, under MindCV's names. Neither the dictionary nor the arrays are changed.
         shapes: The shapes of the model's parameters, by name.
-        allowed: The differences to adapt to, any of `ARGUMENTS`.
+        allowed: The differences to adapt to, any of "num_classes", "in_channels", "image_size", "local_up_to_layer".
         known: Pairs of (the checkpoint's, the model's) values that names and shapes do not tell: under "image_size"
             rows and columns of patches, under "num_classes" the names of the classes; None for an unknown value.
+
+    Returns:
+        The weights to load, the names of the model's parameters that keep their initial values, and a line of text for
+        each difference that was adapted (`done`) or not allowed (`refused`).
     """
     fresh, done, refused = frozenset(), [], []
     for argument, find_change in _DIFFERENCES.items():
