@@ -74,7 +74,7 @@ def as_table(runs: dict[str, list[dict]]) -> str:
     in per cent, and images/s; a missing value is empty. The last epoch stands for a run without validation.
 
     Args:
-        runs: Records as `read_run` returns them, at least one, by the name to show.
+        runs: The records of each run's epochs, at least one, in order, by the run's name to show.
     """
     lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
     for name, records in runs.items():
@@ -91,7 +91,8 @@ def plot_curves(runs: dict[str, list[dict]]):
     It is not one of pyplot's, so it need not be closed.
 
     Args:
-        runs: Records as `read_run` returns them, by the name in the legend. Values that a record lacks are left out.
+        runs: The records of each run's epochs, with "epoch", "loss", "val_loss", "top_1" and "top_5", by the run's name
+            in the legend. Values that a record lacks are left out.
 
     Raises:
         ValueError: matplotlib is not installed.

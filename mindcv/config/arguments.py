@@ -12,7 +12,7 @@ _SAME_NAME = (
 
 
 def model_arguments(config: Config) -> dict:
-    """Return the keyword arguments of `create_model` that the options give.
+    """Return the keyword arguments of `create_model` that the options give, the model's name among them.
 
     `num_classes`, which may follow from the dataset, and `adapt`, what loading may change in weights, are left out.
     """

@@ -112,7 +112,8 @@ def unreadable_images(
 def record_path(source: Source) -> Path:
     """Return the path of the JSON file that keeps the unreadable images of `source`, which must be encoded.
 
-    Its name changes with the files and their permissions. It does not exist before `unreadable_images` writes it.
+    It is in `checked/` of `get_download_root()`. Its name changes with the files and their permissions. It does not
+    exist before `unreadable_images` writes it.
     """
     fingerprint = source.fingerprint("st_mode", "st_uid", "st_gid")
     return Path(get_download_root()) / "checked" / f"{hashlib.sha256(fingerprint).hexdigest()[:32]}.json"

@@ -182,9 +182,11 @@ def _describe(
     """Return the contents of the sidecar: model, format, input, prepare, output, precision, verified, labels.
 
     Args:
-        model, class_names, model_name: As in `export_model`.
+        model: The exported model.
         spec: What the model was written for.
         preparation: mean, std, crop_pct and interpolation, by name.
+        class_names: In the order of the logits; None for ImageNet's for 1,000 classes, else "class INDEX".
+        model_name: Name of the model, may be "".
         version: `VERSION` of the format's module.
         error: What `_verify` returned.
     """

@@ -162,7 +162,7 @@ def watch(
 ) -> Outcome:
     """Wait until the workers have ended or must be ended, and pass signals on to them; ends none of them itself.
 
-    After the first failure of a worker the others have `LAST_WORDS` seconds.
+    After the first failure of a worker the others have 3 seconds (`LAST_WORDS`).
 
     Args:
         workers: The workers.

@@ -91,7 +91,8 @@ def peak_rate(config: Config, images_an_update: int) -> float:
 def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
     """Return the learning rate of every update of the run, and log if the run ends before its schedule.
 
-    Arguments and errors are those of `learning_rates`: `steps` are those of an epoch, `peak` is the highest rate.
+    `steps` are those of an epoch, `peak` is the highest rate. A final rate above it, or an epoch without an update, is
+    a ConfigError.
     """
     if (planned := _planned_epochs(config)) > config.epoch_size:
         _log.info(

@@ -47,7 +47,7 @@ def open_training(config: Config, waits: bool = False) -> Source:
 
     Raises:
         ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read.
-        TimeoutError: the process that decodes the images took longer than `CHECK_TIMEOUT`.
+        TimeoutError: the process that decodes the images took longer than 4 hours (`CHECK_TIMEOUT`).
     """
     source = _without_unreadable(config, _training_split(config), waits)
     return stratified_subset(source, config.sampling_ratio, config.seed) if config.sampling_ratio < 1 else source
@@ -117,7 +117,7 @@ def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
     """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"; log how many there are.
 
     With `waits` another process on this machine decodes the images, and a TimeoutError is raised if that takes longer
-    than `CHECK_TIMEOUT`. Too many unreadable images are a ValueError.
+    than 4 hours (`CHECK_TIMEOUT`). Too many unreadable images are a ValueError.
     """
     if config.on_bad_image == "raise":
         return source
@@ -273,7 +273,7 @@ def _prefetch_size(config: Config, distributed: DistributedContext, views: int =
 def _transforms(config: Config, is_training: bool) -> list | tuple:
     """Return the operations on images that the options ask for, in training or in validation.
 
-    A list, or in training with `config.aug_splits` a tuple of three lists; see `create_transforms`.
+    A list, or in training with `config.aug_splits` a tuple of three: before the policy, the policy, and after it.
     """
     return create_transforms(
         config.dataset,

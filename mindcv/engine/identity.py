@@ -120,8 +120,8 @@ def check_same_run(
 def changed_options(saved: Mapping, now: Mapping) -> dict[str, tuple]:
     """Return old and new value of every option in `now` that differs, by name, in the order of `now`.
 
-    Both are as `recorded_options` gives them. An option that `saved` lacks had its default. Other spellings of the same
-    meaning and options without effect do not count; see `canonical_options`.
+    Both are options by name, as JSON values. An option that `saved` lacks had its default. Other spellings of the same
+    meaning (one size for two equal ones) and options without effect (`ema_decay` without `ema`) do not count.
     """
     before = {**_as_json({name: OPTIONS[name].default for name in now}), **saved}
     old, new = canonical_options(before), canonical_options(now)

@@ -80,7 +80,8 @@ def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, 
 
     Raises:
         IsADirectoryError: a folder has the name of a checkpoint; nothing is changed then.
-        ValueError, FileNotFoundError: the run cannot be resumed; see `resume`.
+        ValueError, FileNotFoundError: the checkpoint to resume from is missing, damaged or of another run, or nothing
+            is left to do.
     """
     config, folder, position = run.config, checkpoints.folder, START
     require_free_names(folder, config.model)

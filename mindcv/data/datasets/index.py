@@ -24,8 +24,8 @@ def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
 
     An empty folder gives an empty array; a missing one raises FileNotFoundError.
 
-    If there are `MIN_CACHED_IMAGES` or more, the names are written to `indices/` in `get_download_root()`, and later
-    calls list only the class folders in which files were added, removed or renamed since.
+    If there are 100,000 (`MIN_CACHED_IMAGES`) or more, the names are written to `indices/` in `get_download_root()`,
+    and later calls list only the class folders in which files were added, removed or renamed since.
 
     Args:
         folder: Folder that holds the class folders.
