@@ -79,7 +79,7 @@ def keep_copy(file: Path) -> None:
 
 
 def archive_foreign_files(folder: Path) -> None:
-    """Move files that a run would overwrite in `folder`, and that another program wrote, to `earlier-N` there.
+    """Move files that a run would overwrite in `folder`, and that it did not write as they are, to `earlier-N` there.
 
     Checked are `config.yaml`, `best.ckpt` and `tensorboard`; empty files stay. A warning is logged for each that moves.
     """

@@ -115,6 +115,7 @@ def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
 
     Raises:
         ConfigError: the final learning rate is above the peak, or an epoch has no update.
+        ValueError: an option of the schedule does not fit the others, such as a warm-up longer than the run.
     """
     accumulation = config.gradient_accumulation_steps
     updates = steps // accumulation

@@ -66,9 +66,10 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
         waits: Wait for another process on this machine to decode the images, instead of decoding them here.
 
     Raises:
-        ValueError, FileNotFoundError, TimeoutError: as `open_training`; or the split has a class that is not in
-            `class_names`, or lacks one and `config.val_partial` is off; or nothing says which of `config.num_classes`
-            classes the split has.
+        ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read; it has a class
+            that is not in `class_names`, or lacks one and `config.val_partial` is off; or nothing says which of
+            `config.num_classes` classes it has.
+        TimeoutError: the process that decodes the images took longer than 4 hours (`CHECK_TIMEOUT`).
     """
     if class_names is None:
         with suppress(ValueError, FileNotFoundError):

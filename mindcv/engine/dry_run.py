@@ -30,9 +30,9 @@ def dry_run(run: Run) -> None:
 
 
 def _measure(run: Run) -> tuple[float, float, float]:
-    """Make steps and return seconds: of the first one, and the means of later ones, of the whole step and of its wait.
+    """Make a few steps and return seconds: of the first one, of a later one, and those that it waits for images.
 
-    The first one includes the compilation; the wait is for images. The weights change.
+    The first one includes the compilation; the others are means over 5 steps. The weights change.
     """
     run.step.set_train()
     batches = _endless(run)
@@ -63,7 +63,7 @@ def _endless(run: Run) -> Iterator[list[Tensor]]:
 
 
 def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tuple[str, str]]:
-    """Yield title and text of each line, from the seconds that `_measure` returns."""
+    """Yield title and text of each line, from the seconds of the first step, of a later one, and of its wait."""
     config, step = run.config, run.step
     trained = step.optimizer.parameters
     sizes = {

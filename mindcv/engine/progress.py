@@ -38,7 +38,10 @@ class Progress:
         self._timed_since = position.step
 
     def begin_epoch(self, position: TrainPosition) -> None:
-        """Begin an epoch, or go on with one at `position`; at its first step the statistics are cleared."""
+        """Begin an epoch, or go on with one at `position`; show its progress bar.
+
+        At step 0 the statistics on the device are cleared.
+        """
         self.position = position
         if position.step == 0:
             self.run.step.stats.reset()

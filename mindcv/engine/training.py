@@ -223,7 +223,7 @@ class Trainer:
         checkpoint is the one with the highest top-1.
 
         Args:
-            saved: Whether the checkpoint of the epoch's end was written; if not, a best one is written anew.
+            saved: Whether the checkpoint of the epoch's end was written; a best one is then a link to it, else written.
         """
         config, checkpoints, epoch = self.run.config, self.checkpoints, self.progress.position.epoch
         metrics = {**self.progress.metrics, "top_1": None, "top_5": None}

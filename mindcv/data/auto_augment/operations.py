@@ -184,7 +184,7 @@ def linear(start: float, end: float) -> Amount:
 
 
 def linear_int(start: int, end: int) -> Amount:
-    """Return a function of (magnitude, rng) that goes from `start` at 0 to `end` at 1 in integers.
+    """Return a function of (magnitude, rng) that goes from `start` at magnitude 0 to `end` at 1 in integers.
 
     The distance from `start` is rounded down.
     """
