@@ -22,7 +22,7 @@ def closest(word: object, names: Iterable[object], n: int = 1, cutoff: float = 0
 def did_you_mean(word: object, names: Iterable[object], cutoff: float = 0.5) -> str:
     """Return the end of a message about an unknown `word`: "; did you mean X?", or "; choose from A, B, C".
 
-    All `names` are listed where none has a similarity of `cutoff`, 0 to 1, to `word`.
+    All `names` are listed if none has a similarity to `word` of at least `cutoff`, 0 to 1.
     """
     names = list(names)
     near = closest(word, names, cutoff=cutoff)

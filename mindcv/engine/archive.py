@@ -79,9 +79,10 @@ def keep_copy(file: Path) -> None:
 
 
 def archive_foreign_files(folder: Path) -> None:
-    """Move files that a run would overwrite in `folder`, and that it did not write as they are, to `earlier-N` there.
+    """Move files that a run would overwrite, and that another program or the user wrote, to `folder`/earlier-N.
 
-    Checked are `config.yaml`, `best.ckpt` and `tensorboard`; empty files stay. A warning is logged for each that moves.
+    Checked are `config.yaml` (also if it was edited), `best.ckpt` and `tensorboard` in `folder`; empty files stay. A
+    warning is logged for each that moves.
     """
     owned = {"config.yaml": is_saved_config, "best.ckpt": weights.is_ours, "tensorboard": Path.is_dir}
     archive_foreign({folder / name: is_ours for name, is_ours in owned.items()})

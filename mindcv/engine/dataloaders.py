@@ -38,6 +38,7 @@ CHECK_TIMEOUT = 4 * 3600.0  # seconds that a process waits for the one that deco
 def open_training(config: Config, waits: bool = False) -> Source:
     """Return the training images: `config.sampling_ratio` of each class.
 
+    CIFAR and MNIST are downloaded if they are missing and `config.dataset_download` is set (an OSError if that fails).
     With `config.on_bad_image` "skip" every image is decoded, unless that was done before, and unreadable ones are
     excluded.
 
@@ -56,6 +57,7 @@ def open_training(config: Config, waits: bool = False) -> Source:
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
     """Return the validation images.
 
+    CIFAR and MNIST are downloaded if they are missing and `config.dataset_download` is set (an OSError if that fails).
     With `config.on_bad_image` "skip" every image is decoded, unless that was done before, and unreadable ones are
     excluded.
 

@@ -33,7 +33,7 @@ class Identity:
     options: dict | None = None
 
     def entries(self) -> dict[str, np.ndarray]:
-        """Return the checkpoint entries that `read_identity` reads, JSON texts but for `steps`, which must be known."""
+        """Return the checkpoint entries that `read_identity` reads: JSON text and `steps`, which must be known."""
         return {
             CLASS_NAMES: np.array(json.dumps(self.class_names)),
             STEPS: np.array(self.steps, np.int32),

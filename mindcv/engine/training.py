@@ -76,7 +76,8 @@ def train(config: Config) -> None:
 def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, metrics_file: Path) -> TrainPosition:
     """Archive or resume what is in the run's folder, write the options there, and return where training begins.
 
-    Only the worker that writes calls it. Resuming sets `state` and `checkpoints`.
+    The list of unreadable images is written too, and other programs' files of the same names are archived. Only the
+    worker that writes calls it. Resuming sets `state` and `checkpoints`.
 
     Raises:
         IsADirectoryError: a folder has the name of a checkpoint; nothing is changed then.

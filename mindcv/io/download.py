@@ -108,8 +108,8 @@ def _fetch(urls: list[str], path: Path, sha256: str, md5: str, retries: int, bac
     """Download `path`, which is locked by the caller, from the first of `urls` that works; `urls` is not changed.
 
     The digests are hexadecimal, "" if unknown. `retries` attempts may follow the first, after `backoff` seconds,
-    doubled each time; a connection without data for `timeout` seconds is broken. If no attempt succeeds, or none would,
-    a DownloadError tells why the last one failed.
+    doubled each time; a connection without data for `timeout` seconds is broken. If no attempt succeeds, or a retry
+    would not help, a DownloadError tells why the last one failed.
     """
     urls = list(urls)
     part = _Part(path.with_name(f"{path.name}.part"), bool(sha256 or md5))

@@ -678,7 +678,7 @@ def _published(publisher: str, licence: str, file: str, act: str, norm_eps: floa
 def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
     """Return the configuration of one of MindCV's weight files: URL, licence, accuracy, and the model's arguments.
 
-    It has the keys that `get_pretrained_cfg` lists, but "sources". The figures are those of MindCV's model cards.
+    It has all keys that `get_pretrained_cfg` lists, except "sources". The figures are those of MindCV's model cards.
 
     Args:
         name: Name of the model.

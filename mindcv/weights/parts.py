@@ -88,7 +88,7 @@ def weights_of(contents: Arrays, ema: bool = False) -> Arrays:
 def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
     """Split a checkpoint into weights, moving averages, optimizer state and everything else; any may be empty.
 
-    Names lose the prefixes around the model, and stay MindCV's or PyTorch's.
+    Weights and averages are named without the prefixes around the model; the names stay MindCV's or PyTorch's.
 
     Args:
         contents: All arrays of the checkpoint by name, as `read` returns them.
