@@ -119,10 +119,12 @@ def _leave_out(names: Collection[str], recipe: dict, origins: dict[str, str]) ->
 
 
 def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
-    """Return the options that a run wrote to `folder`/config.yaml, not yet typed, and where each stands, "FILE line N".
+    """Return the options that a run wrote to `folder`/config.yaml, and where each stands, "FILE line N".
+
+    Values are as `read_recipe` returns them: text such as "0.1", None, or lists of text.
 
     Those in `OF_ONE_START`, which were for the start of the run, are left out. `ckpt_save_dir` is `folder`, which may
-    have been moved, and `config` its file. A damaged file is a ConfigError.
+    have been moved, and `config` its file. A missing or damaged file, or an unknown option in it, is a ConfigError.
     """
     path = os.path.join(folder, RUN_CONFIG)
     recipe, origins = read_recipe(path)

@@ -134,7 +134,11 @@ def canonical_options(options: Mapping) -> dict:
     """Return recorded options with one spelling for each meaning, and None for options without effect.
 
     Args:
-        options: Recorded options by name; missing ones count as off. They are not changed.
+        options: Recorded options by name, not changed.
+
+    Returns:
+        All of `options`, and of those that are missing and count as off only the ones that a rule here touches: compare
+        two results option by option with `get`.
     """
     result = dict(options)
     for name in ("image_resize", "patch_size", "color_jitter", "re_value"):  # one value, or the same several times

@@ -23,8 +23,8 @@ class Progress:
 
     Attributes:
         position: The present position.
-        metrics: The current epoch's metrics when they were last logged, under their names in `metrics.jsonl`; empty
-            before.
+        metrics: The metrics that were last logged, of this epoch or, until its first log, the one before, under their
+            names in `metrics.jsonl`; empty before the first.
     """
 
     def __init__(self, run: Run, position: TrainPosition, on_metrics: Callable[[dict], None] | None = None):

@@ -141,7 +141,10 @@ class _Unusable(DownloadError):
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether a retry at the same address would end in the same error."""
+    """Return whether the address refuses the request for good: by some HTTP statuses, such as 404, or `_Unusable`.
+
+    False for every other error, even one that would come again, such as a full disk.
+    """
     if isinstance(error, urllib.error.HTTPError):
         return error.code < 400 or error.code in _REFUSED  # below 400: a redirect that urllib does not follow
     return isinstance(error, _Unusable)
