@@ -29,7 +29,7 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     """
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: a trained model is needed; pass --ckpt_path FILE, or --pretrained")
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     count, names = weights.classes_in(config.ckpt_path) if config.ckpt_path else (_PUBLISHED_CLASSES, None)
     num_classes = config.num_classes or count
     if config.class_names:

@@ -52,7 +52,7 @@ def validate(config: Config) -> dict[str, float]:
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     if config.results_file:
         _require_results_file(Path(config.results_file))
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
     class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None
     with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():
