@@ -57,7 +57,9 @@ def model_names() -> list[str]:
     """Return the sorted names of the models, as `mindcv.list_models()` does, but without importing MindSpore."""
     sources = sorted((Path(__file__).parents[1] / "models").glob("*.py"))
     return sorted(
-        name for source in sources for name in re.findall(r"^@register_model\ndef (\w+)", source.read_text(), re.M)
+        name
+        for source in sources
+        for name in re.findall(r"^@register_model\ndef (\w+)", source.read_text(encoding="utf-8"), re.M)
     )
 
 

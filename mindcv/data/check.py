@@ -106,7 +106,7 @@ def unreadable_images(
         _wait_for(record, wait)
     if not record.exists():
         atomic_write_text(record, json.dumps(find_unreadable(source, num_parallel_workers)))
-    return [BadImage(*bad) for bad in json.loads(record.read_text())]
+    return [BadImage(*bad) for bad in json.loads(record.read_text(encoding="utf-8"))]
 
 
 def record_path(source: Source) -> Path:

@@ -68,9 +68,11 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
         signal ended it.
 
     Raises:
-        ConfigError: the port is taken, or the first machine's address is unknown.
+        ConfigError: the port is taken, the first machine's address is unknown, or this is Windows.
         OSError: another run is using the folder.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        raise ConfigError("distribute: several workers are not available on Windows: pass --distribute False")
     prog = prog or f"{script}.py"
     port = choose_port(config)
     folder = Path(config.ckpt_save_dir) / "logs" if script == "train" else Path(tempfile.mkdtemp(prefix="mindcv-"))

@@ -82,7 +82,7 @@ class Workers:
 
     def first_failure(self) -> Failure | None:
         """Return the first failure of a worker that `msrun` has logged so far, or None."""
-        found = _FAILURE.search((self.logs / "msrun.log").read_text(errors="replace"))
+        found = _FAILURE.search((self.logs / "msrun.log").read_text(encoding="utf-8", errors="replace"))
         return found and Failure(self.ranks.get(int(found[1])), int(found[2]))
 
     def signal(self, pids: Iterable[int], number: int) -> None:
@@ -142,7 +142,7 @@ def start_workers(config: Config, prog: str, argv: list[str], port: int, logs: P
     }
     if sys.stdout.isatty():
         environment |= {BARS: "1", "COLUMNS": str(shutil.get_terminal_size().columns)}
-    with (logs / "msrun.log").open("w") as log:
+    with (logs / "msrun.log").open("wb") as log:
         # A session of its own keeps Ctrl-C from msrun. A cluster's SIGTERM reaches it all the same and would end all
         # workers unsaved, so it starts with the signals blocked.
         msrun = subprocess.Popen(
@@ -323,4 +323,8 @@ def _prepare_msrun(launcher: int) -> None:
 
 def _lines(log: Path) -> list[str]:
     """Return the lines of a log that are not blank; none where there is no log."""
-    return [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    return (
+        [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        if log.exists()
+        else []
+    )
