@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 SLOWEST = [  # files, the slowest first
     "faults/test_two_workers.py", "faults/test_two_machines.py", "distributed/test_context.py",
-    "faults/test_kills.py", "models/test_golden.py", "models/test_precision.py", "models/test_convit.py",
+    "faults/test_kills.py", "models/test_convit.py", "models/test_golden.py", "models/test_precision.py",
     "deploy/test_exporting.py", "e2e/test_scripts.py", "engine/test_step.py", "engine/test_trajectory.py",
     "documents/test_notebooks.py", "loss/test_cross_entropy.py", "e2e/test_cost_and_figures.py",
     "engine/test_options_act.py", "insight/test_maps.py", "engine/test_recompute.py", "faults/test_bad_input.py",
