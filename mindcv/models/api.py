@@ -1,4 +1,4 @@
-"""Models: list, create, describe, freeze, and set the precision of them."""
+"""The public names of `mindcv.models`."""
 
 from mindcv.models.convit import (
     GPSA,
