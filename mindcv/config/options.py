@@ -230,7 +230,7 @@ class Model:
         "attention implementation: separable is fast and exact, plain follows the paper's formula, flash is the half- "
         "precision fused kernel of an Atlas A2")
     pretrained: bool | str = option(OneOf(_bool, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
-        "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's")
+        "start from published weights: MindCV's, the authors' (fb) or timm's; True: ConViT's by MindCV, DeiT's by timm")
 
 
 class Checkpoints:
