@@ -214,6 +214,8 @@ class Model:
     """Which model, and its arguments."""
 
     model: str = option(Text("NAME"), "convit_tiny", "refuse", "name of the model", aliases=("arch", "model_name"))
+    model_module: str = option(_file, "", "free",
+        "Python file of your own that registers models, for model to name one of them")
     num_classes: int | None = option(Optional(_count), None, "refuse", "number of classes; none: that of the dataset")
     in_channels: int = option(_count, 3, "refuse",
         "channels of an image: 3, or 1 for greyscale, with one mean and std", aliases=("in_chans",))
@@ -233,7 +235,7 @@ class Model:
         "attention implementation: separable is fast and exact, plain follows the paper's formula, flash is the half- "
         "precision fused kernel of an Atlas A2")
     pretrained: bool | str = option(OneOf(_bool, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
-        "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's")
+        "start from published weights: MindCV's, the authors' (fb) or timm's; True: ConViT's by MindCV, DeiT's by timm")
 
 
 class Checkpoints:

@@ -6,6 +6,7 @@ from mindspore import nn
 
 from mindcv import weights
 from mindcv.errors import did_you_mean
+from mindcv.models.family import family_of
 from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
 
@@ -31,18 +32,19 @@ def create_model(
     Args:
         model_name: One of `list_models()`.
         num_classes: Classes of the classifier; 0 for no classifier, so that the model returns features (B, C).
-        pretrained: Start from published weights: MindCV's for True, or those of a source by name, such as "fb" (a key
-            of "sources" in the model's `get_pretrained_cfg`). They are downloaded once and cached. `act` and `norm_eps`
-            default to the values they were trained with. With `checkpoint_path` it says what the checkpoint was
-            fine-tuned from: only those defaults are taken, and nothing is downloaded.
+        pretrained: Start from published weights: those of a source by name, such as "fb" (a key of "sources" in the
+            model's `get_pretrained_cfg`), or of the first source for True. They are downloaded once and cached. `act`
+            and `norm_eps` default to the values they were trained with. With `checkpoint_path` it says what the
+            checkpoint was fine-tuned from: only those defaults are taken, and nothing is downloaded.
         in_channels: Channels of the images.
         checkpoint_path: Checkpoint to start from: MindSpore's .ckpt, .safetensors, or PyTorch's .pth, with parameter
-            names of this project, MindCV, the ConViT authors or timm.
+            names of this project, MindCV, the models' authors or timm.
         ema: Load the moving averages of the checkpoint instead of its weights.
         auto_mapping: Load the weights that fit the model, and warn about the others instead of raising an error.
         adapt: Arguments in which the checkpoint's model may differ from this one; its weights are then adapted. Any of
-            "num_classes", "in_channels", "image_size" and "local_up_to_layer". None for those that this call sets;
-            in the others the checkpoint must agree with the defaults. Published weights may differ in all of them.
+            "num_classes", "in_channels", "image_size" and the family's own, as ConViT's "local_up_to_layer". None for
+            those that this call sets; in the others the checkpoint must agree with the defaults. Published weights may
+            differ in all of them.
         features_only: Return a backbone, a `Features` of the model, which gives feature maps instead of logits.
         out_indices: With `features_only`, the blocks whose maps are returned: their numbers in rising order, from 0 or
             negative from the end, or an int n for the last n blocks.
@@ -67,19 +69,21 @@ def create_model(
     if features_only:
         num_classes = 0
     given = {name: value for name, value in kwargs.items() if value is not None}
-    entrypoint = model_entrypoint(model_name)
+    source = {}
+    if checkpoint_path:
+        source, pretrained = _source(get_pretrained_cfg(model_name), pretrained), False
+    model = model_entrypoint(model_name)(pretrained, num_classes, in_channels, **{**_trained_with(source), **given})
+    with_facts(model, num_classes=num_classes, in_channels=in_channels)
     if not checkpoint_path:
-        model = entrypoint(pretrained, num_classes, in_channels, **given)
         return Features(model, out_indices) if features_only else model
-    source = _source(get_pretrained_cfg(model_name), pretrained)
-    model = entrypoint(False, num_classes, in_channels, **{**_trained_with(source), **given})
     model.pretrained_cfg = source
     if adapt is None:
         differs = {
             "num_classes": num_classes != _NUM_CLASSES or bool(class_names),
             "in_channels": in_channels != _IN_CHANNELS,
         }
-        adapt = [name for name in weights.ARGUMENTS if differs.get(name, name in given)]
+        arguments = family_of(model).checkpoints.all_differences
+        adapt = [name for name in arguments if differs.get(name, name in given)]
     adapt = [*adapt, *["num_classes"] * features_only]
     weights.load(model, checkpoint_path, ema=ema, strict=not auto_mapping, adapt=adapt, class_names=class_names)
     return Features(model, out_indices) if features_only else model
@@ -106,7 +110,16 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
     source = _source(cfg, pretrained)
     model = build(**{**_trained_with(source), **arguments})
     model.pretrained_cfg = source
-    weights.load(model, weights.fetch_published(source), adapt=weights.ARGUMENTS, grid=source.get("grid"))
+    adapt = family_of(model).checkpoints.all_differences
+    weights.load(model, weights.fetch_published(source), adapt=adapt, grid=source.get("grid"))
+    return model
+
+
+def with_facts(model: nn.Cell, **facts) -> nn.Cell:
+    """Return `model`, which gets those of the attributes `facts` that it lacks, see `mindcv.models.family.Model`."""
+    for name, value in facts.items():
+        if not hasattr(model, name):
+            setattr(model, name, value)
     return model
 
 
@@ -136,7 +149,7 @@ def trained_with(model_name: str, pretrained: bool | str) -> dict:
 
     Args:
         model_name: One of `list_models()`.
-        pretrained: True for MindCV's weights, the name of a source, such as "fb", or False for {}.
+        pretrained: True for the first source, the name of one, such as "fb", or False for {}.
 
     Raises:
         ValueError: There is no such model or source.

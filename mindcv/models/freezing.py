@@ -20,11 +20,13 @@ def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
             "blocks:0-5" (blocks from 0, both ends included) or "backbone" (everything but the classifier).
 
     Raises:
-        ValueError: A part does not exist, or nothing would be left to train. The model is then unchanged.
+        ValueError: A part does not exist, the model has no parts, or nothing would be left to train. The model is then
+            unchanged.
     """
     parts = parts.split(",") if isinstance(parts, str) else parts
     names = [parameter.name for parameter in model.get_parameters()]
-    frozen = {name for part in parts or () for name in _names_in(part, names, model.group_matcher())}
+    matcher = model.group_matcher() if hasattr(model, "group_matcher") else {}
+    frozen = {name for part in parts or () for name in _names_in(part, names, matcher)}
     if frozen and all(p.name in frozen for p in model.trainable_params()):
         raise ValueError(f"freeze {' '.join(parts)} leaves nothing to train: freeze less")
     for parameter in model.get_parameters():
@@ -38,13 +40,17 @@ def _names_in(part: str, names: list[str], matcher: dict) -> list[str]:
     Args:
         part: "stem", "backbone", "blocks:3" or "blocks:0-5", as in `freeze`.
         names: Names of all the model's parameters.
-        matcher: The result of the model's `group_matcher`.
+        matcher: The result of the model's `group_matcher`; {} for a model without one, which has the part "backbone"
+            only.
 
     Raises:
-        ValueError: `part` has another form, names a block that does not exist, or the higher block first.
+        ValueError: `part` has another form, names a block that does not exist, or the higher block first, or the model
+            has only the backbone.
     """
     if part == "backbone":
         return [name for name in names if not name.startswith(_CLASSIFIER)]
+    if not matcher:
+        raise ValueError(f"freeze: got {part!r}, wanted backbone: a model without a group_matcher() has no other part")
     if part == "stem":
         return [name for name in names if re.match(matcher["stem"], name)]
     span = re.fullmatch(r"blocks:(\d+)(?:-(\d+))?", part)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
+import mindcv
+from mindcv.weights import write
 from tests.golden import rule
 
 ALL = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
@@ -78,6 +80,23 @@ def test_large_convit_forward_matches_the_authors_code(name, golden, golden_mode
     images, labels = rule.inputs(golden.facts("manifest")[name]["salt"])
     model = golden_model(name)
     check_forward(WithLoss(model)(Tensor(images), Tensor(labels, ms.int32)), golden.array(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("deit_tiny", 5_717_416),
+        pytest.param("deit_small", 22_050_664, marks=pytest.mark.slow),
+        pytest.param("deit_base", 86_567_656, marks=pytest.mark.slow),
+    ],
+)
+def test_deit_with_a_file_of_timm_matches_timm(name, count, golden, tmp_path, pynative):
+    case = golden.facts("deit")[name]
+    file = {name: rule.weight(name, tuple(shape), case["salt"]) for name, shape in case["shapes"].items()}
+    write(tmp_path / "model.safetensors", file)
+    model = mindcv.create_model(name, checkpoint_path=str(tmp_path / "model.safetensors"))
+    assert sum(p.size for p in model.get_parameters()) == count
+    check_forward_and_gradients(model, case, golden.array(name))
 
 
 def test_plain_attention_in_pynative_mode_matches_the_authors_code(golden, golden_model):
