@@ -24,7 +24,9 @@ INPUT = "images"
 def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
     """Write `model`, without a softmax after its outputs, to `path`, and check the file with ONNX's checker.
 
-    Not atomic: an existing file is overwritten, and the new one stays if the check fails. The model is not changed.
+    With `spec.normalize`, the file's model takes uint8 images (B, H, W, C) and normalises them; otherwise it takes
+    normalised float32 images (B, C, H, W). Not atomic: an existing file is overwritten, and the new one stays if the
+    check fails. The model is not changed.
 
     Raises:
         ImportError: the package onnx is missing.
@@ -119,7 +121,7 @@ class GraphBuilder:
         return self("Add", product, layer.bias.asnumpy()) if layer.has_bias else product
 
     def layer_norm(self, x: str, layer) -> str:
-        """Apply a LayerNorm over the last axis."""
+        """Apply a LayerNorm over the last axis, by its `gamma`, `beta` and `epsilon`."""
         gamma, beta = layer.gamma.asnumpy(), layer.beta.asnumpy()
         return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.epsilon)
 

@@ -60,10 +60,10 @@ def memory() -> dict[str, int]:
 
 
 def attention_monitor(run: Run) -> AttentionMonitor | None:
-    """Return a monitor of gates and non-locality, which measures them each time it is called without arguments.
+    """Return a monitor of gates and non-locality; each call of it, without arguments, measures them anew.
 
-    It always uses the same images, at most `MONITORED_IMAGES`: validation images, or training images, transformed as
-    for validation, if there are none. For a model without attention maps it is None, and a line is logged.
+    It always uses the same images, at most 8 (`MONITORED_IMAGES`): validation images, or training images, transformed
+    as for validation, if there are none. For a model without attention maps it is None, and a line is logged.
     """
     if not hasattr(run.model, "attention_inputs"):
         _log.info("log_gates: %s has no attention maps, so there are no gates and distances to log", run.config.model)
@@ -77,7 +77,7 @@ def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
     """Return validation scores under their names in `metrics.jsonl`; those of the averages begin with "ema_".
 
     Args:
-        scores: What `Evaluator` returns.
+        scores: "loss", "top_1" and, with five classes or more, "top_5"; with moving averages also "ema_loss" and so on.
 
     Returns:
         "val_loss", and in per cent "top_1" and "top_5", the latter None with fewer than five classes; and the same of

@@ -87,6 +87,7 @@ class ContentAttention(PolicyCell):
         self.matmul = MatMul()
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return (B, h, M, d)."""
         if self.flash is not None and not self.drop.is_active():
             return self.flash(q, k, v)
         return self.matmul(self.drop(self.content_map(q, k)), v)
@@ -556,7 +557,8 @@ class ConViT(PolicyCell):
             (B, 1, C) for the last block with `cls_token_only`.
 
         Raises:
-            ValueError, TypeError: As in `embed`.
+            ValueError: The images are not of the model's size or channels, or have no batch axis.
+            TypeError: The images are not float32, float16 or bfloat16.
         """
         self.random_state()
         x = self.pos_drop(self.embed(images))
@@ -586,7 +588,8 @@ class ConViT(PolicyCell):
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W).
 
-        Images are as for `hidden_states`, and so is what happens to `rng_state` in training.
+        Images are normalised. In training, `rng_state` advances by one step if a dropout or stochastic-depth rate is
+        above 0. Images of another shape are a ValueError, those of another type than a float a TypeError.
         """
         states = self.hidden_states(images, cls_token_only=True)
         return self.norm(states[-1][:, 0])
@@ -648,7 +651,8 @@ def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_chan
     """Build ConViT-Ti: 4 heads of width 48, 5.7 million parameters.
 
     `pretrained` is False for random weights, True for MindCV's, "mindcv-910v2", "fb" or "timm".
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_tiny", pretrained, num_classes, in_channels, kwargs)
 
@@ -658,7 +662,8 @@ def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in
     """Build ConViT-Ti+: 4 heads of width 64, 10.0 million parameters.
 
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_tiny_plus", pretrained, num_classes, in_channels, kwargs)
 
@@ -668,7 +673,8 @@ def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_cha
     """Build ConViT-S: 9 heads of width 48, 27.8 million parameters.
 
     `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_small", pretrained, num_classes, in_channels, kwargs)
 
@@ -680,7 +686,8 @@ def convit_small_plus(
     """Build ConViT-S+: 9 heads of width 64, 49.0 million parameters.
 
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_small_plus", pretrained, num_classes, in_channels, kwargs)
 
@@ -690,7 +697,8 @@ def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_chan
     """Build ConViT-B: 16 heads of width 48, 86.5 million parameters.
 
     `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_base", pretrained, num_classes, in_channels, kwargs)
 
@@ -700,6 +708,7 @@ def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in
     """Build ConViT-B+: 16 heads of width 64, 153.1 million parameters.
 
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_base_plus", pretrained, num_classes, in_channels, kwargs)

@@ -74,6 +74,10 @@ def adapt_weights(
         known: Pairs of (the checkpoint's, the model's) values that names and shapes do not tell: under "image_size"
             rows and columns of patches, under "num_classes" the names of the classes; None for an unknown value.
         differences: Functions that find a difference, by argument, as in `CheckpointFormat`; None for `SHARED`.
+
+    Returns:
+        The weights to load, the names of the model's parameters that keep their initial values, and a line of text for
+        each difference that was adapted (`done`) or not allowed (`refused`).
     """
     fresh, done, refused = frozenset(), [], []
     for argument, find_change in (SHARED if differences is None else differences).items():
@@ -92,10 +96,11 @@ def adapt_weights(
 def _num_classes(
     weights: Arrays, shapes: Shapes, checkpoint_names: Names = None, model_names: Names = None
 ) -> Change | None:
-    """Initialise the classifier anew for other classes; permute its rows for the same classes in another order.
+    """Return how to adapt the classifier: left out for other classes, rows permuted for the same in another order.
 
-    A classifier that the model lacks is left out. Returns None if the numbers of classes agree and the names do too or
-    are unknown on one side.
+    A classifier that is left out starts afresh in the model, if that has one. `weights` are the checkpoint's arrays and
+    `shapes` those of the model's parameters, by name; neither is changed. Class names are in the order of the outputs,
+    None if unknown. Returns None if the numbers of classes agree and the names do too or are unknown on one side.
     """
     head = {name: array for name, array in weights.items() if name.startswith(CLASSIFIER)}
     fresh = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
@@ -131,10 +136,11 @@ def _num_rows(shapes: Shapes) -> int:
 
 
 def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
-    """Adapt the patch embedding to other channels as timm does.
+    """Return how to adapt the patch embedding to other channels, as timm does.
 
     For one channel the kernels of all channels are summed. For n channels they are repeated in order and scaled by
-    old / n, so that their sum stays about the same. Returns None if the channels agree or one side has no patch
+    old / n, so that their sum stays about the same. `weights` are the checkpoint's arrays and `shapes` those of the
+    model's parameters, by name; neither is changed. Returns None if the channels agree or one side has no patch
     embedding.
     """
     kernel, shape = weights.get(FIRST_CONV), shapes.get(FIRST_CONV, ())
@@ -153,10 +159,11 @@ def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
 def _image_size(
     weights: Arrays, shapes: Shapes, checkpoint_grid: Grid = None, model_grid: Grid = None
 ) -> Change | None:
-    """Resample the position embedding to another grid of patches.
+    """Return how to resample the position embedding to another grid (rows, cols) of patches.
 
-    Positions that the model has beyond its patches come first, such as a class token's, and stay as they are. An
-    unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square. Returns None
+    Positions that the model has beyond its patches come first, such as a class token's, and stay as they are. `weights`
+    are the checkpoint's arrays and `shapes` those of the model's parameters, by name; neither is changed. An unknown
+    (None) `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square. Returns None
     if the grids are the same, `model_grid` is unknown, the checkpoint's grid does not have as many patches as the
     embedding has positions, or one side has no position embedding.
     """

@@ -14,7 +14,7 @@ class Mlp(PolicyCell):
     Args:
         dim: Channels of input and output.
         hidden_dim: Channels between the two layers.
-        act: Name of the activation, see `create_activation`.
+        act: The activation: "gelu", or "gelu_tanh" for its approximation with tanh.
         drop_rate: Dropout after each layer, in training: a probability in [0, 1).
     """
 
