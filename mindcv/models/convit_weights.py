@@ -41,8 +41,9 @@ def _identify(weights: Arrays, grid: tuple[int, int] | None) -> str:
 
 
 def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
-    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised.
+    """Return how GPSA blocks become MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or fresh.
 
+    `weights` are the checkpoint's arrays and `shapes` those of the model's parameters, by name; neither is changed.
     Returns None if no block that both have differs in kind.
     """
     shared = [name.removesuffix("q.weight") for name in weights if _QUERIES.match(name) and name in shapes]
@@ -66,7 +67,9 @@ CHECKPOINTS = CheckpointFormat(_identify, differences={"local_up_to_layer": _loc
 
 
 def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
-    """Return the configuration of one of MindCV's weight files, as its model card states it; see `pretrained_cfg`.
+    """Return the configuration of one of MindCV's weight files: URL, licence, accuracy, and the model's arguments.
+
+    It has all keys that `get_pretrained_cfg` lists, except "sources". The figures are those of MindCV's model cards.
 
     Args:
         name: Name of the model.
