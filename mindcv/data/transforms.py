@@ -85,7 +85,8 @@ def create_transforms(
         re_prob: Probability of random erasing.
         re_scale: (minimum, maximum) area of the erased rectangle, as a fraction of the image's.
         re_ratio: (minimum, maximum) height / width of the erased rectangle.
-        re_value: Value of erased pixels after normalisation: a number, one per channel, or "random" for Gaussian noise.
+        re_value: Value of erased pixels after normalisation: a number, one per channel, or "random" for Gaussian noise
+            ("const" means 0, and "pixel" means "random").
         re_max_attempts: Draws of a rectangle after which an image is left unchanged.
         mean: Mean of each channel, for pixel values 0 to 255; one number for grey images.
         std: Standard deviation of each channel, for pixel values 0 to 255; one number for grey images. A mean of 0 and
