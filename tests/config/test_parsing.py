@@ -235,9 +235,7 @@ def test_dataset_may_be_the_empty_string():
 
 @pytest.mark.parametrize("option", [row for row in OPTIONS.values() if row.type.annotation in (bool, bool | str)])
 def test_every_switch_alone_means_true(option):
-    assert (
-        getattr(resolve([f"--{option.name}", *"--ckpt_path pyproject.toml --num_nodes 1".split()]), option.name) is True
-    )
+    assert getattr(resolve([f"--{option.name}", "--ckpt_path", "pyproject.toml"]), option.name) is True
 
 
 @pytest.mark.parametrize(("prog", "use_ema"), [("validate.py", True), ("infer.py", True), ("train.py", False)])

@@ -48,8 +48,9 @@ def open_source(
     Element i of it is image i, uint8, as encoded bytes (n,) or RGB pixels (H, W, 3), and its label, int32.
 
     Args:
-        name: In upper or lower case: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for such a folder packed by
-            `mindcv data pack`; "cifar10", "cifar100", "mnist"; or "digits", which ships with the package.
+        name: In upper or lower case: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for such a
+            folder packed by `mindcv data pack`; "cifar10", "cifar100", "mnist"; or "digits", which ships with the
+            package.
         root: Folder of the data set. Not used for digits; for CIFAR and MNIST, None means
             `get_dataset_download_root()/name`.
         split: Name of the split, such as "train"; `default_val_split` gives the one to validate on. For folders, ""
