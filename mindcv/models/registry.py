@@ -10,6 +10,7 @@ from mindcv.errors import did_you_mean
 
 _entrypoints: dict[str, Callable] = {}
 _cfgs: dict[str, dict] = {}
+_model_pretrained_cfgs = _cfgs  # its name in MindCV, whose guides read it
 
 
 def register_model(fn: Callable) -> Callable:
