@@ -12,7 +12,7 @@ from mindcv.models.convit import (
     convit_tiny_plus,
 )
 from mindcv.models.factory import create_model
-from mindcv.models.features import FeatureExtractWrapper, FeatureInfo, Features
+from mindcv.models.features import FeatureInfo, Features
 from mindcv.models.flops import count_flops
 from mindcv.models.freezing import freeze
 from mindcv.models.precision import set_precision
@@ -34,7 +34,6 @@ __all__ = [
     "GPSA",
     "MHSA",
     "ConViT",
-    "FeatureExtractWrapper",
     "FeatureInfo",
     "Features",
     "convit_base",
