@@ -38,7 +38,9 @@ def print_names(pattern: str = "*") -> None:
 
 
 def print_info(name: str) -> None:
-    """Print what `describe_model` returns, with bold headings on a terminal; silence MindSpore's log unless it is set.
+    """Print the shape, size, cost, published weights and recipes of a model, with bold headings on a terminal.
+
+    MindSpore's log is silenced for the rest of the process, unless its level is set by GLOG_v.
 
     Raises:
         ValueError: No model has this name.

@@ -65,9 +65,11 @@ def option(
     aliases: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> Any:
-    """Declare an option; see `Option` for the arguments.
+    """Return an `Option` with these attributes, for a class whose name is the option's heading in --help.
 
-    It is typed Any so that type checkers take a field's type from its annotation.
+    `on_resume` says what a changed value means to a resumed run, `aliases` are names that error messages point from,
+    and `only` are the scripts that have the option, () for all. The result is typed Any so that type checkers take a
+    field's type from its annotation.
     """
     return Option(type, default, on_resume, help, aliases, only)
 

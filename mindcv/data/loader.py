@@ -134,7 +134,14 @@ def _create_mixup(
 ) -> Mixup | None:
     """Return the operation that mixes batches, or None if both α are 0 or `is_training` is False.
 
-    `create_loader` describes the arguments. Arguments that have no effect cause a warning.
+    It does not smooth labels. Arguments that have no effect cause a warning.
+
+    Args:
+        mixup, cutmix: Their α; 0 turns one off.
+        prob: Probability that a batch is mixed at all.
+        switch_prob: Probability of CutMix instead of mixup if both are on.
+        num_classes: Number of classes, the width of the soft labels.
+        is_training: Whether the batches are for training; others are not mixed.
 
     Raises:
         ValueError: An argument is out of range.

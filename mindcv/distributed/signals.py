@@ -102,7 +102,12 @@ def install_signal_handlers(once: bool = False) -> None:
 
 
 def _wait_for_signals(once: bool) -> None:
-    """Wait for stop signals for ever and act on them; runs in a thread. `once`: see `install_signal_handlers`."""
+    """Wait for stop signals for ever and act on them; runs in a thread.
+
+    The first one sets the innermost `StopFlag`, a repeated one ends the process, or with `once` is ignored. Without a
+    flag SIGINT raises KeyboardInterrupt in the main thread, and SIGTERM ends the process. The process's exit code is
+    128 + the signal's number where it is ended here.
+    """
     state, interrupted = SignalState(), False
     while True:
         number = signal.sigwait(STOP_SIGNALS)

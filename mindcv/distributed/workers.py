@@ -162,7 +162,7 @@ def watch(
 ) -> Outcome:
     """Wait until the workers have ended or must be ended, and pass signals on to them; ends none of them itself.
 
-    After the first failure of a worker the others have `LAST_WORDS` seconds.
+    After the first failure of a worker the others have 3 seconds (`LAST_WORDS`).
 
     Args:
         workers: The workers.
@@ -171,6 +171,9 @@ def watch(
         patience: Seconds that the workers have to stop after a signal.
         show: Called about ten times a second, to show the workers' output.
         clock: Has `monotonic` and `sleep`, as the module `time`.
+
+    Returns:
+        The first failure of a worker or None, and whether workers still run, which the caller must kill.
     """
     deadline, failure, signalled = math.inf, None, set()
     while workers.is_running() and clock.monotonic() < deadline:

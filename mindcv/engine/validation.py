@@ -34,9 +34,9 @@ from mindcv.weights import classes_in
 def validate(config: Config) -> dict[str, float]:
     """Score a checkpoint, or published weights, on the validation split, and print the scores.
 
-    With `config.results_file` they are also written to that file. The labels follow the class names in the checkpoint;
-    without names, the folders of the training split, or else those of the validation split. All workers must call it;
-    worker 0 alone prints and writes.
+    With `config.results_file` they are also written to that JSON file. The labels follow the class names in the
+    checkpoint; without names, the folders of the training split, or else those of the validation split. All workers
+    must call it; worker 0 alone prints and writes.
 
     Returns:
         On every worker: "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
@@ -87,7 +87,10 @@ def validate(config: Config) -> dict[str, float]:
 
 
 def _require_results_file(path: Path) -> None:
-    """Check that `path` can be written and does not exist or holds older results. Raises ConfigError or OSError."""
+    """Raise a ConfigError if `path` does not end in .json, an OSError if it cannot be written or holds something else.
+
+    Older results may be replaced.
+    """
     if path.suffix != ".json":
         raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in .json")
     require_replaceable(path, "results of validate.py", lambda old: {"Top_1_Accuracy", "images"} <= {*json_object(old)})
