@@ -19,13 +19,19 @@ AMP_BLACK_LIST = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm)
 
 
 class AllReduceSum(nn.Cell):
-    """Returns the sum of a tensor over all workers, on each of them. Create it after `mindspore.communication.init`."""
+    """Returns the sum of a tensor over all workers, on each of them. Create it after `mindspore.communication.init`.
+
+    On a CPU, which sums floats only, integers are summed as float32: exactly up to 2²⁴.
+    """
 
     def __init__(self):
         super().__init__()
         self.sum_over_workers = ops.AllReduce()
+        self.is_cpu = ms.get_context("device_target") == "CPU"
 
     def construct(self, x: Tensor) -> Tensor:
+        if self.is_cpu:
+            return self.sum_over_workers(x.astype(ms.float32)).astype(x.dtype)
         return self.sum_over_workers(x)
 
 
