@@ -6,17 +6,19 @@ not wait for MindSpore to load.
 
 from importlib import import_module
 
+import mindcv.former_modules  # noqa: F401, it lets MindCV's module names be imported
 from mindcv.version import __version__
 
 _LAZY_NAMES = {
-    "data": "create_dataset create_loader create_transforms",
+    "data": "create_dataset create_loader create_transforms get_dataset_download_root",
     "loss": "create_loss",
-    "models": "create_model get_pretrained_cfg get_pretrained_cfg_value has_pretrained_cfg_key is_model "
+    "models": "ConViT convit_base convit_base_plus convit_small convit_small_plus convit_tiny convit_tiny_plus "
+    "create_model get_pretrained_cfg get_pretrained_cfg_value has_pretrained_cfg_key is_model "
     "is_model_in_modules is_model_pretrained list_models list_modules model_entrypoint register_model summary",
     "optim": "create_optimizer",
     "scheduler": "create_scheduler",
 }
-_LAZY_MODULES = {*_LAZY_NAMES, "config", "deploy", "weights"}
+_LAZY_MODULES = {*_LAZY_NAMES, "config", "deploy", "engine", "insight", "io", "utils", "weights"}
 _MODULE_OF = {name: module for module, names in _LAZY_NAMES.items() for name in names.split()}
 
 __all__ = ["__version__", *sorted(_MODULE_OF)]

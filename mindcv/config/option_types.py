@@ -189,7 +189,7 @@ class FilePaths:
 
 
 class Choice:
-    """One of a few values of the same Python type, compared as text."""
+    """One of a few values of the same Python type, compared as text, in upper or lower case."""
 
     nargs = None
 
@@ -203,9 +203,9 @@ class Choice:
         self.limits = "" if few else self.wanted
 
     def read(self, given):
-        """Return the choice whose text equals that of `given`, case included; ValueError if there is none."""
+        """Return the choice whose text equals that of `given`, whatever the case; ValueError if there is none."""
         for value in self.values:
-            if str(value) == str(given):
+            if str(value).lower() == str(given).lower():
                 return value
         raise ValueError
 
@@ -281,7 +281,7 @@ class OneOf:
         self.types = types
         self.annotation = reduce(or_, [each.annotation for each in types])
         self.metavar = types[0].metavar
-        self.nargs = "+" if any(each.nargs == "+" for each in types) else None
+        self.nargs = next((nargs for nargs in "+?" if any(each.nargs == nargs for each in types)), None)
         self.wanted = self.limits = ", or ".join(each.wanted for each in types)
 
     def read(self, given):

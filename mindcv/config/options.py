@@ -127,9 +127,9 @@ class Run:
 class Data:
     """What is read, and how."""
 
-    dataset: str = option(Text("NAME"), "imagenet", "free",
-        "imagenet (any folder split/class/image), mindrecord (packed by mindcv data pack), cifar10, cifar100, mnist "
-        "or digits")
+    dataset: str = option(Text("NAME", may_be_empty=True), "imagenet", "free",
+        "imagenet or '' (any folder split/class/image), mindrecord (packed by mindcv data pack), cifar10, cifar100, "
+        "mnist or digits, in upper or lower case")
     data_dir: str = option(FilePath("FOLDER", may_be_empty=True), "./", "free",
         "folder of the dataset", aliases=("data_path", "data", "root"))
     train_split: str = option(Text("NAME"), "train", "refuse", "split to train on")
@@ -189,10 +189,10 @@ class Augmentation:
         "fraction of the image's area that is erased")
     re_ratio: tuple[float, float] = option(ListOf(_positive, (2,), ordered=True), (0.3, 3.3), "refuse",
         "width / height of the erased rectangle")
-    re_value: float | tuple[float, ...] | str = option(OneOf(Number(), ListOf(Number()), Choice("random")), 0.0,
-        "refuse",
-        "fill of the erased rectangle, in units of normalised pixels (0: the mean): one number, one number per "
-        "channel, or random noise")
+    re_value: float | tuple[float, ...] | str = option(OneOf(Number(), ListOf(Number()),
+        Choice("random", "const", "pixel")), 0.0, "refuse",
+        "fill of the erased rectangle, in units of normalised pixels (0 or const: the mean): one number, one number "
+        "per channel, or random (or pixel) noise")
     re_max_attempts: int = option(_small_count, 10, "refuse", "attempts to place the erased rectangle")
     mixup: float = option(_non_negative, 0.0, "refuse", "alpha of mixup; 0: off")
     cutmix: float = option(_non_negative, 0.0, "refuse", "alpha of cutmix; 0: off")
@@ -259,8 +259,8 @@ class Checkpoints:
     ckpt_save_interval: int = option(_count, 1, "free", "epochs between two checkpoints")
     ckpt_save_interval_steps: int = option(Integer(at_least=0), 0, "free",
         "steps between two checkpoints within an epoch; 0: none")
-    ckpt_save_policy: str = option(Choice("latest_k", "top_k"), "latest_k", "free",
-        "which checkpoints to keep: the latest, or the best in validation")
+    ckpt_save_policy: str | None = option(Optional(Choice("latest_k", "top_k")), "latest_k", "free",
+        "which checkpoints to keep: the latest, or the best in validation; none: all")
     keep_checkpoint_max: int = option(_count, 10, "free", "how many checkpoints to keep")
 
 
@@ -319,7 +319,7 @@ class Optimizer:
         "learning-rate factor from a block to the one before it")
     head_lr_multiple: float = option(_positive, 1.0, "refuse",
         "learning rate of the classifier, as a multiple of the others'", aliases=("head_lr",))
-    eps: float = option(_positive, 1e-10, "refuse", "epsilon in the optimizer's denominator", aliases=("opt_eps",))
+    eps: float = option(_non_negative, 1e-10, "refuse", "epsilon in the optimizer's denominator", aliases=("opt_eps",))
 
 
 class Schedule:
@@ -328,7 +328,7 @@ class Schedule:
     scheduler: str = option(Choice("constant", "cosine_decay", "warmup_cosine_decay", "exponential_decay",
         "polynomial_decay", "step_decay", "multi_step_decay", "one_cycle", "cyclic"), "cosine_decay", "rates",
         "learning rate schedule", aliases=("sched", "lr_scheduler"))
-    lr: float = option(_positive, 0.001, "rates", "peak learning rate", aliases=("learning_rate", "base_lr"))
+    lr: float = option(_non_negative, 0.001, "rates", "peak learning rate", aliases=("learning_rate", "base_lr"))
     lr_scale: str | None = option(Optional(Choice("linear")), None, "rates",
         "linear: lr is given for lr_base_batch images per step, and grows in proportion to the images of all devices")
     lr_base_batch: int | None = option(Optional(_count), None, "rates",
@@ -388,7 +388,7 @@ class Prediction:
 
     image: tuple[str, ...] | None = option(Optional(FilePaths("FILE|FOLDER|GLOB")), None, "free",
         "images to classify: files, folders with all images in them, or quoted patterns such as 'shots/*.jpg'",
-        aliases=("images", "image_path"), only=("infer",))
+        aliases=("images",), only=("infer",))
     topk: int = option(_count, 5, "free",
         "how many classes to report for an image", aliases=("top_k",), only=("infer",))
     class_names: str = option(_file, "", "free",

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import yaml
 
+from mindcv.config import former
 from mindcv.config.config import Config, ConfigError, is_saved_config, read_option
 from mindcv.config.option_types import Boolean, show
 from mindcv.config.options import OPTIONS, unknown_option
@@ -18,6 +19,7 @@ from mindcv.errors import closest
 
 RUN_CONFIG = "config.yaml"  # the file in a run's folder that holds its options
 _EXAMPLE = f"lines such as 'model: {OPTIONS['model'].default}'"
+_SPELLINGS = {"config": ["-c"], "image": ["--image_path"]}  # other ways to write an option
 OF_ONE_START = (  # options that a resumed run does not take over
     "ckpt_path", "use_ema", "keep_classifier", "resume", "resume_opt", "resume_changes", "steps", "dry_run",
 )  # fmt: skip
@@ -75,6 +77,8 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
     if unknown:
         raise ConfigError(_unexpected(unknown[0]))
     typed = {name: _unwrap(value) for name, value in vars(words).items()}
+    if script not in ("", "train") and "ema" in typed:
+        typed.setdefault("use_ema", typed["ema"])  # MindCV's --ema: it keeps averages in training, and loads them here
     recipe: dict = {}
     origins: dict[str, str] = {}
     if path := read_option("config", typed.get("config", ""), "command line"):
@@ -144,7 +148,8 @@ def _is_true(given) -> bool:
 def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
     """Return the options in a YAML file by name, and where each stands: "FILE line N".
 
-    Values are text, None or lists of text: option types read them later, since YAML would take `7e-4` for text.
+    Values are text, None or lists of text: option types read them later, since YAML would take `7e-4` for text. Names
+    and values of older MindCV recipes are translated, with a warning.
 
     Raises:
         ConfigError: The file is missing, empty, unreadable or not valid YAML, or an option in it is unknown, nested or
@@ -175,13 +180,18 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
         name = key.value
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{where}: wanted the name of an option before the colon")
+        value = _plain(node, f"{name} ({where})")
+        try:
+            name, value = former.translate(name, value, where)
+        except ValueError:
+            raise ConfigError(f"{where}: {name}: got {value!r}, wanted {Boolean.wanted}") from None
         if name not in OPTIONS:
             raise ConfigError(f"{where}: {unknown_option(name)}")
         if name == "config":
             raise ConfigError(f"{where}: a recipe cannot name another recipe in 'config': remove the line")
         if name in recipe:
             raise ConfigError(f"{where}: {name} is given twice, first in line {origins[name].split()[-1]}")
-        recipe[name], origins[name] = _plain(node, f"{name} ({where})"), where
+        recipe[name], origins[name] = value, where
     return recipe, origins
 
 
@@ -233,7 +243,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a `ConfigError` with argparse's message, or what the option accepts if its value is missing."""
-        if without_value := re.match(r"argument .*--(\w+): expected", message):
+        if without_value := re.match(r"argument .*?--(\w+).*: expected", message):
             name = without_value[1]
             message = f"{name} (command line): got nothing, wanted {OPTIONS[name].type.wanted}"
         raise ConfigError(message)
@@ -269,11 +279,10 @@ def _parser(prog: str | None, description: str | None, script: str = "") -> argp
         type = option.type
         note = "; ".join(filter(None, [type.limits, f"default: {show(option.default)}"]))
         groups[option.group].add_argument(
-            *(["-c"] if option.name == "config" else []),
-            f"--{option.name}",
+            *sorted([f"--{option.name}", *_SPELLINGS.get(option.name, ())], key=len),
             metavar=type.metavar,
             help=f"{option.help} ({note})".replace("%", "%%"),
             nargs=type.nargs,
-            const="True" if isinstance(type, Boolean) else None,
+            const="True" if type.nargs == "?" else None,
         )
     return parser

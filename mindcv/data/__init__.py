@@ -54,7 +54,14 @@ _FORMER_NAMES = {
 }
 
 
+_DOWNLOADERS = {f"{name.capitalize()}Download": name for name in ("mnist", "cifar10", "cifar100")}  # MindCV's classes
+
+
 def __getattr__(name: str):
+    if name in _DOWNLOADERS:  # "from mindcv.data import …" drops the message of an AttributeError
+        raise ImportError(
+            f"there is no mindcv.data.{name} here: use create_dataset({_DOWNLOADERS[name]!r}, download=True)"
+        )
     if name in _FORMER_NAMES:
         new = _FORMER_NAMES[name]
         warnings.warn(f"mindcv.data.{name} is now mindcv.data.{new}", DeprecationWarning, stacklevel=2)

@@ -44,6 +44,10 @@ class ImageDataset(ds.GeneratorDataset):
         )
         self.readers = readers
 
+    def num_classes(self) -> int:
+        """Return the number of classes of the data set."""
+        return len(self.source.class_names)
+
     @property
     def epoch(self) -> int:
         """Epoch, from 0, that the next pass shows."""
@@ -151,7 +155,7 @@ def create_dataset(
         root: Folder of the data set; for CIFAR and MNIST, None means `get_dataset_download_root()/name`.
         split: Split to open, such as "train".
         shuffle: Whether the order is random; otherwise it is the source's.
-        num_samples: Images per epoch, over all shards, at most as many as there are; None for all.
+        num_samples: Images per epoch, over all shards; None for all. A number above what there is warns, and means all.
         num_shards: Devices that share the epoch, taking turns in one order; None for one device. Every device gets the
             same number of images: up to `num_shards` - 1 at the end of the order are dropped, unless `pad_to` is a
             multiple of it.
@@ -184,8 +188,11 @@ def create_dataset(
     require_in_range("shard_id", shard_id, at_least=0, below=num_shards)
     require_in_range("pad_to", pad_to, at_least=1)
     source = open_source(name, root, split, download, class_names) if isinstance(name, str) else name
-    if num_samples is not None and not 0 < num_samples <= len(source):
-        raise ValueError(f"num_samples is {num_samples}; it can be 1 to {len(source)}, the images there are")
+    if num_samples is not None:
+        require_in_range("num_samples", num_samples, at_least=1)
+        if num_samples > len(source):
+            logger.warning("num_samples is %s, but there are %s images: all are used", num_samples, len(source))
+            num_samples = None
     sampler = EpochSampler(
         len(source),
         epoch,

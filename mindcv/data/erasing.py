@@ -18,7 +18,7 @@ class RandomErasing:
         scale: (minimum, maximum) area of the rectangle, as a fraction of the image's.
         ratio: (minimum, maximum) height / width of the rectangle.
         value: Value of erased pixels after normalisation (0 is the mean): a number, one per channel, or "random" for
-            Gaussian noise of variance 1.
+            Gaussian noise of variance 1. "const" means 0, and "pixel" means "random".
         max_attempts: Draws after which an image is left unchanged.
 
     Raises:
@@ -40,6 +40,7 @@ class RandomErasing:
             if not 0 < low <= high <= limit:
                 wanted = "above 0" if limit > 1 else "above 0, at most 1"
                 raise ValueError(f"{name} is {low}, {high}; it must be two rising numbers {wanted}")
+        value = {"const": 0, "pixel": "random"}.get(value, value) if isinstance(value, str) else value
         if isinstance(value, str) and value != "random":
             raise ValueError(f're_value is {value!r}; it must be a number, one per channel, or "random"')
         require_in_range("re_max_attempts", max_attempts, at_least=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mindcv.data.normalize import is_batch
 from mindcv.errors import require_in_range
 
 
@@ -31,7 +32,7 @@ class RandomFlip:
         """Mirror one image, or each of a batch.
 
         Args:
-            images: (H, W, C), or a list of them.
+            images: (H, W, C) or a PIL image, or a batch of them, as a list or an array.
             rng: Source of the random draws; by default an unseeded generator.
             views: Views per image in the batch, all first views before all second views; the views of an image are
                 mirrored alike.
@@ -39,8 +40,8 @@ class RandomFlip:
         Returns:
             A contiguous array, or a list of views into the images, which are not changed.
         """
-        if isinstance(images, np.ndarray):
-            return np.ascontiguousarray(self([images], rng)[0])
+        if not is_batch(images):
+            return np.ascontiguousarray(self([np.asarray(images)], rng)[0])
         mirrored = (rng or self._default_rng).random((len(images) // views, 2)) < (self.vflip, self.hflip)
         steps = np.tile(1 - 2 * mirrored, (views, 1)).tolist()
         return [image[::vertical, ::horizontal] for image, (vertical, horizontal) in zip(images, steps, strict=True)]

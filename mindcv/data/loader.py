@@ -1,5 +1,6 @@
 """`create_loader`: batches of images and labels for a model."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -41,15 +42,17 @@ def create_loader(
     """Return a data set of batches, ready for a model.
 
     Args:
-        dataset: From `create_dataset`, or any MindSpore data set with columns "image" and "label".
+        dataset: From `create_dataset`, or any MindSpore data set with columns "image" and "label" (or "fine_label").
         batch_size: Images per batch.
         drop_remainder: Whether to drop a last batch that is not full.
-        is_training: Selects the default `transform`; mixup and CutMix require it.
+        is_training: Selects the default `transform`; without it, mixup, CutMix and `separate` warn and do nothing.
         mixup: α of mixup; 0 turns it off.
         cutmix: α of CutMix; 0 turns it off.
-        cutmix_prob: Probability that a batch is mixed at all, by mixup or CutMix; must be above 0 if one is on.
+        cutmix_prob: Probability that a batch is mixed at all, by mixup or CutMix. At 0 with one of them on, labels
+            become soft, but no image is mixed, with a warning.
         num_classes: Classes of the model. Labels must be 0 to `num_classes` - 1, or -1 for evaluation's padding images.
-        transform: Operations on "image"; by default `create_transforms`'s. Operations with a true attribute `batchwise`
+        transform: Operations on "image"; by default `create_transforms`'s, for other data sets than `create_dataset`'s
+            those for encoded images, with a warning. Operations with a true attribute `batchwise`
             must come last; they are called as operation(images, rng, views) with a batch: a list of (H, W, C) images,
             or, after `Normalize`, a (B, C, H, W) array. `rng` follows from seed, epoch and batch if `dataset` comes
             from `create_dataset`, whatever the number of workers.
@@ -82,18 +85,24 @@ def create_loader(
         raise ValueError(f"no full batch: {size} images for this device and a batch_size of {batch_size}; lower it")
     mix = _create_mixup(mixup, cutmix, cutmix_prob, mixup_switch_prob, num_classes, is_training)
     root = _root_of(dataset)
+    if "fine_label" in dataset.get_col_names():  # MindSpore's CIFAR-100
+        dataset = dataset.project(["image", "fine_label"]).rename("fine_label", "label")
     labels_known = dataset is root and isinstance(root, ImageDataset) and target_transform is None
     if labels_known:
         source, count = root.source, len(root.source.class_names)
         remedy = f"num_classes is {num_classes} and the data names {count} classes; correct the number or the labels"
         check_labels(source.labels, min(num_classes, count), getattr(source, "path", "image {}".format), remedy)
     views = 3 if separate is True else int(separate) or 1
+    if views > 1 and not is_training:
+        warnings.warn("separate views are for training: each image is shown once", stacklevel=3)
+        views = 1
     if views > 1 and mix:
         raise ValueError("separate views and mixup or cutmix do not go together: mixed images have no clean view")
     if transform is None:
         if not isinstance(root, ImageDataset):
-            raise ValueError("a data set that is not create_dataset's needs a transform, from create_transforms")
-        name = "folder" if root.source.encoded else "digits"
+            warnings.warn("no transform: the images are taken for encoded ones, as of an image folder", stacklevel=3)
+        encoded = not isinstance(root, ImageDataset) or root.source.encoded
+        name = "folder" if encoded else "digits"
         transform = create_transforms(name, is_training=is_training, separate=views > 1)
     if views > 1:
         transform = _insert_views(transform, views)
@@ -123,7 +132,9 @@ def create_loader(
 def _create_mixup(
     mixup: float, cutmix: float, prob: float, switch_prob: float, num_classes: int, is_training: bool
 ) -> Mixup | None:
-    """Return the operation that mixes batches, or None if both α are 0; it does not smooth labels.
+    """Return the operation that mixes batches, or None if both α are 0 or `is_training` is False.
+
+    It does not smooth labels. Arguments that have no effect cause a warning.
 
     Args:
         mixup, cutmix: Their α; 0 turns one off.
@@ -133,14 +144,17 @@ def _create_mixup(
         is_training: Whether the batches are for training; others are not mixed.
 
     Raises:
-        ValueError: An α is above 0, but `is_training` is False or `prob` is 0; or an argument is out of range.
+        ValueError: An argument is out of range.
     """
     if mixup == cutmix == 0:
         return None
     if not is_training:
-        raise ValueError(f"mixup {mixup} and cutmix {cutmix} are for training: pass is_training=True, or 0 for both")
+        warnings.warn(f"mixup {mixup} and cutmix {cutmix} are for training: nothing is mixed", stacklevel=4)
+        return None
     if prob == 0:
-        raise ValueError(f"mixup {mixup} and cutmix {cutmix} would never act: pass cutmix_prob above 0")
+        warnings.warn(
+            f"mixup {mixup} and cutmix {cutmix} never act: pass cutmix_prob above 0 to mix images", stacklevel=4
+        )
     return Mixup(mixup, cutmix, prob=prob, switch_prob=switch_prob, label_smoothing=0.0, num_classes=num_classes)
 
 
@@ -161,14 +175,22 @@ def _insert_views(transform: tuple[list, list, list], views: int) -> list:
         views: Views per image, at least 2.
 
     Raises:
-        ValueError: `transform` is not three lists, the second is not one policy, or `views` is below 2.
+        ValueError: `transform` is not three lists, the second has several policies, or `views` is below 2.
     """
     if not isinstance(transform, tuple) or len(transform) != 3:
         raise ValueError("separate views need the three lists of create_transforms(separate=True)")
     before, policies, after = transform
+    if not policies:
+        warnings.warn("the separate views of an image are equal: pass auto_augment, as in augmix-m3-w3", stacklevel=4)
+        policies = [_unchanged]
     if len(policies) != 1:
-        raise ValueError("separate views need a policy that makes them differ, such as auto_augment augmix-m3-w3")
+        raise ValueError(f"separate views need one policy that makes them differ, got {len(policies)}")
     return [*before, AugmentedViews(policies[0], views), *after]
+
+
+def _unchanged(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Return `images`, as a policy that changes nothing."""
+    return images
 
 
 def _check_batch(num_classes: int, batch_size: int, is_training: bool, labels: np.ndarray, number: int) -> None:

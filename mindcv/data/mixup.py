@@ -64,7 +64,7 @@ class Mixup:
 
         Args:
             images: (B, channels, H, W) float32; changed in place.
-            labels: (B,) class indices.
+            labels: (B,) class indices, or (B, `num_classes`) soft labels.
             rng: Source of the random draws; by default an unseeded generator.
 
         Returns:
@@ -92,18 +92,19 @@ class Mixup:
         """Return the soft labels of a batch, (B, `num_classes`) float32.
 
         Args:
-            labels: (B,) class indices.
+            labels: (B,) class indices, or (B, `num_classes`) soft labels.
             lam: Weight of each image's own label, 0 to 1, scalar or (B,); the rest goes to image B - 1 - i's label.
 
         Raises:
             ValueError: A label is not a class index.
         """
-        if labels.min() < 0 or labels.max() >= self.num_classes:
-            raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}")
-        rows = np.arange(len(labels))
-        targets = np.zeros((len(labels), self.num_classes))
-        targets[rows, labels] += lam
-        targets[rows, labels[::-1]] += 1 - lam
+        if labels.ndim == 1:
+            if labels.min() < 0 or labels.max() >= self.num_classes:
+                raise ValueError(f"labels {labels.min()} to {labels.max()} do not fit num_classes {self.num_classes}")
+            indices, labels = labels, np.zeros((len(labels), self.num_classes))
+            labels[np.arange(len(labels)), indices] = 1
+        lam = np.reshape(lam, (-1, 1))
+        targets = lam * labels + (1 - lam) * labels[::-1]
         targets = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_classes
         return targets.astype(np.float32)
 

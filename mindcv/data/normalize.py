@@ -12,6 +12,11 @@ from mindcv.errors import pixel_scale_mistake
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # weights of RGB in grey (ITU-R BT.601), as in Pillow's "L"
 
 
+def is_batch(images) -> bool:
+    """Return whether `images` is a batch, a list or an array (B, H, W, C), not one image, an array or a PIL image."""
+    return isinstance(images, list) or np.ndim(images) == 4
+
+
 class Normalize:
     """Compute (image - mean) / std per channel, and put channels first.
 
@@ -51,15 +56,15 @@ class Normalize:
         """Normalise one image, or a batch.
 
         Args:
-            images: (H, W, C) uint8, or a list of B of them of one size.
+            images: (H, W, C) uint8 or a PIL image, or a batch of B of them of one size, as a list or an array.
             rng: Not used; every batchwise operation takes it.
             views: Not used; every batchwise operation takes it.
 
         Returns:
             (C, H, W), or (B, C, H, W), float32; C is 1 if RGB images become grey. The images are not changed.
         """
-        if isinstance(images, np.ndarray):
-            return self([images])[0]
+        if not is_batch(images):
+            return self([np.asarray(images)])[0]
         height, width, channels = images[0].shape
         to_grey = channels == 3 and len(self.mean) == 1
         out = self._allocate(len(images), 1 if to_grey else channels, height, width)

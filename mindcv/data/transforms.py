@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore.dataset import vision
 
-from mindcv.data.auto_augment import create_policy
+from mindcv.data.auto_augment import ColorJitter, create_policy
 from mindcv.data.datasets import is_encoded
 from mindcv.data.erasing import RandomErasing
 from mindcv.data.flips import RandomFlip
@@ -73,8 +73,8 @@ def create_transforms(
         is_training: Whether to return the operations for training.
         auto_augment: Augmentation policy, such as "randaug-m9-mstd0.5-inc1"; `create_policy` lists them. It replaces
             colour jitter, except for "3a", which has both.
-        separate: Return three lists: the operations before the policy, the policy (or nothing), and those after it,
-            for `create_loader(separate=…)`.
+        separate: In training, return three lists: the operations before the policy, the policy (or the colour jitter,
+            without one), and those after it, for `create_loader(separate=…)`.
         scale: (minimum, maximum) area of the crop, as a fraction of the image's.
         ratio: (minimum, maximum) width / height of the crop.
         hflip: Probability of mirroring left-right.
@@ -85,7 +85,8 @@ def create_transforms(
         re_prob: Probability of random erasing.
         re_scale: (minimum, maximum) area of the erased rectangle, as a fraction of the image's.
         re_ratio: (minimum, maximum) height / width of the erased rectangle.
-        re_value: Value of erased pixels after normalisation: a number, one per channel, or "random" for Gaussian noise.
+        re_value: Value of erased pixels after normalisation: a number, one per channel, or "random" for Gaussian noise
+            ("const" means 0, and "pixel" means "random").
         re_max_attempts: Draws of a rectangle after which an image is left unchanged.
         mean: Mean of each channel, for pixel values 0 to 255; one number for grey images.
         std: Standard deviation of each channel, for pixel values 0 to 255; one number for grey images. A mean of 0 and
@@ -93,7 +94,7 @@ def create_transforms(
         crop_pct: Evaluation: side of the centre crop divided by the side resized to; 0.1 to 1.
 
     Returns:
-        A list of operations, or three lists if `separate`.
+        A list of operations, or three lists if `separate` and `is_training`.
 
     Raises:
         ValueError: An option is out of range, or the data set, policy or interpolation is unknown.
@@ -118,7 +119,7 @@ def create_transforms(
         if auto_augment is not None:
             policy.append(create_policy(auto_augment, option["mean"], interpolation, jitter))
         elif any(low != high for low, high in jitter):
-            crop.append(vision.RandomColorAdjust(*jitter))
+            policy.append(ColorJitter(jitter) if separate else vision.RandomColorAdjust(*jitter))
     finish = [Normalize(option["mean"], option["std"])]
     if is_training and (option["hflip"] or option["vflip"]):
         finish.insert(0, RandomFlip(option["hflip"], option["vflip"]))
@@ -130,7 +131,7 @@ def create_transforms(
             )
         erasing = {name: option[f"re_{name}"] for name in ("prob", "scale", "ratio", "value", "max_attempts")}
         finish.append(RandomErasing(**erasing))
-    return (crop, policy, finish) if separate else [*crop, *policy, *finish]
+    return (crop, policy, finish) if separate and is_training else [*crop, *policy, *finish]
 
 
 def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float, float]]:
@@ -182,7 +183,11 @@ class ResizeToCover:
         self._resize = functools.lru_cache(maxsize=256)(lambda *size: vision.Resize(size, interpolation))
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return an image (h, w, 3) uint8 as (H, W, 3), where H = `height` and W ≥ `width`, or the reverse."""
+        """Return an image (h, w, 3) uint8 as (H, W, 3), where H = `height` and W ≥ `width`, or the reverse.
+
+        A PIL image becomes an array.
+        """
+        image = np.asarray(image)
         height, width = image.shape[:2]
         scale = max(self.height / height, self.width / width)
         return self._resize(max(self.height, int(height * scale)), max(self.width, int(width * scale)))(image)

@@ -63,15 +63,16 @@ class CheckpointManager:
     Args:
         folder: Folder of the checkpoints; it is created if missing.
         model_name: First part of the files' names.
-        policy: "latest_k" keeps the newest checkpoints, "top_k" those with the highest scores, and the newest.
-        keep: Number of checkpoints that are kept, besides `best.ckpt`.
+        policy: "latest_k" keeps the newest checkpoints, "top_k" those with the highest scores, and the newest; None
+            keeps all.
+        keep: Number of checkpoints that are kept, besides `best.ckpt`, unless `policy` is None.
 
     Attributes:
         kept: Score and path of each checkpoint that is kept, the newest last; -inf for one without a score.
         best: Highest score so far; -inf before the first.
     """
 
-    def __init__(self, folder: str | Path, model_name: str, policy: str, keep: int):
+    def __init__(self, folder: str | Path, model_name: str, policy: str | None, keep: int):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model_name = model_name
@@ -99,7 +100,7 @@ class CheckpointManager:
         weights.write(path, arrays)
         self.kept = [entry for entry in self.kept if entry[1] != path]
         self.adopt(path)
-        while len(self.kept) > self.keep:
+        while self.policy and len(self.kept) > self.keep:
             worst = self.kept[0] if self.policy == "latest_k" else min(self.kept[:-1])
             self.kept.remove(worst)
             worst[1].unlink(missing_ok=True)

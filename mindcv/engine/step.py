@@ -18,7 +18,8 @@ class TrainStep(nn.Cell):
     Args:
         model: Maps images (B, C, H, W) to logits.
         loss: `loss(logits, labels)` returns a scalar.
-        optimizer: Called with the gradients of `optimizer.parameters`.
+        optimizer: Called with the gradients of `optimizer.parameters`, times the loss scale that it divides out itself
+            (1 unless it was created with one).
         loss_scale: Factor of the loss, divided out of the gradients again; a number, or a `LossScale` that may change
             and may skip updates whose gradients overflow.
         accumulation: Steps whose gradients are averaged into one update.
@@ -56,8 +57,12 @@ class TrainStep(nn.Cell):
         self.ema = ema
         self.stats = DeviceStats(tolerated_failures=skip_nonfinite)
         self.stop_request = Parameter(Tensor(0.0, ms.float32), name="wish", requires_grad=False)
+        self.optimizer_scale = float(optimizer.loss_scale)
         self.scales_gradients = (
-            self.loss_scale.dynamic or self.loss_scale.start * accumulation != 1 or clip_norm is not None
+            self.loss_scale.dynamic
+            or self.loss_scale.start * accumulation != 1
+            or clip_norm is not None
+            or self.optimizer_scale != 1
         )
         self.skips_updates = skip_nonfinite > 0 or self.loss_scale.skips_overflow
         self.hyper_map = ops.HyperMap()
@@ -142,9 +147,9 @@ class TrainStep(nn.Cell):
         if self.clip_norm is not None:
             factor = factor * ops.minimum(1.0, self.clip_norm / (grad_norm + 1e-6))
         if self.scales_gradients:
-            gradients = self.hyper_map(ops.partial(_multiply, factor), gradients)
+            gradients = self.hyper_map(ops.partial(_multiply, factor * self.optimizer_scale), gradients)
         if self.clip_value is not None:
-            gradients = self.hyper_map(ops.partial(_clip, self.clip_value), gradients)
+            gradients = self.hyper_map(ops.partial(_clip, self.clip_value * self.optimizer_scale), gradients)
         if not self.skips_updates or finite:
             self.optimizer(gradients)
             if self.ema is not None:

@@ -1,6 +1,7 @@
 """Losses by name."""
 
 import inspect
+import warnings
 
 from mindspore import nn
 
@@ -33,8 +34,8 @@ def create_loss(
     """Create a loss, called as `loss(logits, labels)` with logits (B, C) and labels (B,) or (B, C).
 
     Labels are class indices (B,) or probabilities (B, C); for "asl_multi_label" 0 and 1, (B, C). An option that the
-    loss does not have must keep its default. The losses' further arguments are those of their classes; the defaults
-    below apply even where a class has others.
+    loss does not have is ignored, with a warning if it is set. The losses' further arguments are those of their
+    classes; the defaults below apply even where a class has others.
 
     Args:
         name: In upper or lower case: "CE" (softmax cross-entropy), "BCE" (sigmoid cross-entropy of each class),
@@ -49,7 +50,7 @@ def create_loss(
 
     Raises:
         TypeError: An argument does not exist; the message names the one to use.
-        ValueError: The name is unknown, an argument is out of range, or the loss does not have an option that was set.
+        ValueError: The name is unknown, or an argument is out of range.
     """
     key = name.lower()
     if key not in LOSSES:
@@ -71,5 +72,5 @@ def create_loss(
     own = inspect.signature(LOSSES[key]).parameters
     for option in options.keys() - own.keys():
         if is_set[option]:
-            raise ValueError(f"the loss {name} has no {option}, so {options[option]!r} would do nothing")
+            warnings.warn(f"the loss {name} has no {option}: {options[option]!r} does nothing", stacklevel=3)
     return LOSSES[key](**{option: value for option, value in options.items() if option in own})

@@ -1,5 +1,6 @@
 """Create a model by name, with weights from a checkpoint or published ones."""
 
+import warnings
 from collections.abc import Callable, Collection, Sequence
 
 from mindspore import nn
@@ -15,9 +16,9 @@ _NUM_CLASSES, _IN_CHANNELS = 1000, 3
 
 def create_model(
     model_name: str,
-    num_classes: int = _NUM_CLASSES,
+    num_classes: int | None = _NUM_CLASSES,
     pretrained: bool | str = False,
-    in_channels: int = _IN_CHANNELS,
+    in_channels: int | None = _IN_CHANNELS,
     checkpoint_path: str = "",
     ema: bool = False,
     auto_mapping: bool = False,
@@ -31,15 +32,16 @@ def create_model(
 
     Args:
         model_name: One of `list_models()`.
-        num_classes: Classes of the classifier; 0 for no classifier, so that the model returns features (B, C).
+        num_classes: Classes of the classifier, 1000 for None; 0 for no classifier, so that the model returns features
+            (B, C).
         pretrained: Start from published weights: those of a source by name, such as "fb" (a key of "sources" in the
             model's `get_pretrained_cfg`), or of the first source for True. They are downloaded once and cached. `act`
             and `norm_eps` default to the values they were trained with. With `checkpoint_path` it says what the
             checkpoint was fine-tuned from: only those defaults are taken, and nothing is downloaded.
-        in_channels: Channels of the images.
+        in_channels: Channels of the images, 3 for None.
         checkpoint_path: Checkpoint to start from: MindSpore's .ckpt, .safetensors, or PyTorch's .pth, with parameter
             names of this project, MindCV, the models' authors or timm.
-        ema: Load the moving averages of the checkpoint instead of its weights.
+        ema: Load the moving averages of the checkpoint instead of its weights; without `checkpoint_path` it warns.
         auto_mapping: Load the weights that fit the model, and warn about the others instead of raising an error.
         adapt: Arguments in which the checkpoint's model may differ from this one; its weights are then adapted. Any of
             "num_classes", "in_channels", "image_size" and the family's own, as ConViT's "local_up_to_layer". None for
@@ -58,14 +60,16 @@ def create_model(
         `Features` with `features_only`.
 
     Raises:
-        ValueError: The model or the published weights do not exist, a value is out of range, the checkpoint does not
-            fit the model, or `ema` is given without `checkpoint_path`.
+        ValueError: The model or the published weights do not exist, a value is out of range, or the checkpoint does not
+            fit the model.
         TypeError: The model has no such argument.
         FileNotFoundError: The checkpoint does not exist.
         OSError: Published weights cannot be downloaded.
     """
     if ema and not checkpoint_path:
-        raise ValueError("ema=True takes moving averages from a checkpoint: give checkpoint_path=… too")
+        warnings.warn("ema=True loads the averages of a checkpoint, and no checkpoint_path is given", stacklevel=2)
+    num_classes = _NUM_CLASSES if num_classes is None else num_classes
+    in_channels = in_channels or _IN_CHANNELS
     if features_only:
         num_classes = 0
     given = {name: value for name, value in kwargs.items() if value is not None}

@@ -101,3 +101,59 @@ class Features(nn.Cell):
             tokens = states[index][:, -patches:].swapaxes(1, 2)
             maps += (tokens.reshape(tokens.shape[:2] + self.grid_size),)
         return maps
+
+
+class FeatureExtractWrapper(nn.Cell):
+    """The outputs of some of a cell's parts, as MindCV's class of this name returns them.
+
+    The parts are applied in the order in which they were assigned, each to the output of the one before it.
+
+    Args:
+        net: A cell whose attribute `feature_info` lists dicts with "name", the part's name, and "chs", the channels of
+            its output. With the attribute `flatten_sequential`, the parts inside a `SequentialCell` count singly, under
+            names such as "layers.2"; with `is_rewritten`, the cell itself returns all outputs.
+        out_indices: Indices in `feature_info` of the outputs to return.
+
+    Attributes:
+        out_channels: Channels of each output.
+
+    Raises:
+        ValueError: The cell has no `feature_info`.
+    """
+
+    def __init__(self, net: nn.Cell, out_indices: Sequence[int] = (0, 1, 2, 3, 4)):
+        super().__init__(auto_prefix=False)
+        if not hasattr(net, "feature_info"):
+            raise ValueError(f"{type(net).__name__} has no feature_info: use create_model(…, features_only=True)")
+        chosen = {info["name"]: info["chs"] for i, info in enumerate(net.feature_info) if i in out_indices}
+        self.out_channels = list(chosen.values())
+        self.is_rewritten = getattr(net, "is_rewritten", False)
+        if self.is_rewritten:
+            self.net, self.indices = net, list(out_indices)
+        else:
+            parts = _parts(net, getattr(net, "flatten_sequential", False))
+            self.indices = [i for i, name in enumerate(parts) if name in chosen]
+            self.parts = nn.CellList(list(parts.values())[: self.indices[-1] + 1], auto_prefix=False)
+
+    def construct(self, x: Tensor) -> list[Tensor]:
+        """Return the chosen outputs for an input `x`, in the order of the parts."""
+        outputs = []
+        if self.is_rewritten:
+            maps = self.net(x)
+            for i in self.indices:
+                outputs.append(maps[i])
+        else:
+            for i, part in enumerate(self.parts):
+                x = part(x)
+                if i in self.indices:
+                    outputs.append(x)
+        return outputs
+
+
+def _parts(net: nn.Cell, flatten_sequential: bool) -> dict[str, nn.Cell]:
+    """Return the outermost cells of `net` by name; with `flatten_sequential`, those inside of `SequentialCell`s."""
+    parts = {}
+    for name, cell in net.name_cells().items():
+        inner = cell.name_cells() if flatten_sequential and isinstance(cell, nn.SequentialCell) else None
+        parts |= {f"{name}.{key}": part for key, part in inner.items()} if inner else {name: cell}
+    return parts

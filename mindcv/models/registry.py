@@ -15,6 +15,7 @@ from mindcv.models.family import families, family_of_function
 
 _entrypoints: dict[str, Callable] = {}
 _cfgs: dict[str, dict] = {}
+_model_pretrained_cfgs = _cfgs  # its name in MindCV, whose guides read it
 
 
 def register_model(fn: Callable) -> Callable:

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,7 +37,6 @@ OPTIMIZERS = {
 }
 
 _RENAMED = {
-    "filter_bias_and_bn": 'weight_decay_filter="norm_and_bias"',
     "use_nesterov": "nesterov",
     "optimizer": "opt",
     "optimizer_name": "opt",
@@ -68,8 +68,8 @@ def create_optimizer(
 ) -> Optimizer:
     """Create an optimizer, called as `optimizer(gradients)` with gradients in the order of its `parameters`.
 
-    `momentum`, `nesterov`, `schedule_decay` and `eps` are passed to the algorithms that have them. With other
-    algorithms they must keep their defaults, which every recipe carries.
+    `momentum`, `nesterov`, `schedule_decay` and `eps` are passed to the algorithms that have them. Other algorithms
+    ignore them, with a warning unless they have their defaults.
 
     Args:
         model_or_params: A model, of which the trainable parameters are taken; or Parameters; or dicts with "params" and
@@ -92,13 +92,17 @@ def create_optimizer(
         eps: Added to the denominator of adam, adamw, nadam, rmsprop, adagrad, adan and lamb, at least 0.
         head_lr_multiple: Factor, above 0, of the head's learning rate. It needs a model that has a `group_matcher`.
         **kwargs: The algorithm's other arguments: beta1 and beta2 (adam, adamw, nadam, lion, adan, lamb), beta3 and
-            no_prox (adan), decay (rmsprop), max_grad_norm (lamb).
+            no_prox (adan), decay (rmsprop), max_grad_norm (lamb); or `filter_bias_and_bn`, older MindCV's name of
+            weight_decay_filter: True for "norm_and_bias", False for "disable", with a warning.
 
     Raises:
         ValueError: A name is unknown, a value is out of range, or the checkpoint does not fit the optimizer.
         TypeError: An argument does not exist (the message names the one to use), or the algorithm does not have it.
         FileNotFoundError: The checkpoint does not exist.
     """
+    if "filter_bias_and_bn" in kwargs:
+        weight_decay_filter = "norm_and_bias" if kwargs.pop("filter_bias_and_bn") else "disable"
+        warnings.warn(f"filter_bias_and_bn is now weight_decay_filter={weight_decay_filter!r}", stacklevel=2)
     name = opt.lower()
     if name not in OPTIMIZERS:
         raise ValueError(f"unknown optimizer {opt!r}{did_you_mean(name, OPTIMIZERS)}")
@@ -134,7 +138,6 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
 
     Raises:
         TypeError: The algorithm has no argument of a name in `extra`.
-        ValueError: The algorithm lacks one of the `options` that does not have its default value.
     """
     own = inspect.signature(OPTIMIZERS[name]).parameters.keys()
     own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
@@ -148,9 +151,7 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
             raise TypeError(f"{name} has no argument {key!r}; it takes {', '.join(sorted(own)) or 'no other'}")
     for key, value in options.items():
         if key not in own and value != defaults[key].default:
-            raise ValueError(
-                f"{name} has no {key}, so {key}={value} would do nothing: leave it at {defaults[key].default}"
-            )
+            warnings.warn(f"{name} has no {key}: {key}={value} does nothing", stacklevel=3)
     return {**{key: value for key, value in options.items() if key in own}, **extra}
 
 

@@ -26,8 +26,9 @@ def parameter_groups(
 
     Args:
         model_or_params: A model, of which the trainable parameters are taken; or Parameters; or dicts with "params"
-            and optionally "lr" (a number, or one number per step) and "weight_decay". One dict may be
-            {"order_params": […]}, the order of all parameters.
+            and optionally "lr" (a number, or one number per step), "weight_decay" and "grad_centralization" (True to
+            subtract from each gradient its mean over all axes but the first). One dict may be {"order_params": […]},
+            the order of all parameters.
         lr: The learning rate, a number or one number per step.
         weight_decay: Of every parameter whose dict sets none and that the filter does not exempt.
         weight_decay_filter: Which parameters to exempt from weight decay: "disable" none; "auto" the 1-D parameters,
@@ -39,7 +40,8 @@ def parameter_groups(
             `model.group_matcher()` matches.
 
     Returns:
-        Dicts with "params", "weight_decay" and, where it differs from `lr`, "lr"; then {"order_params": […]} with all
+        Dicts with "params", "weight_decay", "grad_centralization" if it is given, and "lr" where it differs from `lr`;
+        then {"order_params": […]} with all
         parameters in the order in which they were given.
 
     Raises:
@@ -64,6 +66,8 @@ def parameter_groups(
             key = (number, decay, scale)
             if key not in groups:
                 groups[key] = {"params": [], "weight_decay": decay}
+                if "grad_centralization" in group:
+                    groups[key]["grad_centralization"] = group["grad_centralization"]
                 if "lr" in group or scale != 1:
                     groups[key]["lr"] = _scale_lr(group.get("lr", lr), scale)
             groups[key]["params"].append(parameter)
@@ -82,10 +86,11 @@ def _given_groups(params: list) -> tuple[list[dict], list[Parameter]]:
     """
     given = params if params and isinstance(params[0], dict) else [{"params": params}]
     for group in given:
-        unknown = set(group) - {"params", "lr", "weight_decay", "order_params"}
+        unknown = set(group) - {"params", "lr", "weight_decay", "grad_centralization", "order_params"}
         if unknown:
             raise ValueError(
-                f"unknown key {sorted(unknown)[0]!r} in a parameter group: known are params, lr, weight_decay"
+                f"unknown key {sorted(unknown)[0]!r} in a parameter group: known are params, lr, weight_decay, "
+                "grad_centralization"
             )
     order = [list(group["order_params"]) for group in given if "order_params" in group]
     given = [{**group, "params": list(group["params"])} for group in given if "params" in group]

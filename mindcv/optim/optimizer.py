@@ -19,7 +19,8 @@ class Optimizer(nn.Optimizer):
     `state_parameters()` is enough to resume exactly.
 
     Args:
-        params: Parameters, or dicts with "params" and optionally "lr" and "weight_decay".
+        params: Parameters, or dicts with "params" and optionally "lr", "weight_decay" and "grad_centralization" (True
+            to subtract from each gradient its mean over all axes but the first).
         learning_rate: A number, or a sequence with one number per step.
         weight_decay: At least 0; the subclass defines whether it is L2 regularisation or decoupled.
         loss_scale: Factor by which the loss was multiplied, above 0; gradients are divided by it.
@@ -40,6 +41,8 @@ class Optimizer(nn.Optimizer):
         super().__init__(learning_rate, groups, weight_decay, float(loss_scale))
         # MindSpore's weight decays are multiplied by the loss scale
         self.weight_decays = tuple(decay / self.loss_scale for decay in self.group_weight_decay)
+        self.centralized = tuple(self.group_grad_centralization) if self.is_group else ()
+        self.centralizes = any(self.centralized)
         for slot in slots:
             setattr(self, slot, self.parameters.clone(prefix=slot, init="zeros"))
         self.slots = tuple(getattr(self, slot) for slot in slots)
@@ -59,6 +62,8 @@ class Optimizer(nn.Optimizer):
         self.assignadd(self.global_step, self.global_step_increase_tensor)
         step = self.global_step.astype(mstype.float32).reshape(())
         gradients = self.hyper_map(self.unscale, gradients)
+        if self.centralizes:
+            gradients = self.hyper_map(_centralize, self.centralized, gradients)
         # Learning rates are passed by index: a tuple with one per parameter takes many seconds to compile.
         update = ops.partial(self.update_indexed, self.step_terms(step, gradients), lrs)
         return self.hyper_map(update, self.lr_indices, self.weight_decays, self.parameters, *self.slots, gradients)
@@ -121,6 +126,13 @@ class Optimizer(nn.Optimizer):
             for name, parameter in self.parameters_dict().items()
             if id(parameter) not in model_ids and not name.startswith("learning_rate")
         }
+
+
+def _centralize(is_centralized: bool, gradient: Tensor) -> Tensor:
+    """Return `gradient`, minus its mean over all axes but the first if it has several and `is_centralized`."""
+    if not is_centralized or gradient.ndim < 2:
+        return gradient
+    return gradient - gradient.mean(tuple(range(1, gradient.ndim)), True)
 
 
 def add_l2(weight_decay: float, parameter: Tensor, gradient: Tensor) -> Tensor:

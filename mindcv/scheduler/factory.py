@@ -29,7 +29,7 @@ SCHEDULERS = (
 )
 _MAX_STEPS = 20_000_000  # a list of so many learning rates takes a few seconds and 0.6 GB
 _MAX_LR = 1e30  # below the largest float32
-ALIASES = {"cosine": "cosine_decay", "warmup_cosine_decay": "cosine_decay"}
+ALIASES = dict.fromkeys(("cosine", "warmup_cosine_decay", "warmup_cosine_decay_lr"), "cosine_decay")
 
 
 @explain_unknown(
@@ -77,14 +77,15 @@ def create_scheduler(
         scheduler: One of the names above; "cosine" and "warmup_cosine_decay" mean cosine_decay.
         lr: The highest learning rate, at least 0.
         min_lr: The lowest learning rate of cosine_decay, one_cycle and cyclic, 0 to `lr`.
-        warmup_epochs: 0 for no warm-up, at most `num_epochs`.
+        warmup_epochs: 0 for no warm-up.
         warmup_factor: First learning rate of the warm-up as a fraction of the schedule's first one, in [0, 1].
         decay_epochs: Length of a cycle of cosine_decay and of a step of step_decay, in epochs, at least 1.
         decay_rate: Factor of step_decay, multi_step_decay and exponential_decay; exponent of polynomial_decay; at
             least 0.
         milestones: Times t of multi_step_decay, in epochs after the warm-up (after the run's start if `warmup_prefix`
             is False), increasing; None with other schedules.
-        num_epochs: Total number of epochs, warm-up included, at least 1.
+        num_epochs: Total number of epochs, warm-up included, at least 1. A warm-up and a cosine decay that take more
+            are cut there, with a warning.
         num_cycles: Number of cycles of cosine_decay and cyclic, at least 1.
         cycle_decay: Factor from the first learning rate of a cycle of cosine_decay to that of the next, at least 0.
         lr_epoch_stair: Keep the learning rate of an epoch's first step for the whole epoch.
@@ -93,8 +94,8 @@ def create_scheduler(
 
     Raises:
         TypeError: An argument does not exist; the message names the one to use.
-        ValueError: The name is unknown, an argument is out of range, warm-up and decay are longer than the run, there
-            are more than 20 million steps, or the learning rate grows above 1e30.
+        ValueError: The name is unknown, an argument is out of range, there are more than 20 million steps, or the
+            learning rate grows above 1e30.
     """
     name = ALIASES.get(scheduler, scheduler)
     if name not in SCHEDULERS:
@@ -109,26 +110,27 @@ def create_scheduler(
     for option, value in at_least_0.items():
         require_in_range(option, value, at_least=0)
     require_in_range("warmup_factor", warmup_factor, at_least=0, at_most=1)
-    if warmup_epochs > num_epochs:
-        raise ValueError(f"warmup_epochs {warmup_epochs} is more than num_epochs {num_epochs}")
+    prefix = warmup_epochs if warmup_prefix else 0  # epochs before the schedule begins
+    planned = max(warmup_epochs, prefix + decay_epochs * num_cycles if name == "cosine_decay" else 0)
+    length = steps_per_epoch * num_epochs
+    if planned > num_epochs:
+        warnings.warn(
+            f"the schedule takes {planned} epochs and is cut at num_epochs {num_epochs}: lower warmup_epochs or "
+            "decay_epochs", stacklevel=3,
+        )  # fmt: skip
+        num_epochs = planned
     if steps_per_epoch * num_epochs > _MAX_STEPS:
         raise ValueError(
             f"{num_epochs} epochs of {steps_per_epoch} steps are {steps_per_epoch * num_epochs} learning rates: lower "
             f"the number of epochs to have at most {_MAX_STEPS}"
         )
 
-    prefix = warmup_epochs if warmup_prefix else 0  # epochs before the schedule begins
     span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - prefix}
     if name in ("cosine_decay", "cyclic", "one_cycle") and min_lr > lr:
         raise ValueError(f"{name} goes down from lr to min_lr, but min_lr {min_lr} is above lr {lr}")
     if name == "constant":
         lrs = [lr] * (steps_per_epoch * span["epochs"])
     elif name == "cosine_decay":
-        if prefix + decay_epochs * num_cycles > num_epochs:
-            raise ValueError(
-                f"{prefix} warm-up and {num_cycles} x {decay_epochs} decay epochs are more than "
-                f"num_epochs {num_epochs}: lower decay_epochs"
-            )
         lrs = cosine_decay_refined_lr(
             decay_epochs, min_lr, eta_max=lr, num_cycles=num_cycles, cycle_decay=cycle_decay, **span
         )
@@ -164,4 +166,4 @@ def create_scheduler(
             f"the learning rate of {name} grows above {_MAX_LR:g}: lower lr {lr}, decay_rate {decay_rate} or "
             f"cycle_decay {cycle_decay}"
         )
-    return lrs
+    return lrs[:length]

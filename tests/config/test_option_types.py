@@ -90,6 +90,10 @@ def test_choice_returns_the_value_and_not_its_text():
         Choice(0, 1).read("2")
 
 
+def test_choice_ignores_the_case():
+    assert Choice("Ascend", "CPU").read("cpu") == "CPU"
+
+
 @pytest.mark.parametrize(
     "given",
     [

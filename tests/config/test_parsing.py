@@ -91,6 +91,16 @@ def test_resolve_reads_yaml_values_as_options(recipe):
         ("--multi_step_decay_milestones 3", "multi_step_decay_milestones", (3,)),
         ("--auto_augment none", "auto_augment", None),
         ("--lr 1e-3 --lr 2e-3", "lr", 0.002),
+        ("--pretrained", "pretrained", True),
+        ("--pretrained --seed 1", "pretrained", True),
+        ("--pretrained fb", "pretrained", "fb"),
+        ("--device_target cpu", "device_target", "CPU"),
+        ("--opt AdamW", "opt", "adamw"),
+        ("--ckpt_save_policy None", "ckpt_save_policy", None),
+        ("--eps 0", "eps", 0.0),
+        ("--lr 0 --min_lr 0", "lr", 0.0),
+        ("--re_value pixel", "re_value", "pixel"),
+        ("--image_path a.jpg b.jpg", "image", ("a.jpg", "b.jpg")),
     ],
 )
 def test_resolve_reads_a_command_line(argv, name, value):
@@ -112,24 +122,24 @@ def test_resolve_reads_a_list_in_one_quoted_word():
         ("--epoch 1", ["'epoch'", "epoch_size"]),
         ("dataset=cifar10", ["'dataset=cifar10'", "--name value"]),
         ("-x", ["'-x'", "--name value"]),
-        ("--lr fast", ["lr (command line)", "'fast'", "a number above 0"]),
-        ("--lr", ["lr (command line)", "nothing", "a number above 0"]),
+        ("--lr fast", ["lr (command line)", "'fast'", "a number of at least 0"]),
+        ("--lr", ["lr (command line)", "nothing", "a number of at least 0"]),
         ("--config", ["config", "nothing"]),
-        ("--lr=-1e-3", ["'-1e-3'", "above 0"]),
+        ("--lr=-1e-3", ["'-1e-3'", "at least 0"]),
         ("--lr nan", ["lr", "'nan'"]),
         ("--batch_size 2.5", ["batch_size", "'2.5'", "an integer of at least 1"]),
         ("--batch_size 0", ["batch_size", "'0'", "at least 1"]),
         ("--hflip 1.5", ["hflip", "'1.5'", "at least 0, at most 1"]),
         ("--mode 2", ["mode", "'2'", "one of 0, 1"]),
         ("--opt adamm", ["opt", "'adamm'", "lamb", "did you mean adam?"]),
-        ("--amp_level o2", ["amp_level", "O0, O1, O2, O3, auto", "did you mean O2?"]),
+        ("--amp_level O22", ["amp_level", "O0, O1, O2, O3, auto", "did you mean O2?"]),
         ("--scale 0.5", ["scale", "'0.5'", "2 values"]),
         ("--scale 1 0.5", ["scale", "1 0.5", "the smaller first"]),
         ("--scale a b", ["scale", "a b"]),
         ("--distribute maybe", ["distribute", "'maybe'", "True or False"]),
         ("--image_resize 0", ["image_resize", "'0'", "at least 1"]),
         ("--norm_eps 0", ["norm_eps", "above 0, or none"]),
-        ("--lr 1" + "0" * 400, ["lr", "a number above 0"]),
+        ("--lr 1" + "0" * 400, ["lr", "a number of at least 0"]),
         ("--seed 1" + "0" * 400, ["seed", "below 2147483648"]),
         ("--config " + "a" * 5000, ["config", "no file"]),
         ("--ckpt_path " + "a" * 5000, ["ckpt_path", "no file"]),
@@ -139,7 +149,7 @@ def test_resolve_reads_a_list_in_one_quoted_word():
         ("--", ["unexpected '--'", "--name value"]),
         ("-- --lr 1", ["unexpected '--'"]),
         ("--=1", ["unexpected '--=1'"]),
-        ("--lr [0.1]", ["lr", "'[0.1]'", "a number above 0"]),
+        ("--lr [0.1]", ["lr", "'[0.1]'", "a number of at least 0"]),
         ("--lr 1.7e308", ["lr", "'1.7e308'", "single precision computes with 1e-30 to 1e30"]),
         ("--eps 1e-300", ["eps", "single precision"]),
         ("--scale 1e-300 1e-300", ["scale", "1e-300 1e-300", "single precision"]),
@@ -174,17 +184,19 @@ def test_resolve_refuses_a_bad_command_line_in_one_line(argv, parts):
         ("lr: 0.1\n---\nlr: 0.2\n", ["line 2", "not valid YAML"]),
         ("mode: 0\nlr: 0.1\n\nlr: 0.2\n", ["recipe.yaml line 4", "lr is given twice", "line 2"]),
         ("mode: 0\nlearning_rate: 0.1\n", ["recipe.yaml line 2", "'learning_rate'", "did you mean lr?"]),
-        ("mode: 0\nlr: fast\n", ["lr", "recipe.yaml line 2", "'fast'", "a number above 0"]),
+        ("mode: 0\nlr: fast\n", ["lr", "recipe.yaml line 2", "'fast'", "a number of at least 0"]),
         ("lr: {peak: 0.1}\n", ["lr", "line 1", "flat list"]),
         ("scale: [[0.1, 0.2], 1]\n", ["scale", "line 1", "flat list"]),
         ("scale: [0.1, 0.2, 0.3]\n", ["scale", "line 1", "0.1 0.2 0.3", "2 values"]),
         ("model: [a, b]\n", ["model", "'[a, b]'", "a string"]),
-        ("lr: [0.1]\n", ["lr", "line 1", "'[0.1]'", "a number above 0"]),
+        ("lr: [0.1]\n", ["lr", "line 1", "'[0.1]'", "a number of at least 0"]),
         ("image_resize: [224]\n", ["image_resize", "'[224]'", "or 2 values"]),
         ("scale: [1.0]\n", ["scale", "'[1.0]'", "2 values"]),
         ("mean: [0.485, 0.456, 0.406]\nstd: [0.229, 0.224, 0.225]\n", ["123.675 116.28 103.53, std 58.395", "by 255"]),
         ("model:\n", ["model", "None", "a string"]),
-        ("lr:\n", ["lr", "None", "a number above 0"]),
+        ("lr:\n", ["lr", "None", "a number of at least 0"]),
+        ("mode: 0\nfilter_bias_and_bn: some\n", ["line 2", "filter_bias_and_bn", "'some'", "True or False"]),
+        ("filter_bias_and_bn: True\nweight_decay_filter: auto\n", ["line 2", "weight_decay_filter is given twice"]),
         ("distribute: 2\n", ["distribute", "'2'", "True or False"]),
         ("[1, 2]: 3\n", ["line 1", "the name of an option"]),
         ("config: other.yaml\n", ["line 1", "config"]),
@@ -201,6 +213,35 @@ def test_resolve_refuses_a_bad_recipe_with_its_file_and_line(recipe, text, parts
     line = error_line(["--config", path])
     assert "recipe.yaml" in line or "mean" in text
     assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("filter_bias_and_bn: True", "weight_decay_filter", "norm_and_bias"),
+        ("filter_bias_and_bn: False", "weight_decay_filter", "disable"),
+        ("dynamic_loss_scale: True", "loss_scale_type", "dynamic"),
+        ("scheduler: 'warmup_cosine_decay_lr'", "scheduler", "warmup_cosine_decay"),
+    ],
+)
+def test_resolve_translates_an_older_mindcv_recipe_and_names_the_new_option(recipe, caplog, line, name, value):
+    assert getattr(resolve(["--config", recipe(f"mode: 0\n{line}\n")]), name) == value
+    assert f"recipe.yaml line 2: {line.replace(chr(39), '')} is now written {name}: {value}" in caplog.text
+
+
+def test_dataset_may_be_the_empty_string():
+    assert resolve(["--dataset", ""]).dataset == ""
+
+
+@pytest.mark.parametrize("option", [row for row in OPTIONS.values() if row.type.annotation in (bool, bool | str)])
+def test_every_switch_alone_means_true(option):
+    assert getattr(resolve([f"--{option.name}", "--ckpt_path", "pyproject.toml"]), option.name) is True
+
+
+@pytest.mark.parametrize(("prog", "use_ema"), [("validate.py", True), ("infer.py", True), ("train.py", False)])
+def test_ema_on_the_command_line_loads_the_averages_except_in_training(prog, use_ema):
+    words = ["--ema", "--ckpt_path", "pyproject.toml"]
+    assert parse(words, prog=prog).use_ema is use_ema
 
 
 def test_resolve_executes_no_yaml_tag(recipe, tmp_path):
@@ -230,7 +271,7 @@ def test_parse_ends_with_one_line_and_exit_code_2(capsys):
     assert end.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "train.py: error: lr (command line): got 'fast', wanted a number above 0\n"
+    assert err == "train.py: error: lr (command line): got 'fast', wanted a number of at least 0\n"
 
 
 @pytest.mark.parametrize("script", ["train", "validate", "infer", "export"])
@@ -256,7 +297,7 @@ def test_help_shows_defaults_and_limits(capsys, monkeypatch):
     text = capsys.readouterr().out
     words = " ".join(text.split())
     assert "-c FILE, --config FILE" in words
-    assert "--lr X peak learning rate (above 0; default: 0.001)" in words
+    assert "--lr X peak learning rate (at least 0; default: 0.001)" in words
     assert "--loss {CE,BCE}" in words
     assert "--scale X [X ...]" in words
     assert "default: 0.08 1.0)" in words

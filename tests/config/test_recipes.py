@@ -77,7 +77,7 @@ def test_recipe_states_what_the_model_card_says(model):
 def test_every_recipe_is_tested():
     names = {path.stem for path in RECIPES.glob("*.yaml")}
     papers = {f"convit_{size}_paper" for size in ("tiny", "small", "base")}
-    own = {"convit_tiny_digits", "convit_tiny_finetune", "convit_base_384"}
+    own = {"convit_tiny_digits", "convit_tiny_finetune", "convit_base_384", "convit_tiny_gpu"}
     assert names == {f"{model}_ascend" for model in CARD} | papers | own
     assert {path.stem for path in CONFIGS.glob("deit/*.yaml")} == {"deit_tiny", "deit_small", "deit_base"}
 
@@ -113,6 +113,16 @@ def test_recipe_of_the_paper_states_its_settings_and_learning_rates(path, batch,
         wanted = 1e-6 + epoch * (peak - 1e-6) / 5 if epoch < 5 else cosine
         assert rates[4 * epoch : 4 * epoch + 4] == pytest.approx([wanted] * 4, rel=1e-12)
     assert f"{top_1} % top-1" in path.read_text().split("\n\n")[0]
+
+
+def test_recipe_for_gpus_has_the_settings_of_mindcvs_recipe():
+    config = resolve(["-c", str(RECIPES / "convit_tiny_gpu.yaml")])
+    expected = {
+        "device_target": "GPU", "batch_size": 128, "mixup": 0.8, "cutmix": 0.0, "re_prob": 0.25, "amp_level": "O2",
+        "loss_scale": 1.0, "label_smoothing": 0.1, "lr": 5e-4, "min_lr": 1e-5, "warmup_epochs": 10, "decay_epochs": 200,
+        "opt": "adamw", "weight_decay": 0.025, "weight_decay_filter": "disable", "color_jitter": (0.4, 0.4, 0.4),
+    }  # fmt: skip
+    assert {name: getattr(config, name) for name in expected} == expected
 
 
 def test_recipe_for_384_pixels_starts_from_published_weights():

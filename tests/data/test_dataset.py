@@ -91,6 +91,16 @@ def test_create_dataset_with_pad_to_adds_images_labelled_minus_one(root):
     assert shards[0].source.class_names == ["class0", "class1"]
 
 
+def test_create_dataset_with_more_samples_than_images_shows_all_with_a_warning(root, caplog):
+    assert len(labels(create_dataset("folder", root, num_samples=11))) == 10
+    assert "num_samples is 11, but there are 10 images" in caplog.text
+
+
+def test_dataset_knows_its_number_of_classes(root):
+    dataset = create_dataset("ImageNet", root)
+    assert dataset.num_classes() == 2
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -98,8 +108,7 @@ def test_create_dataset_with_pad_to_adds_images_labelled_minus_one(root):
         ({"num_aug_repeats": -1}, "num_aug_repeats is -1; it must be at least 0"),
         ({"num_shards": 2}, "num_shards and shard_id go together, got 2 and None"),
         ({"num_shards": 2, "shard_id": 2}, "shard_id is 2; it must be at least 0 and below 2"),
-        ({"num_samples": 0}, "num_samples is 0; it can be 1 to 10"),
-        ({"num_samples": 11}, "num_samples is 11; it can be 1 to 10"),
+        ({"num_samples": 0}, "num_samples is 0; it must be at least 1"),
         ({"pad_to": 0}, "pad_to is 0; it must be at least 1"),
         ({"num_parallel_workers": 0}, "num_parallel_workers is 0; it must be at least 1"),
     ],

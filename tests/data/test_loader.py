@@ -1,6 +1,9 @@
+from contextlib import nullcontext
+
 import mindspore.dataset as ds
 import numpy as np
 import pytest
+from mindspore.dataset.transforms import OneHot
 from PIL import Image
 
 from mindcv.data import create_dataset, create_loader, create_transforms, epoch_order
@@ -163,11 +166,82 @@ def test_create_loader_applies_target_transform():
 def test_create_loader_accepts_other_data_sets_with_transform():
     images = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
     dataset = ds.NumpySlicesDataset((images, np.arange(10, dtype=np.int32)), ["image", "label"], shuffle=False)
-    with pytest.raises(ValueError, match="needs a transform"):
-        create_loader(dataset, 5)
     transform = create_transforms("digits", 8, crop_pct=1.0, mean=[0] * 3, std=[1] * 3)
     ((image, _), _) = epoch(create_loader(dataset, 5, transform=transform))
     np.testing.assert_allclose(image, images[:5].transpose(0, 3, 1, 2))
+
+
+def test_create_loader_without_transform_decodes_a_mindspore_image_folder_with_a_warning(root):
+    with pytest.warns(UserWarning, match="taken for encoded ones"):
+        loader = create_loader(ds.ImageFolderDataset(f"{root}/train", shuffle=False), 4)
+    ours = create_loader(create_dataset("folder", root, shuffle=False), 4)
+    assert same(epoch(loader), epoch(ours))
+
+
+def test_create_loader_takes_the_fine_labels_of_mindspores_cifar_100():
+    columns = (np.zeros((4, 8, 8, 3), np.uint8), np.arange(4, dtype=np.int32), np.zeros(4, np.int32))
+    dataset = ds.NumpySlicesDataset(columns, ["image", "fine_label", "coarse_label"], shuffle=False)
+    ((_, labels),) = epoch(create_loader(dataset, 4, transform=create_transforms("digits", 8)))
+    np.testing.assert_array_equal(labels, np.arange(4))
+
+
+@pytest.mark.parametrize("target_transform", [None, OneHot(10)])
+def test_create_loader_with_mixup_of_probability_0_softens_labels_and_mixes_no_image(target_transform):
+    def batch(**more):
+        dataset = create_dataset("digits", split="val", num_samples=8, shuffle=False)
+        return create_loader(
+            dataset, 8, is_training=True, num_classes=10, transform=create_transforms("digits", 8), **more
+        )
+
+    ((plain, indices),) = epoch(batch())
+    with pytest.warns(UserWarning, match="never act: pass cutmix_prob above 0"):
+        loader = batch(mixup=1, target_transform=target_transform)
+    ((images, labels),) = epoch(loader)
+    np.testing.assert_array_equal(images, plain)
+    np.testing.assert_array_equal(labels, np.eye(10)[indices])
+
+
+def test_create_loader_mixes_one_hot_labels_as_it_mixes_class_indices():
+    build = {"transform": create_transforms("digits", 8), "is_training": True, "num_classes": 10, "mixup": 1.0}
+    by_index, by_row = (
+        epoch(
+            create_loader(
+                create_dataset("digits", split="val", num_samples=8, shuffle=False),
+                8,
+                cutmix_prob=1.0,
+                target_transform=target,
+                **build,
+            )
+        )
+        for target in (None, OneHot(10))
+    )
+    assert same(by_index, by_row)
+
+
+def test_create_loader_in_evaluation_ignores_mixing_and_views_with_a_warning():
+    transform = create_transforms("digits", 8, False, "augmix", separate=True)
+    plain = create_loader(create_dataset("digits", split="val", num_samples=8, shuffle=False), 8, transform=transform)
+    dataset = create_dataset("digits", split="val", num_samples=8, shuffle=False)
+    with pytest.warns(UserWarning) as warned:
+        loader = create_loader(dataset, 8, transform=transform, mixup=1, cutmix_prob=1.0, separate=True)
+    assert same(epoch(loader), epoch(plain))
+    messages = [str(warning.message).split(":")[0] for warning in warned]
+    assert messages == ["mixup 1 and cutmix 0.0 are for training", "separate views are for training"]
+
+
+@pytest.mark.parametrize("color_jitter", [0.4, None])
+def test_create_loader_separate_without_a_policy_jitters_the_colours_of_all_views_but_the_first(color_jitter):
+    plain = {"scale": (1, 1), "ratio": (1, 1), "hflip": 0, "color_jitter": color_jitter}
+    transform = create_transforms("digits", 8, True, separate=True, **plain)
+    dataset = create_dataset("digits", split="val", num_samples=4, shuffle=False)
+    context = nullcontext() if color_jitter else pytest.warns(UserWarning, match="views of an image are equal")
+    with context:
+        loader = create_loader(dataset, 4, is_training=True, transform=transform, separate=True)
+    ((images, labels),) = epoch(loader)
+    clean, second, third = np.split(images, 3)
+    for other, image in ((clean, second), (clean, third), (second, third)):
+        assert np.array_equal(image, other) is (color_jitter is None)
+    np.testing.assert_array_equal(labels, np.tile(dataset.source.labels[:4], 3))
 
 
 def policy_batches(workers=2, text="randaug-m9-mstd0.5-inc1", batch_size=8, passes=1, name="digits", **where):
@@ -253,14 +327,18 @@ def test_create_loader_python_multiprocessing_gives_same_batches():
             "no full batch: 24 images for this device and a batch_size of 25",
         ),
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
-        ({"batch_size": 4, "separate": True, "transform": []}, "need the three lists of create_transforms"),
-        ({"batch_size": 4, "separate": True, "is_training": True}, "need a policy that makes them differ"),
+        (
+            {"batch_size": 4, "separate": True, "is_training": True, "transform": []},
+            "need the three lists of create_transforms",
+        ),
+        (
+            {"batch_size": 4, "separate": True, "is_training": True, "transform": ([], [1, 2], [])},
+            "need one policy that makes them differ, got 2",
+        ),
         (
             {"batch_size": 4, "separate": True, "is_training": True, "mixup": 0.2, "cutmix_prob": 1.0},
             "views and mixup or cutmix do not go together",
         ),
-        ({"batch_size": 4, "mixup": 0.2, "cutmix_prob": 1.0}, "for training"),
-        ({"batch_size": 4, "mixup": 0.2, "is_training": True}, "would never act"),
         ({"batch_size": 4, "transform": create_transforms("", 8)[::-1]}, "go last"),
     ],
 )

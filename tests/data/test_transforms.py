@@ -149,10 +149,10 @@ def test_auto_augment_has_mean_as_fill_and_the_crops_interpolation():
     assert len(create_transforms("", 8, True, "3a", color_jitter=(0.4, 0, 0.2))[1].final_steps) == 2
 
 
-def test_transforms_separate_returns_three_lists():
+def test_transforms_separate_returns_three_lists_in_training():
     first, policy, last = create_transforms("", 8, True, "augmix-m3-w3", separate=True, re_prob=0.1)
     assert [len(first), len(policy), len(last)] == [1, 1, 3]
-    assert create_transforms("", 8, separate=True)[1] == []
+    assert len(create_transforms("", 8, separate=True)) == 4, "one list in evaluation"
 
 
 def test_transforms_end_with_erasing_only_with_re_prob():
@@ -160,6 +160,24 @@ def test_transforms_end_with_erasing_only_with_re_prob():
     assert names[-2:] == ["Normalize", "RandomErasing"]
     for training, options in ((True, {}), (False, {"re_prob": 0.5})):
         assert type(create_transforms("", 8, training, **options)[-1]).__name__ == "Normalize"
+
+
+@pytest.mark.parametrize("training, options", [(False, {}), (True, {"auto_augment": "randaug-m9", "re_prob": 1.0})])
+def test_transforms_called_one_by_one_take_a_pil_image_an_array_and_a_batch(training, options):
+    operations = create_transforms("digits", (16, 24), training, hflip=1.0, **options)
+    pixels = smooth(60, 40)
+    for first in (Image.fromarray(pixels), pixels):
+        image = first
+        for operation in operations:
+            image = operation(image)
+        assert image.shape == (3, 16, 24) and image.dtype == np.float32
+    if not training:
+        (expected,) = apply(operations, [pixels])
+        np.testing.assert_array_equal(image, expected)
+    batch = np.stack([smooth(24, 16, seed) for seed in range(2)])
+    for operation in (operation for operation in operations if getattr(operation, "batchwise", False)):
+        batch = np.stack(operation(batch))
+    assert batch.shape == (2, 3, 16, 24) and batch.dtype == np.float32
 
 
 def test_transforms_accept_all_options_in_both_modes():

@@ -148,7 +148,6 @@ options("fused attention on a device without it", "--attn_impl", "flash", "--amp
 options("auxiliary loss of a model that has none", "--aux_factor", "0.4")
 options("an option of another script", "--results_file", "a.json")
 options("more accumulation than an epoch has batches", "--gradient_accumulation_steps", "100", "--num_samples", "64")
-options("more samples than there are", "--num_samples", "5000")
 options("a batch larger than the data", "--batch_size", "2000")
 options("a device that is not here", "--device_target", "Ascend")
 

@@ -20,6 +20,7 @@ __all__ = [
     "AugmentContext",
     "AugmentedViews",
     "AutoAugment",
+    "ColorJitter",
     "Policy",
     "RandAugment",
     "TrivialAugmentWide",
@@ -132,6 +133,23 @@ def _parse_setting(text: str, setting: str, known: dict) -> tuple[str, float]:
         kind = "an integer" if is_integer else "a number"
         raise ValueError(f"auto_augment {text!r}: {found[1]} must be {kind}, {minimum} to {maximum}, got {found[2]}")
     return argument, int(value) if is_integer else value
+
+
+class ColorJitter(Policy):
+    """Change brightness, contrast, saturation and hue of each image, by amounts drawn for it.
+
+    Args:
+        ranges: `color_jitter` of `create_policy`.
+    """
+
+    def __init__(self, ranges: Sequence[tuple[float, float]]):
+        super().__init__(AugmentContext(vision.Inter.BILINEAR, (0, 0, 0)))
+        self.steps = _color_jitter_steps(ranges)
+
+    def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        for step in self.steps:
+            image = step(image, rng, self.context)
+        return image
 
 
 def _color_jitter_steps(ranges: Sequence[tuple[float, float]]) -> list[Step]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindcv.data.auto_augment.operations import MAX_MAGNITUDE, OPERATIONS, AugmentContext, Operation
+from mindcv.data.normalize import is_batch
 from mindcv.errors import require_in_range
 
 _DEFAULT_RNG = np.random.default_rng()
@@ -59,7 +60,7 @@ class Policy:
         """Augment one image, or each of a list.
 
         Args:
-            images: (H, W, 3) uint8, or a list of them.
+            images: (H, W, 3) uint8 or a PIL image, or a batch of them, as a list or an array.
             rng: Source of all random draws; by default an unseeded generator.
             views: Not used; every batchwise operation takes it.
 
@@ -67,8 +68,8 @@ class Policy:
             An image of the same shape, or a list of them; the inputs are not changed, but may be returned.
         """
         rng = rng or _DEFAULT_RNG
-        if isinstance(images, np.ndarray):
-            return self.augment(images, rng)
+        if not is_batch(images):
+            return self.augment(np.asarray(images), rng)
         return [self.augment(image, rng) for image in images]
 
     def augment(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

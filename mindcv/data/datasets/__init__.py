@@ -48,8 +48,9 @@ def open_source(
     Element i of it is image i, uint8, as encoded bytes (n,) or RGB pixels (H, W, 3), and its label, int32.
 
     Args:
-        name: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for such a folder packed by
-            `mindcv data pack`; "cifar10", "cifar100", "mnist"; or "digits", which ships with the package.
+        name: In upper or lower case: "imagenet", "folder" or "" for `root/split/class/*.jpg`; "mindrecord" for such a
+            folder packed by `mindcv data pack`; "cifar10", "cifar100", "mnist"; or "digits", which ships with the
+            package.
         root: Folder of the data set. Not used for digits; for CIFAR and MNIST, None means
             `get_dataset_download_root()/name`.
         split: Name of the split, such as "train"; `default_val_split` gives the one to validate on. For folders, ""
@@ -66,7 +67,7 @@ def open_source(
         FileNotFoundError: The data set is not in `root`; for folders and MindRecord, also if the split does not exist.
         OSError: The download failed.
     """
-    check_name(name)
+    name = check_name(name)
     if listing and name not in _FOLDERS:
         raise ValueError(f"a list of images goes with a folder of them, not with dataset {name!r}")
     if name in _DOWNLOADABLE:
@@ -90,16 +91,16 @@ def open_source(
     return source
 
 
-def check_name(name: str) -> None:
-    """Raise ValueError, with the most similar name, if no data set is called `name`."""
-    if name not in NAMES:
+def check_name(name: str) -> str:
+    """Return `name` in lower case; raise ValueError, with the most similar name, if no data set is called so."""
+    if name.lower() not in NAMES:
         raise ValueError(f"no dataset {name!r}{did_you_mean(name, NAMES[1:])} (your own images: 'folder')")
+    return name.lower()
 
 
 def is_encoded(name: str) -> bool:
     """Return whether the images of data set `name` are files to decode, not pixels. Raises ValueError if unknown."""
-    check_name(name)
-    return name in (*_FOLDERS, "mindrecord")
+    return check_name(name) in (*_FOLDERS, "mindrecord")
 
 
 def default_val_split(name: str) -> str:
@@ -108,5 +109,4 @@ def default_val_split(name: str) -> str:
     Raises:
         ValueError: No data set has this name.
     """
-    check_name(name)
-    return "test" if name in _DOWNLOADABLE else "val"
+    return "test" if check_name(name) in _DOWNLOADABLE else "val"
