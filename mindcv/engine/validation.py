@@ -8,7 +8,6 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import nn
 from mindspore.train import Callback
-from tqdm import tqdm
 
 from mindcv import device
 from mindcv.config import Config, ConfigError
@@ -25,6 +24,7 @@ from mindcv.engine.dataloaders import (
 from mindcv.engine.ema import ModelEMA
 from mindcv.engine.progress_bar import progress_bar
 from mindcv.engine.scores import EvalStep, Scores
+from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, json_object, require_replaceable
 from mindcv.loss import create_loss
 from mindcv.models.finite import require_finite
