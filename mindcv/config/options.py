@@ -110,7 +110,8 @@ class Run:
     max_restarts: int = option(Integer(at_least=0), 0, "free",
         "how often failed workers are restarted from the last checkpoint")
     seed: int = option(Integer(at_least=0, below=2**31), 42, "refuse", "seed of all random choices")
-    log_interval: int = option(_count, 100, "free", "steps between two updates of the progress line")
+    log_interval: int = option(_count, 100, "free",
+        "steps between two updates of the progress bar, or two lines in an output that is not a terminal")
     dry_run: bool = option(_bool, False, "free",
         "build everything, print the cost of the run and stop; ckpt_save_dir is not changed", only=("train",))
     tensorboard: bool = option(_bool, False, "free", "write event files for TensorBoard to ckpt_save_dir/tensorboard")
