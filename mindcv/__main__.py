@@ -14,9 +14,12 @@ _COMMANDS = {
     **{name: description.split(". ")[0].rstrip(".") for name, description in DESCRIPTIONS.items()},
     "list": "Print the names of the models",
     "info": "Describe a model, its published weights and its recipes",
+    "recipe": "Print a shipped recipe",
     "insight": "Draw where a trained model's heads attend, as PNG files",
     "inspect": "Describe the contents of a checkpoint",
     "convert": "Write a checkpoint's weights under other names",
+    "clean": "Write a checkpoint's weights alone, to publish them",
+    "average": "Write the mean of the weights of several checkpoints",
     "data": "Check the images of a dataset, or pack them into MindRecord files",
     "report": "Compare runs in curves and a table",
 }
