@@ -16,6 +16,7 @@ _COMMANDS = {
     "info": "Describe a model, its published weights and its recipes",
     "recipe": "Print a shipped recipe",
     "insight": "Draw where a trained model's heads attend, as PNG files",
+    "explore": "Write an HTML page to explore where a trained model's heads attend",
     "inspect": "Describe the contents of a checkpoint",
     "convert": "Write a checkpoint's weights under other names",
     "clean": "Write a checkpoint's weights alone, to publish them",
