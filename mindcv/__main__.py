@@ -15,6 +15,7 @@ _COMMANDS = {
     "list": "Print the names of the models",
     "info": "Describe a model, its published weights and its recipes",
     "recipe": "Print a shipped recipe",
+    "benchmark": "Measure the speed and the memory of a model on this machine",
     "insight": "Draw where a trained model's heads attend, as PNG files",
     "explore": "Write an HTML page to explore where a trained model's heads attend",
     "inspect": "Describe the contents of a checkpoint",

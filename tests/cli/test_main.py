@@ -130,7 +130,7 @@ def test_help_lists_every_command_and_recipe(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     commands = re.findall(r"^  (\w+)  ", text, re.M)
-    others = {"list", "info", "recipe", "insight", "explore", "inspect", "data", "report"}
+    others = {"list", "info", "recipe", "benchmark", "insight", "explore", "inspect", "data", "report"}
     others |= {"convert", "clean", "average"}
     assert {*DESCRIPTIONS} | others == {*commands}
     assert {*recipe_names()} <= {*text.split()}
