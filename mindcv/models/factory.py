@@ -9,14 +9,14 @@ from mindcv.errors import did_you_mean
 from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
 
-_NUM_CLASSES, _IN_CHANNELS = 1000, 3
+_NUM_CLASSES, _IN_CHANNELS = 1000, 3  # the defaults of `create_model`
 
 
 def create_model(
     model_name: str,
-    num_classes: int = _NUM_CLASSES,
+    num_classes: int = 1000,
     pretrained: bool | str = False,
-    in_channels: int = _IN_CHANNELS,
+    in_channels: int = 3,
     checkpoint_path: str = "",
     ema: bool = False,
     auto_mapping: bool = False,
