@@ -68,7 +68,7 @@ def _benchmark(words: argparse.Namespace, options: list[str]) -> None:
         require_replaceable(out, "figures of mindcv benchmark", lambda path: "benchmark" in json_object(path))
     target = [] if "--device_target" in options else ["--device_target", ms.get_context("device_target")]
     config = resolve([*target, *options, "--model", words.model])
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     step, kind = (_training_step(config), "training") if words.train else (_forward(config), "inference")
     print(
         f"{config.model}, {kind} on {config.device_target}, {config.amp_level}, images of {_size(config)}", flush=True

@@ -106,13 +106,14 @@ def unreadable_images(
         _wait_for(record, wait)
     if not record.exists():
         atomic_write_text(record, json.dumps(find_unreadable(source, num_parallel_workers)))
-    return [BadImage(*bad) for bad in json.loads(record.read_text())]
+    return [BadImage(*bad) for bad in json.loads(record.read_text(encoding="utf-8"))]
 
 
 def record_path(source: Source) -> Path:
     """Return the path of the JSON file that keeps the unreadable images of `source`, which must be encoded.
 
-    Its name changes with the files and their permissions. It does not exist before `unreadable_images` writes it.
+    It is in `checked/` of `get_download_root()`. Its name changes with the files and their permissions. It does not
+    exist before `unreadable_images` writes it.
     """
     fingerprint = source.fingerprint("st_mode", "st_uid", "st_gid")
     return Path(get_download_root()) / "checked" / f"{hashlib.sha256(fingerprint).hexdigest()[:32]}.json"
@@ -137,7 +138,7 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
     If `bad` is empty, the result is `source` itself, which may lack the attribute `excluded`.
 
     Raises:
-        ValueError: A class would lose all its images, or `bad` is more than `MAX_EXCLUDED` of all images.
+        ValueError: A class would lose all its images, or `bad` is more than a tenth (`MAX_EXCLUDED`) of all images.
     """
     if not bad:
         return source

@@ -47,7 +47,8 @@ def read_encoded(path: str | os.PathLike) -> np.ndarray:
 def make_decodable(data: bytes) -> np.ndarray:
     """Return the bytes of an image file, (n,) uint8, re-encoded as BMP if MindSpore would not decode them correctly.
 
-    `read_encoded` describes what the result shows. Raises whatever Pillow raises for a damaged file.
+    The BMP shows the first frame, upright, in 8-bit RGB, with transparency over white. Raises whatever Pillow raises
+    for a damaged file.
     """
     with Image.open(io.BytesIO(data)) as image:
         return np.frombuffer(data if _is_plain(image, data) else _encode_bmp(image), np.uint8)
@@ -87,7 +88,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _encode_bmp(image: Image.Image) -> bytes:
-    """Return `image` as a BMP file, upright and in 8-bit RGB."""
+    """Return `image` as a BMP file, upright and in 8-bit RGB, with transparency composed over white."""
     out = io.BytesIO()
     upright_rgb(image).save(out, "BMP")
     return out.getvalue()

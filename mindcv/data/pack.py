@@ -156,7 +156,7 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
 def _row(source: Source, i: int) -> dict:
     """Return image `i` as a row of the MindRecord schema: data (bytes), label (int), file_name (path in the folder).
 
-    Raises ValueError if the file is empty or larger than half a page.
+    Raises ValueError if the file is empty or larger than 32 MiB, half a page, and OSError if it cannot be read.
     """
     data = source.read_bytes(i)
     if not 0 < len(data) <= _PAGE_BYTES // 2:

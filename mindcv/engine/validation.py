@@ -68,7 +68,7 @@ def validate(config: Config) -> dict[str, float]:
     if not (config.ckpt_path or config.ckpt_paths or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     _require_outputs(config)
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
     if not config.ckpt_paths:
         return _validate_one(config, distributed)

@@ -101,7 +101,7 @@ def _open(archive: _Archive, root: str, split: str, download: bool) -> ArraySour
             f"no {' and '.join(wanted)} in {root} or {Path(root) / archive.folder}: "
             f"pass download=True, or unpack {archive.url} there"
         )
-    class_names = (folder / archive.names_file).read_text().split()
+    class_names = (folder / archive.names_file).read_text(encoding="utf-8").split()
     records = np.concatenate([_read_records(folder / name, archive.label_bytes) for name in archive.files[split]])
     labels = records[:, archive.label_bytes - 1]
     images = records[:, archive.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)

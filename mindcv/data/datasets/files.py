@@ -74,8 +74,8 @@ class FileSource:
 def list_images(folder: str | Path) -> list[bytes]:
     """Return the sorted names of the image files in `folder`, without hidden files.
 
-    An image file has one of `EXTENSIONS`, in upper or lower case. A broken link is included, so that reading it reports
-    the error.
+    An image file has one of `EXTENSIONS` (".jpg", ".png", …), in upper or lower case. A broken link is included, so
+    that reading it reports the error. An OSError is raised if `folder` cannot be listed.
     """
     with os.scandir(os.fsencode(folder)) as entries:
         names = (e.name for e in entries if not e.name.startswith(b".") and not e.is_dir())

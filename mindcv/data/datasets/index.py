@@ -24,8 +24,8 @@ def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
 
     An empty folder gives an empty array; a missing one raises FileNotFoundError.
 
-    If there are `MIN_CACHED_IMAGES` or more, the names are written to `indices/` in `get_download_root()`, and later
-    calls list only the class folders in which files were added, removed or renamed since.
+    If there are 100,000 (`MIN_CACHED_IMAGES`) or more, the names are written to `indices/` in `get_download_root()`,
+    and later calls list only the class folders in which files were added, removed or renamed since.
 
     Args:
         folder: Folder that holds the class folders.
@@ -73,7 +73,7 @@ def _write_cache(path: Path, names_by_state: dict[tuple[str, int, int], np.ndarr
 
     Args:
         path: The cache; replaced if it exists.
-        names_by_state: At least one entry, as `_read_cache` returns them.
+        names_by_state: Image names by (class folder's name, inode, ctime in nanoseconds), at least one entry.
     """
     classes, *states = zip(*names_by_state, strict=True)
     with suppress(OSError):
