@@ -23,7 +23,7 @@ ALLOWED = {
     "optim": set(),
     "scheduler": set(),
     "models": {"weights", "device"},
-    "insight": {"models", "data", "weights", "device"},
+    "insight": {"models", "data", "weights", "device", "deploy", "io"},
     "deploy": {"models", "data", "weights", "device", "io"},
     "distributed": {"config", "io", "device"},
     "engine": {

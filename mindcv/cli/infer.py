@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mindcv.cli.loading import load_model, preprocessor_of
 from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
 from mindcv.data.datasets.files import EXTENSIONS
 from mindcv.deploy.prediction import Prediction, batched, classify
+from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
 
 _COLUMNS = ["image", "rank", *Prediction._fields]

@@ -3,6 +3,7 @@
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,14 @@ from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import require_writable
 from mindcv.io.pictures import save_figures
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mindspore import nn
+
 _DESCRIPTION = """Draw where a trained model's heads attend, as PNG files. attention.png: the attention of every head
 from one patch over the image; kernels.png: positional attention before and after training; gates.png and
-non_locality.png: values by layer and, if the run's metrics.jsonl lies beside the checkpoint, over the epochs."""
+non_locality.png: values by layer and, if the run's metrics.jsonl lies beside the checkpoint, over the epochs;
+comparison.png: how they moved from another checkpoint."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +38,7 @@ def _draw_and_print(words: argparse.Namespace, options: list[str]) -> None:
     """Draw what `words` asks for, and print the paths of the files.
 
     Args:
-        words: What `build_parser` parses: `checkpoint`, `image`, `out` and `patch`.
+        words: What `build_parser` parses: `checkpoint`, `image`, `out`, `patch` and `compare`.
         options: Words that it does not know, which are options of the run, such as ["--use_ema"].
 
     Raises:
@@ -41,11 +47,19 @@ def _draw_and_print(words: argparse.Namespace, options: list[str]) -> None:
     """
     if find_spec("matplotlib") is None:
         raise ConfigError("pictures need matplotlib: pip install matplotlib")
-    for path in draw(_run_config(words.checkpoint, options), words.image, Path(words.out), words.patch):
+    config = run_config(words.checkpoint, options)
+    other = run_config(words.compare, options) if words.compare else None
+    for path in draw(config, words.image, Path(words.out), words.patch, other):
         print(path)
 
 
-def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | None = None) -> list[Path]:
+def draw(
+    config: Config,
+    image: str | None,
+    out: Path,
+    patch: tuple[int, int] | None = None,
+    other: Config | None = None,
+) -> list[Path]:
     """Write the pictures of a trained model as PNG files.
 
     Sets MindSpore's device and mode. Gates and non-locality are drawn over the epochs too if metrics.jsonl lies beside
@@ -56,10 +70,11 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         image: Path of the image whose attention is shown; None for the first validation image of the run.
         out: Folder to write to, created if it is missing. Other files of these names are moved to `out`/earlier-N.
         patch: Row and column, from 1, of the query patch; None for the middle one.
+        other: Names another checkpoint, of a model with as many layers and heads, to compare with.
 
     Returns:
         The paths of attention.png and non_locality.png and, for a model with positional attention, kernels.png and
-        gates.png.
+        gates.png; with `other`, of comparison.png too.
 
     Raises:
         ValueError, OSError: The checkpoint or the image cannot be used, `patch` is outside the grid, or `out` cannot
@@ -88,6 +103,8 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         "attention": plots.attention_figure(view, maps, (row - 1, col - 1), grid),
         "non_locality": plots.non_locality_figure(insight.non_locality(model, images), history.get("non_locality")),
     }
+    if other:
+        figures["comparison"] = _compare(config, other, model, view)
     if layers := positional_layers(model):
         untrained = create_configured(config, model.num_classes, checkpoint_path="")
         kernels = [insight.effective_kernel(model, layer) for layer in layers]
@@ -98,6 +115,37 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     files = {out / f"{name}.png": figure for name, figure in figures.items()}
     save_figures(files, dpi=160)
     return list(files)
+
+
+def _compare(config: Config, other: Config, model: "nn.Cell", view: np.ndarray) -> "Figure":
+    """Return a figure of how gates and distances moved from the checkpoint of `other` to that of `config`.
+
+    Args:
+        config, other: Name the two models and their checkpoints.
+        model: The model of `config`.
+        view: Pixels of an image, as the models see it, (H, W, 3) uint8.
+
+    Raises:
+        ValueError: The models differ in their numbers of layers or heads.
+    """
+    from mindcv import insight
+    from mindcv.cli.loading import load_model, preprocessor_of
+    from mindcv.insight import plots
+
+    measured = []
+    for options, compared in ((other, load_model(other)[0]), (config, model)):
+        images = preprocessor_of(options, compared).batch([view])
+        values = {"gates": insight.gates(compared), "non_locality": insight.non_locality(compared, images)}
+        measured.append({name: value for name, value in values.items() if value.size})
+    shapes = [{name: value.shape for name, value in values.items()} for values in measured]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"compare: {other.ckpt_path} has other layers or heads than {config.ckpt_path}: name a checkpoint of the "
+            "same architecture"
+        )
+    paths = [Path(options.ckpt_path) for options in (other, config)]
+    same_name = paths[0].name == paths[1].name
+    return plots.comparison_figure(*measured, tuple(str(path) if same_name else path.name for path in paths))
 
 
 def _first_image(config: Config) -> str | np.ndarray:
@@ -137,7 +185,7 @@ def read_gate_history(path: Path) -> dict[str, np.ndarray]:
     return history
 
 
-def _run_config(checkpoint: str, options: list[str]) -> Config:
+def run_config(checkpoint: str, options: list[str]) -> Config:
     """Return the options of the run that wrote a checkpoint, its config.yaml, overridden by `options`.
 
     `ckpt_path` is `checkpoint` and the mode is PyNative. A `-c` or `--config` among `options` takes the place of
@@ -153,14 +201,14 @@ def _run_config(checkpoint: str, options: list[str]) -> Config:
 
 
 def build_parser() -> Parser:
-    """Return the parser of `mindcv insight`: CKPT, --image, --out and --patch (a list of two, or None).
+    """Return the parser of `mindcv insight`: CKPT, --image, --out, --compare and --patch (a list of two, or None).
 
     The options of a run that may follow are unknown to it: call `parse_known_args`.
     """
     parser = Parser(
         "insight",
         description=_DESCRIPTION,
-        usage="%(prog)s CKPT [--image FILE] --out DIR [--patch ROW COL] [--option …]",
+        usage="%(prog)s CKPT [--image FILE] --out DIR [--patch ROW COL] [--compare CKPT] [--option …]",
         epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's shape "
         "comes from the config.yaml that a run writes beside its checkpoints; without one, name the recipe: -c RECIPE.",
     )
@@ -169,6 +217,9 @@ def build_parser() -> Parser:
         "--image", metavar="FILE", help="the image to show (default: the first validation image of the run)"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the pictures")
+    parser.add_argument(
+        "--compare", metavar="CKPT", help="an earlier checkpoint: draw how gates and distances moved from it"
+    )
     parser.add_argument(
         "--patch",
         type=int,

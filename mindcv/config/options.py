@@ -115,7 +115,8 @@ class Run:
     max_restarts: int = option(Integer(at_least=0), 0, "free",
         "how often failed workers are restarted from the last checkpoint")
     seed: int = option(Integer(at_least=0, below=2**31), 42, "refuse", "seed of all random choices")
-    log_interval: int = option(_count, 100, "free", "steps between two updates of the progress line")
+    log_interval: int = option(_count, 100, "free",
+        "steps between two updates of the progress bar, or two lines in an output that is not a terminal")
     dry_run: bool = option(_bool, False, "free",
         "build everything, print the cost of the run and stop; ckpt_save_dir is not changed", only=("train",))
     tensorboard: bool = option(_bool, False, "free", "write event files for TensorBoard to ckpt_save_dir/tensorboard")
@@ -300,7 +301,18 @@ class Validation:
 
     val_while_train: bool = option(_bool, False, "free", "validate while training")
     val_interval: int = option(_count, 1, "free", "epochs between two validations")
-    results_file: str = option(_file, "", "free", "JSON file for the results of validate.py")
+    results_file: str = option(_file, "", "free",
+        "file for the results of validate.py: .json; with ckpt_paths also .csv or .md")
+    ckpt_paths: tuple[str, ...] | None = option(Optional(FilePaths("CKPT")), None, "free",
+        "checkpoints, or folders of them, to score one after the other; the best comes first in the table",
+        only=("validate",))
+    class_subset: str = option(_file, "", "free",
+        "file with the classes to score, one a line, by name or number: the model's other outputs are left out",
+        only=("validate",))
+    per_class: str = option(FilePath("FOLDER", may_be_empty=True), "", "free",
+        "folder for precision, recall and F1 by class and the confusion matrix", only=("validate",))
+    save_predictions: str = option(_file, "", "free", "CSV file for what is predicted for every image",
+        only=("validate",))
 
 
 class Optimizer:

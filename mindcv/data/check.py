@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.subset import Subset
 from mindcv.data.image_decode import UnreadableImage
+from mindcv.io.bars import tqdm
 from mindcv.io.download import get_download_root
 from mindcv.io.files import atomic_write_text, first_bytes
 

@@ -12,7 +12,6 @@ import zlib
 from pathlib import Path
 
 from mindspore.mindrecord import FileWriter
-from tqdm import tqdm
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.mindrecord import (
@@ -24,6 +23,7 @@ from mindcv.data.datasets.mindrecord import (
     shard_name,
 )
 from mindcv.errors import require_in_range
+from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, json_object
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}

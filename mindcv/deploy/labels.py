@@ -32,21 +32,21 @@ def class_label(index: int, num_classes: int, class_names: Sequence[str] | None)
     return imagenet_names().get(class_names[index], class_names[index])
 
 
-def read_class_names(path: str | Path) -> list[str]:
+def read_class_names(path: str | Path, option: str = "class_names") -> list[str]:
     """Return the class names in a UTF-8 text file, one per line, in the order of the model's outputs.
 
-    Space around a name and empty lines at the end are left out.
+    Space around a name and empty lines at the end are left out. `option`, which names the file, begins the messages.
 
     Raises:
         FileNotFoundError: the file does not exist.
         ValueError: the file is not text, is empty, or has an empty line between names.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"class_names: no file {path}")
+        raise FileNotFoundError(f"{option}: no file {path}")
     try:
         names = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").rstrip().split("\n")]
     except UnicodeDecodeError:
-        raise ValueError(f"class_names: {path} is not UTF-8 text; wanted one name a line") from None
+        raise ValueError(f"{option}: {path} is not UTF-8 text; wanted one name a line") from None
     if "" in names:
-        raise ValueError(f"class_names: {path} has no name in line {names.index('') + 1}; wanted one name a line")
+        raise ValueError(f"{option}: {path} has no name in line {names.index('') + 1}; wanted one name a line")
     return names

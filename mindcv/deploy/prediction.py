@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindcv.deploy.labels import class_label
-from mindcv.deploy.preprocess import OPTIONS, Preprocessor, require_matching_channels
+from mindcv.deploy.preprocess import published_preprocessor, require_matching_channels
 from mindcv.errors import require_in_range
 from mindcv.models.finite import require_finite
 
@@ -59,11 +59,8 @@ def predict(
     require_in_range("topk", topk, at_least=1)
     require_in_range("batch_size", batch_size, at_least=1)
     given = {"mean": mean, "std": std, "crop_pct": crop_pct, "interpolation": interpolation}
-    published = getattr(model, "pretrained_cfg", {})
-    options = {name: published[name] for name in OPTIONS if name in published}
-    options |= {name: value for name, value in given.items() if value is not None}
-    images = [images] if _is_single_image(images) else list(images)
-    preprocessor = Preprocessor(model.image_size, **options)
+    images = as_image_list(images)
+    preprocessor = published_preprocessor(model, **given)
     require_matching_channels(model, preprocessor.normalize)
     batch_size = max(1, min(batch_size, len(images)))
     predictions = []
@@ -74,14 +71,16 @@ def predict(
     return predictions
 
 
-def _is_single_image(images) -> bool:
-    """Return whether `images` is one path, Pillow image or array rather than a sequence of them.
+def as_image_list(images) -> list:
+    """Return one path, Pillow image or array as a list of one, and a sequence of them as a list.
 
     An array is one image if it has up to three axes; with more, or of objects, it is a sequence.
     """
     if isinstance(images, np.ndarray):
-        return images.ndim < 4 and images.dtype != object
-    return isinstance(images, (str, os.PathLike)) or hasattr(images, "convert")  # `convert`: a Pillow image
+        is_single = images.ndim < 4 and images.dtype != object
+    else:
+        is_single = isinstance(images, (str, os.PathLike)) or hasattr(images, "convert")  # `convert`: a Pillow image
+    return [images] if is_single else list(images)
 
 
 def batched(items: Sequence, size: int) -> Iterator[Sequence]:

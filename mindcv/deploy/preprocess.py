@@ -65,6 +65,19 @@ class Preprocessor:
         return self.normalize(list(crops))
 
 
+def published_preprocessor(model: nn.Cell, **options) -> Preprocessor:
+    """Return the preprocessing of a model's published weights (`model.pretrained_cfg`), else ImageNet's.
+
+    Args:
+        model: Has `image_size`.
+        **options: As for `Preprocessor`; those that are not None take the place of the published ones.
+    """
+    published = getattr(model, "pretrained_cfg", {})
+    chosen = {name: published[name] for name in OPTIONS if name in published}
+    chosen |= {name: value for name, value in options.items() if value is not None}
+    return Preprocessor(model.image_size, **chosen)
+
+
 def require_matching_channels(model: nn.Cell, normalize: Normalize) -> None:
     """Raise a ValueError unless `normalize` has a mean for each channel of the images that `model` takes."""
     channels = model.in_channels

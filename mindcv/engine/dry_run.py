@@ -9,6 +9,7 @@ from mindspore import Tensor, ops
 from mindcv.engine.dataloaders import name_unreadable_images
 from mindcv.engine.epoch_metrics import memory
 from mindcv.engine.run import Run
+from mindcv.engine.words import counted
 from mindcv.models import count_flops
 from mindcv.models.family import family_of
 
@@ -77,15 +78,13 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
     flops = count_flops(run.model) if family_of(run.model).flops_by_layer else None
     images_a_step = config.batch_size * (config.aug_splits or 1)
     passes = 3 + config.recompute  # one forward, a backward pass of twice its cost, and another forward to recompute
-    steps = (run.end.epoch - 1) * run.steps + run.end.step
+    steps = run.total_steps
     hours, minutes = divmod(round(steps * seconds / 60), 60)
     parameters = sum(p.size for p in run.model.get_parameters())
     frozen = parameters - sum(p.size for p in trained)
     dropped = f", {run.dropped_images}" if run.dropped_images else ""
-    images = config.num_samples or len(run.training)
     held = ", ".join(f"{name} {size / 1e6:,.0f} MB" for name, size in sizes.items())
     peak = memory()["peak_memory"] / 1e6
-    devices = f"{run.workers} device{'s' * (run.workers > 1)}"
     yield "model", f"{config.model}, {parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
     if flops is None:
         yield "arithmetic", f"not counted for {config.model}"
@@ -97,11 +96,15 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
             f"{images_a_step} images with its gradients, a multiplication with its addition counted as 2",
         )
     yield "memory", f"{held}; at the peak {peak:,.0f} MB, with all that a step holds"
-    yield "data", f"{images:,} images in {run.num_classes:,} classes, {run.steps:,} steps an epoch{dropped}"
+    yield (
+        "data",
+        f"{counted(run.images_an_epoch, 'image')} in {counted(run.num_classes, 'class', 'classes')}, "
+        f"{counted(run.steps, 'step')} an epoch{dropped}",
+    )
     yield (
         "run",
-        f"{run.end.epoch:,} epochs, {steps:,} steps of {run.images_a_step:,} images on {devices}, "
-        f"{steps // step.accumulation:,} updates",
+        f"{counted(run.end.epoch, 'epoch')}, {counted(steps, 'step')} of {counted(run.images_a_step, 'image')} on "
+        f"{counted(run.workers, 'device')}, {counted(steps // step.accumulation, 'update')}",
     )
     yield (
         "speed",

@@ -93,21 +93,23 @@ def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
     return metrics
 
 
-def epoch_line(metrics: dict, epochs: int, is_best: bool) -> str:
+def epoch_line(metrics: dict, epochs: int, is_best: bool, time_left: str = "") -> str:
     """Return the line that summarises an epoch, for the log.
 
     Args:
         metrics: The epoch's record in `metrics.jsonl`; "top_1" and "top_5" are None if it was not validated.
         epochs: Number of epochs of the run.
         is_best: Whether the line ends with "(best)".
+        time_left: What `Progress.time_left` returns.
     """
-    speed = metrics["images_per_second"]
+    speed, waited = metrics["images_per_second"], metrics.get("data_wait")
+    share = "" if waited is None else f" ({waited / metrics['seconds']:.0%} of it waiting for data)"
     parts = [
         f"epoch {metrics['epoch']}/{epochs}",
         f"loss {metrics['loss']:.4f}",
         f"lr {metrics['lr']:.2e}",
         f"{math.nan if speed is None else speed:.1f} images/s",
-        f"{metrics['seconds']:.1f} s",
+        f"{metrics['seconds']:.1f} s{share}{time_left}",
     ]
     if metrics["skipped"]:
         parts.append(f"{metrics['skipped']} steps skipped, not finite")

@@ -4,15 +4,20 @@ import logging
 import time
 from collections.abc import Callable
 
+import mindspore as ms
+
 from mindcv.engine.checkpoints import REMEDY, TrainPosition
 from mindcv.engine.progress_bar import progress_bar
 from mindcv.engine.run import Run
+from mindcv.io.bars import tqdm
 
 _log = logging.getLogger("mindcv")
 
 
 class Progress:
     """Counts the steps of a run, measures its speed, and shows a progress bar for each epoch.
+
+    Where no bar is visible, as in a cluster's log, `log_line` stands in for it.
 
     The first step of a run compiles the graph and does not count into the speed.
 
@@ -36,6 +41,7 @@ class Progress:
         self._compiled = False
         self._epoch_began = self._timed_from = time.perf_counter()
         self._timed_since = position.step
+        self._run_from, self._run_since = self._epoch_began, self._steps_done
 
     def begin_epoch(self, position: TrainPosition) -> None:
         """Begin an epoch, or go on with one at `position`; show its progress bar.
@@ -60,9 +66,13 @@ class Progress:
         if not self._compiled and steps == 1:
             self._compiled = True
             self._timed_from, self._timed_since = time.perf_counter(), self.position.step
+            self._run_from, self._run_since = self._timed_from, self._steps_done
             seconds = self._timed_from - self._epoch_began
             self._bar.clear()
-            _log.info("the graph was compiled and the first step made in %.1f s", seconds)
+            if ms.get_context("mode") == ms.GRAPH_MODE:
+                _log.info("the graph was compiled and the first step made in %.1f s", seconds)
+            else:
+                _log.info("the first step was made in %.1f s", seconds)
             self._bar.refresh()
         return self.position
 
@@ -95,7 +105,7 @@ class Progress:
         rate = self.run.rates[self._update(done)]
         self.metrics = {
             "epoch": epoch,
-            "step": (epoch - 1) * self.run.steps + done,
+            "step": self._steps_done,
             "loss": stats.mean_loss,
             "lr": rate,
             "grad_norm": stats.mean_grad_norm,
@@ -111,6 +121,35 @@ class Progress:
             self._bar.set_postfix_str(f"loss {stats.mean_loss:.4f}, lr {rate:.2e}, {speed or 0:.1f} images/s{skipped}")
         if self.on_metrics is not None:
             self.on_metrics(self.metrics)
+
+    def log_line(self) -> None:
+        """Log the metrics that `log_metrics` read last, in one line, unless a progress bar shows them.
+
+        Nothing is logged at an epoch's end, which has a line of its own.
+        """
+        if self._bar.disable and self.run.distributed.is_main and self.position.step < self.run.steps:
+            metrics, speed = self.metrics, self.metrics["images_per_second"]
+            _log.info(
+                "epoch %s/%s, step %s/%s, loss %.4f, lr %.2e%s%s",
+                metrics["epoch"], self.run.config.epoch_size, self.position.step, self.run.steps, metrics["loss"],
+                metrics["lr"], f", {speed:.1f} images/s" if speed else "", self.time_left(),
+            )  # fmt: skip
+
+    def time_left(self) -> str:
+        """Return the time that the rest of the run will take, such as ", 1:05:00 left"; "" if it is not known.
+
+        It is estimated from the time of all steps so far, with what lies between them, apart from the first step.
+        """
+        left, counted = self.run.total_steps - self._steps_done, self._steps_done - self._run_since
+        if not (left > 0 and counted):
+            return ""
+        seconds = left * (time.perf_counter() - self._run_from) / counted
+        return f", {tqdm.format_interval(seconds)} left"
+
+    @property
+    def _steps_done(self) -> int:
+        """Steps from the beginning of the run to the present position."""
+        return (self.position.epoch - 1) * self.run.steps + self.position.step
 
     def close(self) -> None:
         """Remove the epoch's progress bar."""

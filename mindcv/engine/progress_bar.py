@@ -1,14 +1,13 @@
-"""Progress bars on terminals."""
+"""Progress bars on terminals and in notebooks."""
 
 import os
 
-from tqdm import tqdm
-
 from mindcv.distributed import BARS
+from mindcv.io.bars import tqdm
 
 
 def progress_bar(total: int, title: str, unit: str, visible: bool, initial: int = 0) -> tqdm:
-    """Return a progress bar on standard error, hidden unless a terminal shows it, directly or through the launcher.
+    """Return a progress bar, hidden unless a notebook or a terminal shows it, directly or through the launcher.
 
     Args:
         total: Number of units.

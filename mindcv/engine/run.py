@@ -82,21 +82,31 @@ class Run:
         return learning_rates(config, self.steps, peak_rate(config, self.images_an_update))
 
     @property
+    def total_steps(self) -> int:
+        """Steps of the run: of all its epochs, or of the updates that `config.steps` allows."""
+        steps = self.config.epoch_size * self.steps
+        if self.config.steps is None:
+            return steps
+        return min(steps, self.config.steps * self.config.gradient_accumulation_steps)
+
+    @property
+    def images_an_epoch(self) -> int:
+        """Training images that an epoch takes: all, or `config.num_samples`."""
+        return self.config.num_samples or len(self.training)
+
+    @property
     def end(self) -> TrainPosition:
         """Position after the run's last step: of its last epoch, or of the last update that `config.steps` allows.
 
         Where an epoch ends, this is its last step, (epoch, steps), and not (epoch + 1, 0).
         """
-        total = self.config.epoch_size * self.steps
-        if self.config.steps is not None:
-            total = min(total, self.config.steps * self.config.gradient_accumulation_steps)
-        epochs_before = (total - 1) // self.steps
-        return TrainPosition(epochs_before + 1, total - epochs_before * self.steps)
+        epochs_before = (self.total_steps - 1) // self.steps
+        return TrainPosition(epochs_before + 1, self.total_steps - epochs_before * self.steps)
 
     @property
     def dropped_images(self) -> str:
         """Number of images that each epoch leaves out to have equal, full batches, in words; "" if there are none."""
-        images = self.config.num_samples or len(self.training)
+        images = self.images_an_epoch
         dropped = images - self.steps * self.images_a_step if self.config.drop_remainder else images % self.workers
         return f"{dropped} of {images} images left out of each epoch (drop_remainder)" if dropped > 0 else ""
 

@@ -5,6 +5,8 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore.train import Metric
 
+from mindcv.engine.class_scores import Predictions, predictions_of
+
 
 class EvalStep(nn.Cell):
     """Sums over a batch: number of images, losses, and images that are right in the top 1 and in the top 5.
@@ -13,18 +15,24 @@ class EvalStep(nn.Cell):
         model: Maps images (B, C, H, W) to logits (B, classes).
         loss: `loss(logits, labels)` returns one value an image, (B,) or (B, classes).
         workers: Number of workers whose batches are summed.
+        collect: Whether to return the logits and labels of all workers too, for scores by class.
     """
 
-    def __init__(self, model: nn.Cell, loss: nn.Cell, workers: int = 1):
+    def __init__(self, model: nn.Cell, loss: nn.Cell, workers: int = 1, collect: bool = False):
         super().__init__(auto_prefix=False)
         self.model = model
         self.loss = loss
         self.workers = workers
+        self.collect = collect
         if workers > 1:
             self.sum_over_workers = ops.AllReduce()
+        if workers > 1 and collect:
+            self.gather_from_workers = ops.AllGather()
 
-    def construct(self, images: Tensor, labels: Tensor) -> Tensor:
+    def construct(self, images: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Return the sums of a batch over all workers, float32 (4,).
+
+        With `collect`, return (sums, logits, labels), in which those of worker 0 come first.
 
         Args:
             images: (B, C, H, W).
@@ -32,6 +40,7 @@ class EvalStep(nn.Cell):
                 0..classes-1 makes the sum of the losses NaN.
         """
         logits = self.model(images).astype(ms.float32)
+        given = labels
         real = (labels != -1).astype(ms.float32)
         losses = self.loss(logits, labels).reshape(real.shape[0], -1).mean(-1)
         classes = ops.arange(0, logits.shape[1])
@@ -45,25 +54,47 @@ class EvalStep(nn.Cell):
         losses = ops.where(in_range, losses, float("nan"))  # the loss may ignore a label, such as -100
         losses = ops.where(real > 0, losses, ops.zeros_like(losses))
         sums = ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
-        return self.sum_over_workers(sums) if self.workers > 1 else sums
+        sums = self.sum_over_workers(sums) if self.workers > 1 else sums
+        if not self.collect:
+            return sums
+        if self.workers > 1:
+            return sums, self.gather_from_workers(logits), self.gather_from_workers(given)
+        return sums, logits, given
 
 
 class Scores(Metric):
     """Scores of a complete data set, from the sums of `EvalStep`.
 
     `eval` returns "loss", the mean over the images, "top_1" and, with five classes or more, "top_5", in per cent.
+
+    Args:
+        num_classes: Number of classes of the model.
+        workers: Number of workers whose logits `EvalStep` collects; they take turns in the order of the images.
     """
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int, workers: int = 1):
         super().__init__()
         self.num_classes = num_classes
+        self.workers = workers
         self.clear()
 
     def clear(self):
         self.sums = np.zeros(4)
+        self.batches: list[Predictions] = []
 
-    def update(self, sums: Tensor):
+    def update(self, sums: Tensor, *collected: Tensor):
         self.sums += sums.asnumpy()
+        if collected:
+            self.batches.append(predictions_of(*(self._in_order(tensor.asnumpy()) for tensor in collected)))
+
+    def _in_order(self, collected: np.ndarray) -> np.ndarray:
+        """Return the elements of all workers in the order of the images, of which workers take turns."""
+        return collected.reshape(self.workers, -1, *collected.shape[1:]).swapaxes(0, 1).reshape(collected.shape)
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions for all images, in their order, if `EvalStep` collects them."""
+        return Predictions(*map(np.concatenate, zip(*self.batches, strict=True)))
 
     def eval(self) -> dict[str, float]:
         """Return the scores of the images since `clear`, by name; NaN without images."""

@@ -28,6 +28,7 @@ from mindcv.engine.run import Run, build_run
 from mindcv.engine.tensorboard import TensorBoardWriter
 from mindcv.engine.train_state import TrainState
 from mindcv.engine.validation import Evaluator
+from mindcv.engine.words import counted
 from mindcv.io.files import append_line
 from mindcv.io.lock import file_lock
 
@@ -187,6 +188,7 @@ class Trainer:
             position = progress.advance()
             if progress.is_log_due():
                 progress.log_metrics()
+                progress.log_line()
             if position.step == run.steps:
                 continue  # the epoch's end saves and stops
             interval = config.ckpt_save_interval_steps
@@ -244,7 +246,7 @@ class Trainer:
             if score > checkpoints.best:
                 is_best = checkpoints.save_best({} if saved else self.checkpoint_arrays(), score)
         append_line(self.metrics_file, json.dumps(metrics))
-        _log.info(epoch_line(metrics, config.epoch_size, is_best))
+        _log.info(epoch_line(metrics, config.epoch_size, is_best, self.progress.time_left()))
 
     def save_checkpoint(self) -> None:
         """Log the metrics and, on the worker that writes, save a checkpoint of the current position.
@@ -368,9 +370,11 @@ def decorrelate_workers(model: ms.nn.Cell, distributed: DistributedContext) -> N
 def log_run(run: Run) -> None:
     """Log the run's parameters, images, classes, steps, epochs, devices and peak learning rate, in two lines."""
     _log.info(
-        "%s: %s parameters, %s training images in %s classes, %s steps an epoch, %s epochs",
-        run.config.model, f"{sum(p.size for p in run.model.get_parameters()):,}", f"{len(run.training):,}",
-        run.num_classes, run.steps, run.config.epoch_size,
+        "%s: %s parameters, %s%s in %s, %s an epoch, %s",
+        run.config.model, f"{sum(p.size for p in run.model.get_parameters()):,}",
+        f"{run.images_an_epoch:,} of " if run.images_an_epoch < len(run.training) else "",
+        counted(len(run.training), "training image"), counted(run.num_classes, "class", "classes"),
+        counted(run.steps, "step"), counted(run.config.epoch_size, "epoch"),
     )  # fmt: skip
     dropped = f", {run.dropped_images}" if run.dropped_images else ""
     _log.info(

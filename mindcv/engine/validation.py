@@ -1,20 +1,31 @@
 """Scoring a model on a validation set."""
 
 import json
+import logging
 from collections.abc import Callable
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 import mindspore as ms
 from mindspore import nn
 from mindspore.train import Callback
-from tqdm import tqdm
 
 from mindcv import device
 from mindcv.config import Config, ConfigError
+from mindcv.data.datasets import Source
+from mindcv.deploy import imagenet_names
 from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.build import build_model, compute_in
+from mindcv.engine.class_scores import (
+    Predictions,
+    calibration_error,
+    is_predictions_file,
+    write_class_scores,
+    write_predictions,
+)
+from mindcv.engine.class_subset import Subset, read_subset
 from mindcv.engine.dataloaders import (
     class_count,
     name_unreadable_images,
@@ -24,22 +35,28 @@ from mindcv.engine.dataloaders import (
 )
 from mindcv.engine.ema import ModelEMA
 from mindcv.engine.progress_bar import progress_bar
+from mindcv.engine.score_table import TABLES, as_markdown, find_checkpoints, is_table, write_table
 from mindcv.engine.scores import EvalStep, Scores
-from mindcv.io.files import atomic_write_text, json_object, require_replaceable
+from mindcv.io.bars import tqdm
+from mindcv.io.files import atomic_write_text, json_object, require_replaceable, require_writable
 from mindcv.loss import create_loss
 from mindcv.models.finite import require_finite
 from mindcv.weights import classes_in
 
+_log = logging.getLogger("mindcv")
+
 
 def validate(config: Config) -> dict[str, float]:
-    """Score a checkpoint, or published weights, on the validation split, and print the scores.
+    """Score a checkpoint, published weights or several checkpoints on the validation split, and print the scores.
 
-    With `config.results_file` they are also written to that JSON file. The labels follow the class names in the
-    checkpoint; without names, the folders of the training split, or else those of the validation split. All workers
-    must call it; worker 0 alone prints and writes.
+    With `config.results_file` they are also written to that file. The labels follow the class names in the checkpoint;
+    without names, the folders of the training split, or else those of the validation split. With `config.class_subset`
+    the labels are the classes that it lists, and the model's other outputs are left out. All workers must call it;
+    worker 0 alone prints and writes.
 
     Returns:
-        On every worker: "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
+        On every worker: "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent; of several
+        checkpoints, those of the one with the highest top-1.
 
     Raises:
         ValueError, OSError: an option, the data or the checkpoint is at fault. The results file may exist only if it
@@ -48,34 +65,58 @@ def validate(config: Config) -> dict[str, float]:
         RuntimeError: another worker has ended or does not answer.
         Stopped: SIGINT or SIGTERM was received; nothing is printed or written.
     """
-    if not (config.ckpt_path or config.pretrained):
+    if not (config.ckpt_path or config.ckpt_paths or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
-    if config.results_file:
-        _require_results_file(Path(config.results_file))
+    _require_outputs(config)
     device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
-    class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None
-    with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():
-        validation = open_validation(config, class_names, waits=not distributed.is_local_main)
-        num_classes = class_count(config, validation)
-        model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
-    warn_of_unused_outputs(num_classes, validation)
-    compute_in(config, model, config.val_amp_level)
-    stop_flag = StopFlag()
+    if not config.ckpt_paths:
+        return _validate_one(config, distributed)
+    scores = {path: _score_of(config, path, distributed) for path in find_checkpoints(config.ckpt_paths)}
+    scores = dict(sorted(scores.items(), key=lambda item: -item[1]["top_1"]))
+    if distributed.is_main:
+        print(as_markdown(scores), end="", flush=True)
+        if config.results_file:
+            write_table(Path(config.results_file), scores)
+    return next(iter(scores.values()))
 
-    def stop():
-        raise Stopped("stopped before all images were scored: there is no result", stop_flag)
 
-    evaluator = Evaluator(
-        config, model, validation_loader(config, validation, distributed), num_classes, distributed, stop_flag, stop
-    )
-    with stop_flag.listening(), distributed.name_lost_workers():
-        scores = evaluator()
+def _score_of(config: Config, path: str, distributed: DistributedContext) -> dict[str, float]:
+    """Return the scores of the checkpoint `path`, and log them; the errors are those of `validate`."""
+    scores, _data = _score(config.replace(ckpt_path=path), distributed)
+    if distributed.is_main:
+        _log.info("%s: top-1 %.2f %%", path, scores["top_1"])
+    return scores
+
+
+def _validate_one(config: Config, distributed: DistributedContext) -> dict[str, float]:
+    """Score `config.ckpt_path` or published weights, print the scores, write what the options name, and return them."""
+    scores, (model, validation, predictions) = _score(config, distributed)
     if not distributed.is_main:
         return scores
-    names = {"top_1": "Top_1_Accuracy", "top_5": "Top_5_Accuracy", "loss": "loss"}
-    results = {names[key]: scores[key] for key in names if key in scores}
+    unnamed = range(len(validation.class_names), model.num_classes)  # outputs for which there are no classes
+    names = [*validation.class_names, *(f"class {i}" for i in unnamed if not config.class_subset)]
+    titles = {"top_1": "Top_1_Accuracy", "top_5": "Top_5_Accuracy", "loss": "loss"}
+    results = {titles[key]: scores[key] for key in titles if key in scores}
     print(", ".join(f"{name}: {value:.4f}" for name, value in results.items()), flush=True)
+    published = getattr(model, "pretrained_cfg", {})
+    if "top_1" in published and not config.ckpt_path and not config.class_subset:
+        print(
+            f"{published['publisher']} reports Top-1 {published['top_1']:.2f} %: "
+            f"measured {scores['top_1'] - published['top_1']:+.2f} points from it",
+            flush=True,
+        )
+    if config.per_class:
+        write_class_scores(Path(config.per_class), predictions, names)
+        results["expected_calibration_error"] = calibration_error(predictions)
+        print(
+            f"expected calibration error: {results['expected_calibration_error']:.2f} %; precision, recall and F1 by "
+            f"class and the confusion matrix: {config.per_class}",
+            flush=True,
+        )
+    if config.save_predictions:
+        paths = [str(validation.path(i)) for i in range(len(validation))]
+        write_predictions(Path(config.save_predictions), predictions, paths, names)
     if config.results_file:
         record = {
             **results,
@@ -86,14 +127,75 @@ def validate(config: Config) -> dict[str, float]:
     return scores
 
 
-def _require_results_file(path: Path) -> None:
-    """Raise a ConfigError if `path` does not end in .json, an OSError if it cannot be written or holds something else.
+def _score(
+    config: Config, distributed: DistributedContext
+) -> tuple[dict[str, float], tuple[nn.Cell, Source, Predictions | None]]:
+    """Return the scores of one checkpoint or of published weights, and their model, images and predictions.
 
-    Older results may be replaced.
+    The predictions are None unless an option asks for them. All workers must call it; the errors are those of
+    `validate`.
     """
-    if path.suffix != ".json":
-        raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in .json")
-    require_replaceable(path, "results of validate.py", lambda old: {"Top_1_Accuracy", "images"} <= {*json_object(old)})
+    count, class_names = classes_in(config.ckpt_path) if config.ckpt_path else (len(imagenet_names()), None)
+    subset = None
+    if config.class_subset:
+        subset = read_subset(config.class_subset, config.num_classes or count, class_names)
+    with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():
+        names = subset.names if subset else class_names
+        validation = open_validation(config, names, waits=not distributed.is_local_main)
+        num_classes = (config.num_classes or count) if subset else class_count(config, validation)
+        model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
+    if not subset:
+        warn_of_unused_outputs(num_classes, validation)
+    compute_in(config, model, config.val_amp_level)
+    collect = bool(config.per_class or config.save_predictions)
+    if collect:
+        config = config.replace(eval_shuffle=False)  # predictions are in the order of the images
+    stop_flag = StopFlag()
+
+    def stop():
+        raise Stopped("stopped before all images were scored: there is no result", stop_flag)
+
+    loader = validation_loader(config, validation, distributed)
+    scored = Subset(model, subset.outputs) if subset else model
+    classes = len(subset.names) if subset else num_classes
+    config = config.replace(amp_level=config.val_amp_level)  # set above, and not to be changed
+    evaluator = Evaluator(config, scored, loader, classes, distributed, stop_flag, stop, collect=collect)
+    with stop_flag.listening(), distributed.name_lost_workers():
+        scores = evaluator()
+    return scores, (model, validation, evaluator.metric.predictions if collect else None)
+
+
+def _require_outputs(config: Config) -> None:
+    """Check before the work begins that the files and the folder that `config` names can be written.
+
+    Raises:
+        ConfigError: the options contradict each other, a file has another suffix, or matplotlib is missing.
+        OSError: one of them cannot be written, or holds something else.
+    """
+    several = bool(config.ckpt_paths)
+    if several and (config.ckpt_path or config.per_class or config.save_predictions):
+        raise ConfigError("ckpt_paths makes a table of several checkpoints: leave out ckpt_path, per_class and "
+                          "save_predictions")  # fmt: skip
+    if config.results_file:
+        path, suffixes = Path(config.results_file), TABLES if several else (".json",)
+        if path.suffix not in suffixes:
+            wanted = " or ".join(suffixes)
+            raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in {wanted}")
+        require_replaceable(path, "results of validate.py", is_table if several else _holds_results)
+    if config.save_predictions:
+        path = Path(config.save_predictions)
+        if path.suffix != ".csv":
+            raise ConfigError(f"save_predictions: got {str(path)!r}, wanted a file that ends in .csv")
+        require_replaceable(path, "predictions of validate.py", is_predictions_file)
+    if config.per_class:
+        require_writable(Path(config.per_class))
+        if find_spec("matplotlib") is None:
+            raise ConfigError("per_class draws with matplotlib: pip install matplotlib")
+
+
+def _holds_results(path: Path) -> bool:
+    """Return whether `path` holds results of one checkpoint; False if it cannot be read."""
+    return {"Top_1_Accuracy", "images"} <= {*json_object(path)}
 
 
 class Evaluator:
@@ -108,6 +210,7 @@ class Evaluator:
         stop_flag: Set by a stop signal.
         stop: Called after each batch while the flag is set; it may raise an error to end the validation.
         remedy: End of the message about a loss that is not finite: what the user can do.
+        collect: Whether to keep the predictions for all images, in `metric.predictions`.
     """
 
     def __init__(
@@ -120,17 +223,19 @@ class Evaluator:
         stop_flag: StopFlag,
         stop: Callable[[], None],
         remedy: str = "use another checkpoint",
+        collect: bool = False,
     ):
         loss = create_loss(config.loss, reduction="none")
         self.config = config
         self.model = model
-        self.step = EvalStep(model, loss, distributed.size)
+        self.step = EvalStep(model, loss, distributed.size, collect)
+        self.metric = Scores(num_classes, distributed.size)
         self.loader = loader
         self.visible = distributed.is_main
         self.stop_flag = stop_flag
         self.stop = stop
         self.remedy = remedy
-        self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": Scores(num_classes)})
+        self.runner = ms.train.Model(self.step, eval_network=self.step, metrics={"scores": self.metric})
 
     def __call__(self, ema: ModelEMA | None = None) -> dict[str, float]:
         """Return the scores of the weights and, with `ema`, those of the averages under names that begin with "ema_".

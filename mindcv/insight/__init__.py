@@ -6,6 +6,7 @@ unchanged. `python -m mindcv.insight` draws the results.
 
 import warnings
 
+from mindcv.insight.explorer_page import Explorer, explorer
 from mindcv.insight.gates import gates
 from mindcv.insight.kernel import effective_kernel
 from mindcv.insight.locality import non_locality
@@ -16,8 +17,10 @@ from mindcv.insight.rollout import rollout
 __all__ = [
     "AttentionMaps",
     "AttentionMonitor",
+    "Explorer",
     "attention_maps",
     "effective_kernel",
+    "explorer",
     "gates",
     "non_locality",
     "rollout",

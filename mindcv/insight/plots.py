@@ -3,7 +3,7 @@
 Viridis, with orange for marks, can be read with any colour vision and in print.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -16,6 +16,7 @@ from mindcv.insight.maps import AttentionMaps
 
 _START = 1 / (1 + np.exp(-1))  # σ(1), the initial value of every gate
 _MARK, _GREY = "#ff9f1c", "#555555"
+_RISE, _FALL = "#b35806", "#31688e"
 _STYLE = {
     "font.size": 9, "axes.titlesize": 9, "figure.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": "#e8e8e8", "axes.axisbelow": True,
@@ -27,7 +28,7 @@ _styled = matplotlib.rc_context(_STYLE)
 def attention_figure(
     image: np.ndarray, maps: Sequence[AttentionMaps], patch: tuple[int, int], grid: tuple[int, int]
 ) -> Figure:
-    """Draw the attention of every head of every layer from one patch, over the image.
+    """Draw the attention of every head of every layer from one patch, as an overlay through which the image is seen.
 
     Args:
         image: (H, W, 3) uint8, resized and cropped as for the model.
@@ -36,23 +37,28 @@ def attention_figure(
         grid: Rows and columns of patches.
 
     Returns:
-        The figure, neither saved nor shown: a row for each head, a column for the image and for each layer.
+        The figure, neither saved nor shown: the image in colour, and beside it a row for each head and a column for
+        each layer, over the image in grey.
     """
     shown = [attention_of(patch, layer, grid) for layer in maps]
     norm = PowerNorm(0.5, 0, max(layer.max() for layer in shown))
     (height, width), grey = image.shape[:2], image.mean(-1)
-    figure, axes = _panels(len(shown[0]), len(shown) + 1, width / height)
+    figure, axes = _panels(len(shown[0]), len(shown), width / height, first=3)
     box = (0, width, height, 0)
     side = width / grid[1], height / grid[0]
-    for axis in axes.flat:
-        axis.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=box)
+    colour = figure.axes[0]
+    colour.imshow(image, extent=box)
+    colour.set_title("image")
+    for i, layer in enumerate(maps):
+        axes[0, i].set_title(f"layer {i + 1}\n{'content' if layer.position is None else 'content, position'}")
+        for axis, weights in zip(axes[:, i], shown[i], strict=True):
+            axis.imshow(grey, cmap="gray", vmin=0, vmax=255, extent=box)
+            opacity = 0.4 + 0.5 * norm(weights)
+            drawn = axis.imshow(weights, cmap="viridis", norm=norm, alpha=opacity, extent=box)
+    for axis in figure.axes:
         corner = patch[1] * side[0], patch[0] * side[1]
         axis.add_patch(Rectangle(corner, *side, fill=False, color=_MARK, linewidth=1.8))
-    axes[0, 0].set_title("image")
-    for i, layer in enumerate(maps):
-        axes[0, i + 1].set_title(f"layer {i + 1}\n{'content' if layer.position is None else 'content, position'}")
-        for axis, weights in zip(axes[:, i + 1], shown[i], strict=True):
-            drawn = axis.imshow(weights, cmap="viridis", norm=norm, alpha=0.8, extent=box)
+    drawn = ScalarMappable(norm, "viridis")  # the colours of the bar are opaque
     _finish_panels(figure, axes, drawn, "attention weight")
     figure.suptitle(f"Where each head attends from the framed patch (row {patch[0] + 1}, column {patch[1] + 1})")
     return figure
@@ -124,6 +130,39 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
 
 
 @_styled
+def comparison_figure(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], names: tuple[str, str]
+) -> Figure:
+    """Draw how the gates and the attention distances of every head moved from one checkpoint to another.
+
+    Args:
+        before: "non_locality", (layers, heads), and for a model with GPSA layers "gates", (GPSA layers, heads).
+        after: The same of the other checkpoint, in the same shapes.
+        names: What to call the two checkpoints.
+
+    Returns:
+        The figure, neither saved nor shown: an arrow for each head, from the first value to the second.
+    """
+    titles = {"gates": "gate σ(λ)", "non_locality": "distance, in patches"}
+    shown = [name for name in titles if name in before]
+    figure = Figure(figsize=(5.2 * len(shown), 3.8), layout="constrained")
+    for axis, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        layers, heads = before[name].shape
+        x = np.arange(1, layers + 1)[:, None] + np.linspace(-0.3, 0.3, heads)
+        moved = after[name] - before[name]
+        axis.vlines(x, before[name], after[name], color=np.where(moved.ravel() > 0, _RISE, _FALL), linewidth=1.6)
+        axis.plot(x.ravel(), before[name].ravel(), "o", color=_GREY, markersize=3.5, label=names[0])
+        for sign, marker, colour, change in ((1, "^", _RISE, "higher"), (-1, "v", _FALL, "lower")):
+            chosen = np.sign(moved) == sign
+            axis.plot(x[chosen], after[name][chosen], marker, color=colour, markersize=5, label=f"{names[1]}, {change}")
+        axis.set(xlabel="layer, and in it the heads", title=titles[name], xticks=range(1, layers + 1))
+        axis.grid(axis="x", visible=False)
+    axis.legend(frameon=False, fontsize=8)
+    figure.suptitle(f"From {names[0]} to {names[1]}")
+    return figure
+
+
+@_styled
 def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = None) -> Figure:
     """Draw the non-locality by layer and, if `training` is given, by epoch (figure 6 of the paper).
 
@@ -141,15 +180,22 @@ def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = Non
     return figure
 
 
-def _panels(rows: int, columns: int, aspect: float) -> tuple[Figure, np.ndarray]:
-    """Return a new figure and its axes (rows, columns), for pictures of the given width / height; a row is a head."""
-    figure = Figure(figsize=(1.7 + columns * min(max(aspect, 0.5), 2), 1.2 + rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
+def _panels(rows: int, columns: int, aspect: float, first: int = 0) -> tuple[Figure, np.ndarray]:
+    """Return a new figure and its axes (rows, columns), for pictures of the given width / height; a row is a head.
+
+    With `first` the figure's first axes, which are not in the array, are as high as it and so many columns wide.
+    """
+    side = min(max(aspect, 0.5), 2)
+    figure = Figure(figsize=(1.7 + (first + columns) * side, 1.2 + rows), layout="constrained")
+    grid = figure.add_gridspec(rows, columns + bool(first), width_ratios=[first] * bool(first) + [1] * columns)
+    if first:
+        figure.add_subplot(grid[:, 0])
+    panels = [figure.add_subplot(grid[row, column + bool(first)]) for row in range(rows) for column in range(columns)]
+    for axis in figure.axes:
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
         axis.spines[:].set_visible(False)
-    return figure, axes
+    return figure, np.array(panels).reshape(rows, columns)
 
 
 def _finish_panels(figure: Figure, axes: np.ndarray, image: ScalarMappable, label: str) -> None:

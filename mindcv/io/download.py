@@ -24,8 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
+from mindcv.io.bars import tqdm
 from mindcv.io.files import expanded
 from mindcv.io.lock import LockError, locked
 

@@ -11,14 +11,14 @@ from mindcv.models.family import family_of
 from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
 
-_NUM_CLASSES, _IN_CHANNELS = 1000, 3
+_NUM_CLASSES, _IN_CHANNELS = 1000, 3  # the defaults of `create_model`
 
 
 def create_model(
     model_name: str,
-    num_classes: int | None = _NUM_CLASSES,
+    num_classes: int | None = 1000,
     pretrained: bool | str = False,
-    in_channels: int | None = _IN_CHANNELS,
+    in_channels: int | None = 3,
     checkpoint_path: str = "",
     ema: bool = False,
     auto_mapping: bool = False,

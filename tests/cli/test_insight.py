@@ -8,32 +8,11 @@ import pytest
 from PIL import Image
 
 import mindcv
-from mindcv import weights
 from mindcv.cli import insight
 from mindcv.config import resolve
 
 pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.usefixtures("shallow_tiny")
-SMALL = ["--device_target", "CPU", "--image_resize", "16", "--patch_size", "8", "--num_classes", "3"]
-
-
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    """The folder of a run, with a checkpoint, options and metrics, and an image in it."""
-    folder = tmp_path_factory.mktemp("run")
-    model = mindcv.create_model("convit_tiny", num_classes=3, image_size=16, patch_size=8)
-    weights.write(folder / "best.ckpt", {p.name: p.asnumpy() for p in model.get_parameters()})
-    resolve(SMALL).save(folder / "config.yaml")
-    rng = np.random.default_rng(0)
-    records = [
-        {"epoch": e, "top_1": None, "gates": rng.random((1, 4)).tolist(), "non_locality": rng.random((2, 4)).tolist()}
-        for e in (1, 2)
-    ]
-    (folder / "metrics.jsonl").write_text(
-        "".join(json.dumps(record) + "\n" for record in [{"epoch": 0, "top_1": None}, *records])
-    )
-    Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(folder / "image.png")
-    return folder
 
 
 def draw(folder, out, *words):
@@ -44,8 +23,9 @@ def draw(folder, out, *words):
 def test_insight_writes_the_pictures_and_prints_their_paths(run_folder, tmp_path, capsys):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures/gates.png").write_text("mine")
-    assert draw(run_folder, tmp_path / "pictures", "--patch", "2", "1") == 0
-    names = ["attention.png", "gates.png", "kernels.png", "non_locality.png"]
+    compared = ["--compare", run_folder / "best.ckpt"]
+    assert draw(run_folder, tmp_path / "pictures", "--patch", "2", "1", *compared) == 0
+    names = ["attention.png", "comparison.png", "gates.png", "kernels.png", "non_locality.png"]
     written = sorted((tmp_path / "pictures").glob("*.png"))
     assert (tmp_path / "pictures/earlier-1/gates.png").read_text() == "mine"
     assert [path.name for path in written] == names

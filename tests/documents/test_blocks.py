@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -57,22 +58,30 @@ def test_command_is_accepted_by_its_parser(document, line, monkeypatch):
     elif words[0] == "python" and words[1] in SCRIPTS:
         _check(words[1], words[2:])
     elif words[0] == "mindcv":
-        assert words[1] in (
-            *COMMANDS,
+        others = (
             "list",
             "info",
-            "convert",
-            "inspect",
+            "recipe",
+            "benchmark",
             "insight",
+            "explore",
+            "inspect",
+            "convert",
+            "clean",
+            "average",
             "data",
             "report",
             "--help",
             "--version",
         )
+        assert words[1] in (*COMMANDS, *others)
         if words[1] in COMMANDS:
             _check(words[1], words[2:])
         elif words[1] == "insight":
             _check("infer", insight_parser().parse_known_args(words[2:])[1])
+        elif words[1] in ("recipe", "benchmark", "explore", "clean", "average"):
+            parser = import_module(f"mindcv.cli.{words[1]}").build_parser()
+            _check("", parser.parse_known_args(words[2 : words.index(">") if ">" in words else None])[1])
         elif f"mindcv.{words[1]}" in MODULES:
             MODULES[f"mindcv.{words[1]}"]().parse_args(words[2:])
         elif words[1] in ("inspect", "convert"):

@@ -1,18 +1,22 @@
 """The guide builds as a site in two languages, with every option and page."""
 
 import html
+import json
 import pkgutil
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
 from mindcv.config import OPTIONS
 from tests.documents.reading import ROOT
+from tests.insight.browser import CHROMIUM, Browser
 from tools import options_table
 
 LANGUAGES = ("en", "zh")
@@ -49,6 +53,45 @@ def test_site_shows_the_docstrings_on_the_python_page(site):
         beginning = re.split(r"[`\n]", pkgutil.resolve_name(name).__doc__)[0]
         assert f'id="{name}"' in page
         assert beginning.strip() in page
+
+
+def test_site_shows_functions_and_not_the_modules_of_their_names(site):
+    page = html.unescape(re.sub(r"<[^>]+>", "", (site / "api.html").read_text()))
+    assert "model_name: str" in page
+    assert not re.search(r"=\s*_[A-Z]", page), "a default is shown as its value"
+    for module in re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(), re.M):
+        assert not isinstance(pkgutil.resolve_name(module), ModuleType), module
+
+
+def test_site_has_a_search_index_for_each_language(site):
+    english, chinese = (json.loads((site / path / "search/search_index.json").read_text()) for path in ("", "zh"))
+    places = {entry["location"].split("#")[0] for entry in english["docs"]}
+    assert {entry["location"].split("#")[0] for entry in chinese["docs"]} == places
+    assert not any(place.startswith("zh/") for place in places)
+    assert '"base": "."' in (site / "zh/index.html").read_text()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or google-chrome to open the site with")
+def test_site_opened_from_a_disk_finds_pages_in_its_own_language(site, tmp_path):
+    pytest.importorskip("jieba", reason="jieba finds the limits of Chinese words for the search")
+    with Browser(tmp_path / "profile") as browser:
+        for page, word, folder in (("index.html", "attention", ""), ("zh/index.html", "注意力", "zh/")):
+            browser.call("Page.navigate", url=(site / page).as_uri())
+            links = []
+            for _ in range(50):  # the search is not ready at once
+                if links:
+                    break
+                time.sleep(0.2)
+                if browser.run("document.readyState") == "complete":
+                    browser.run(
+                        "(field => { field.value = ''; field.focus(); })(document.querySelector('.md-search__input'))"
+                    )
+                    browser.call("Input.insertText", text=word)
+                    links = browser.run("[...document.querySelectorAll('.md-search-result__link')].map(a => a.href)")
+            assert links
+            assert all(link.startswith(f"{site.as_uri()}/{folder}") for link in links)
+            assert folder or not any("/zh/" in link for link in links)
+        assert browser.errors == []
 
 
 def test_options_table_has_a_chinese_text_for_every_option():

@@ -1,8 +1,10 @@
 """train.py and validate.py on folders of JPEG files."""
 
+import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +99,74 @@ def test_validate_counts_every_image_once_at_any_batch_size(batch_size, trained,
     for name, value in scores_one_by_one(out, folder).items():
         assert results[name] == pytest.approx(value, rel=1e-4), name
         assert f"{name}: {results[name]:.4f}" in done.stdout
+
+
+def test_fine_tuning_recipe_trains_on_less_images_than_its_batch(folder, tmp_path, run_in_process):
+    recipe = RECIPE.with_name("convit_tiny_finetune.yaml")
+    words = ["-c", recipe, "--data_dir", folder, "--device_target", "CPU", "--pretrained", "False", *QUICK]
+    done = run_in_process(
+        "train", *words, "--epoch_size", "1", "--ckpt_save_dir", tmp_path, "--val_while_train", "False"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "9 training images in 3 classes, 1 step an epoch, 1 epoch" in done.stderr
+    assert (tmp_path / "convit_tiny-1_1.ckpt").is_file()
+
+
+def test_validate_writes_scores_by_class_and_predictions(trained, folder, tmp_path, run_in_process):
+    _, out = trained
+    words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--batch_size", "3"]
+    outputs = ["--per_class", tmp_path / "classes", "--save_predictions", tmp_path / "images.csv"]
+    done = run_in_process("validate", *words, *outputs, "--results_file", tmp_path / "results.json")
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "results.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "images.csv").open()))
+    assert [Path(row["image"]) for row in rows] == sorted(folder.glob("val/*/*"))
+    assert all(Path(row["image"]).parent.name == row["class"] for row in rows)
+    right = sum(row["class"] == row["prediction"] for row in rows)
+    assert results["Top_1_Accuracy"] == pytest.approx(100 * right / 7)
+    classes = list(csv.DictReader((tmp_path / "classes/per_class.csv").open()))
+    assert [(row["class"], row["images"]) for row in classes][:3] == [
+        ("n01440764", "3"), ("n01443537", "2"), ("n01484850", "2"),
+    ]  # fmt: skip
+    recalled = sum(float(row["recall"]) * int(row["images"]) for row in classes[:3]) / 7
+    assert recalled == pytest.approx(results["Top_1_Accuracy"], abs=0.01)
+    assert f"expected calibration error: {results['expected_calibration_error']:.2f} %" in done.stdout
+
+
+def test_validate_of_several_checkpoints_sorts_them_by_top_1(trained, tmp_path, run_in_process):
+    _, out = trained
+    table = tmp_path / "table.csv"
+    words = ["-c", out / "config.yaml", "--ckpt_paths", out, "--results_file", table]
+    done = run_in_process("validate", *words)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(table.open()))
+    names = {"best.ckpt", "convit_tiny-1_2.ckpt", "convit_tiny-2_2.ckpt"}
+    assert {Path(row["checkpoint"]).name for row in rows} == names
+    scores = [float(row["top_1"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    by_name = {Path(row["checkpoint"]).name: float(row["top_1"]) for row in rows}
+    assert [by_name[f"convit_tiny-{epoch}_2.ckpt"] for epoch in (1, 2)] == [r["top_1"] for r in records]
+    assert done.stdout.startswith("| checkpoint | top-1 (%) | top-5 (%) | loss |")
+
+
+def test_validate_with_a_class_subset_scores_the_listed_logits_alone(trained, folder, tmp_path, run_in_process):
+    _, out = trained
+    listed = ["n01484850", "n01440764"]
+    (tmp_path / "classes.txt").write_text("\n".join(listed))
+    for name in listed:
+        shutil.copytree(folder / "val" / name, tmp_path / "images/val" / name)
+    words = ["-c", out / "config.yaml", "--ckpt_path", out / "best.ckpt", "--data_dir", tmp_path / "images"]
+    predictions = tmp_path / "images.csv"
+    more = ["--class_subset", tmp_path / "classes.txt", "--save_predictions", predictions]
+    done = run_in_process("validate", *words, *more)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(predictions.open()))
+    assert len(rows) == 5
+    assert {row["prediction"] for row in rows} <= {*listed}
+    right = sum(row["class"] == row["prediction"] for row in rows)
+    assert f"Top_1_Accuracy: {100 * right / 5:.4f}, loss: " in done.stdout
+    assert all(float(row["probability"]) >= 0.5 for row in rows), "of two classes"
 
 
 def scores_one_by_one(out, folder, skip_label=None):

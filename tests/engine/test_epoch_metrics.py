@@ -35,6 +35,8 @@ METRICS = {
         ({}, ""),
         ({"skipped": 2}, ", 2 steps skipped, not finite"),
         ({"overflows": 0, "loss_scale": 512.0}, ""),
+        ({"data_wait": None}, ""),
+        ({"data_wait": 0.75}, " (25% of it waiting for data)"),
         ({"overflows": 3, "loss_scale": 512.0}, ", 3 overflows so far, loss scale 512"),
         ({"top_1": 50.0, "val_loss": 1.0}, ", val loss 1.0000, top-1 50.00 %"),
         ({"top_1": 50.0, "val_loss": 1.0, "top_5": 90.0}, ", val loss 1.0000, top-1 50.00 %, top-5 90.00 %"),
@@ -46,5 +48,6 @@ def test_epoch_line_adds_what_the_epoch_has(more, added):
     assert epoch_line({**METRICS, **more}, 9, is_best=True) == f"{line} (best)"
 
 
-def test_epoch_line_without_a_speed_says_nan():
+def test_epoch_line_adds_the_time_left_and_says_nan_without_a_speed():
+    assert epoch_line(METRICS, 9, is_best=False, time_left=", 01:05 left").endswith("3.0 s, 01:05 left")
     assert "nan images/s" in epoch_line({**METRICS, "images_per_second": None}, 9, is_best=False)

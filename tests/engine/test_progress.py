@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from mindcv.distributed import BARS
 from mindcv.distributed.context import ALONE
 from mindcv.engine import progress as module
 from mindcv.engine.checkpoints import START, TrainPosition
@@ -42,7 +43,10 @@ def run():
     )
     config = SimpleNamespace(epoch_size=EPOCHS, log_interval=4)
     rates = [float(update) for update in range(EPOCHS * STEPS)]
-    return SimpleNamespace(config=config, step=step, steps=STEPS, rates=rates, images_a_step=4, distributed=ALONE)
+    return SimpleNamespace(
+        config=config, step=step, steps=STEPS, total_steps=EPOCHS * STEPS, rates=rates, images_a_step=4,
+        distributed=ALONE,
+    )  # fmt: skip
 
 
 def test_advance_counts_steps_from_the_position_where_the_epoch_began(run, clock):
@@ -91,6 +95,53 @@ def test_log_metrics_after_the_first_step_has_no_speed_yet(run, clock):
     progress.advance()
     progress.log_metrics()
     assert progress.metrics["images_per_second"] is None
+
+
+@pytest.mark.parametrize(("mode", "text"), [(0, "the graph was compiled and"), (1, "the first step was made")])
+def test_advance_names_compiling_in_graph_mode_only(mode, text, run, clock, caplog, monkeypatch):
+    monkeypatch.setattr(module.ms, "get_context", lambda _name: mode)
+    progress = Progress(run, START)
+    progress.begin_epoch(START)
+    with caplog.at_level("INFO", "mindcv"):
+        progress.advance()
+    assert caplog.messages[0].startswith(text)
+
+
+def test_log_line_without_a_bar_names_step_metrics_and_time_left(run, clock, caplog):
+    progress = Progress(run, START)
+    progress.begin_epoch(START)
+    clock.now = 10.0  # compiling does not count into the time left
+    progress.advance()
+    clock.now = 14.0
+    progress.advance(3)
+    progress.log_metrics()
+    with caplog.at_level("INFO", "mindcv"):
+        progress.log_line()
+        progress.advance(2)
+        progress.log_line()  # the epoch's end has a line of its own
+    # three steps of 4 images took 4 s; 8 of the run's 12 steps are left
+    assert caplog.messages == ["epoch 1/2, step 4/6, loss 1.5000, lr 3.00e+00, 3.0 images/s, 00:10 left"]
+
+
+def test_log_line_with_a_visible_bar_is_not_logged(run, clock, caplog, monkeypatch):
+    monkeypatch.setenv(BARS, "1")
+    progress = Progress(run, START)
+    progress.begin_epoch(START)
+    progress.advance()
+    progress.log_metrics()
+    with caplog.at_level("INFO", "mindcv"):
+        progress.log_line()
+    progress.close()
+    assert caplog.messages == []
+
+
+def test_time_left_is_empty_at_the_runs_end_and_before_a_timed_step(run, clock):
+    progress = Progress(run, START)
+    assert progress.time_left() == ""
+    progress.begin_epoch(TrainPosition(2, 5))
+    clock.now = 2.0
+    progress.advance()
+    assert progress.time_left() == ""
 
 
 def test_log_metrics_with_accumulation_gives_the_rate_of_the_update(run, clock):

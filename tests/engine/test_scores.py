@@ -56,3 +56,26 @@ def test_scores_with_nan_logits_count_no_image_as_right():
 @pytest.mark.parametrize(("classes", "has_top_5"), [(4, False), (5, True)])
 def test_scores_of_fewer_than_five_classes_have_no_top_5(classes, has_top_5):
     assert ("top_5" in score(np.eye(classes)[None], np.arange(classes)[None])) == has_top_5
+
+
+def test_scores_collect_predictions_in_the_order_of_the_images():
+    step = EvalStep(nn.Identity(), create_loss("CE", reduction="none"), collect=True)
+    scores, alone = Scores(3), Scores(3)
+    rng = np.random.default_rng(2)
+    logits, labels = rng.standard_normal((2, 4, 3)), np.array([[0, 1, 2, 0], [1, 1, 2, -1]])
+    for batch, label in zip(logits, labels, strict=True):
+        outputs = step(Tensor(batch, ms.float32), Tensor(label, ms.int32))
+        scores.update(*outputs)
+        alone.update(outputs[0])
+    assert scores.eval() == alone.eval()
+    found = scores.predictions
+    assert found.labels.tolist() == [0, 1, 2, 0, 1, 1, 2]
+    assert found.classes.tolist() == logits.reshape(8, 3).argmax(1)[:7].tolist()
+
+
+def test_scores_of_two_workers_put_their_predictions_in_the_order_of_the_images():
+    # of six images worker 0 has 0, 2, 4 and worker 1 has 1, 3, 5; `EvalStep` returns those of worker 0 first
+    scores = Scores(6, workers=2)
+    order = [0, 2, 4, 1, 3, 5]
+    scores.update(Tensor(np.zeros(4)), Tensor(np.eye(6)[order]), Tensor(np.array(order)))
+    assert scores.predictions.labels.tolist() == scores.predictions.classes.tolist() == [0, 1, 2, 3, 4, 5]

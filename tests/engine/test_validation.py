@@ -1,6 +1,8 @@
 """Scoring weights and averages between training steps."""
 
+import re
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
@@ -10,6 +12,7 @@ from mindcv import weights
 from mindcv.config import Config
 from mindcv.distributed.context import ALONE
 from mindcv.distributed.signals import StopFlag
+from mindcv.engine import validation
 from mindcv.engine.build import compute_in
 from mindcv.engine.validation import Evaluator
 
@@ -83,3 +86,35 @@ def test_evaluator_between_half_precision_steps_computes_in_val_amp_level(
     (scored, trained), (in_float32, trained_in_float32) = losses("O2"), losses("O0")
     assert scored == in_float32
     assert trained != trained_in_float32, "the step after the validation is in half precision again"
+
+
+def test_validate_of_published_weights_prints_the_publishers_top_1(monkeypatch, capsys):
+    model = SimpleNamespace(pretrained_cfg={"publisher": "Somebody", "top_1": 81.3}, num_classes=3)
+    source = SimpleNamespace(class_names=["a", "b", "c"])
+    scored = ({"loss": 1.0, "top_1": 81.26}, (model, source, None))
+    monkeypatch.setattr(validation, "_score", lambda _config, _distributed: scored)
+    validation._validate_one(Config(device_target="CPU", pretrained=True), ALONE)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "Top_1_Accuracy: 81.2600, loss: 1.0000",
+        "Somebody reports Top-1 81.30 %: measured -0.04 points from it",
+    ]
+    validation._validate_one(Config(device_target="CPU", pretrained=True, ckpt_path="tuned.ckpt"), ALONE)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+MISTAKES = {
+    "table": ({"ckpt_paths": ["a"], "results_file": "a.txt"}, "wanted a file that ends in .json or .csv or .md"),
+    "single": ({"ckpt_path": "a", "results_file": "a.md"}, "wanted a file that ends in .json"),
+    "both": ({"ckpt_paths": ["a"], "ckpt_path": "b"}, "ckpt_paths makes a table of several checkpoints"),
+    "by class": ({"ckpt_paths": ["a"], "per_class": "b"}, "ckpt_paths makes a table of several checkpoints"),
+    "predictions": ({"ckpt_path": "a", "save_predictions": "a.json"}, "wanted a file that ends in .csv"),
+    "missing": ({"ckpt_paths": ["nowhere"]}, "ckpt_paths: no checkpoint at nowhere"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_validate_with_outputs_that_cannot_be_written_fails_before_it_begins(case):
+    options, message = MISTAKES[case]
+    with pytest.raises((ValueError, OSError), match=re.escape(message)):
+        validation.validate(Config(device_target="CPU", mode=1, **options))

@@ -40,18 +40,35 @@ def test_attention_figure_draws_the_mixed_maps(pynative, random_model, images):
     maps = insight.attention_maps(model, images[:1])
     view = np.random.default_rng(2).integers(0, 256, (24, 32, 3), np.uint8)
     figure = plots.attention_figure(view, maps, (2, 1), model.grid_size)
-    *axes, bar = figure.axes
-    assert len(axes) == 4 * (1 + 3)
+    colour, *axes, bar = figure.axes
+    assert len(axes) == 4 * 3
+    np.testing.assert_array_equal(images_of(colour)[0], view)
     for head in range(4):
         for layer in range(3):
-            image, drawn = images_of(axes[head * 4 + 1 + layer])
+            image, drawn = images_of(axes[head * 3 + layer])
             np.testing.assert_allclose(image, view.mean(-1))
             row = maps[layer].mixed[0, head, 2 * 2 + 1 + (layer == 2)]
             np.testing.assert_array_equal(drawn, row[layer == 2 :].reshape(3, 2))
+            opacity = axes[head * 3 + layer].images[1].get_alpha()
+            assert 0.4 <= opacity.min() < opacity.max() <= 0.9, "the image is seen through it"
     [frame] = axes[5].patches
     assert frame.get_bbox().bounds == (16, 16, 16, 8), "the patch in row 3, column 2"
     assert {"layer 1\ncontent, position", "layer 3\ncontent", "head 4", "attention weight"} <= {*labels_of(figure)}
     assert bar.get_ylim()[1] == max(image.max() for axis in axes for image in images_of(axis)[1:])
+    assert min(shape_of(figure)) > 300
+
+
+def test_comparison_figure_draws_a_line_from_each_value_to_the_other():
+    rng = np.random.default_rng(3)
+    before, after = ({"gates": rng.random((2, 4)), "non_locality": rng.random((3, 4))} for _ in range(2))
+    figure = plots.comparison_figure(before, after, ("one.ckpt", "two.ckpt"))
+    for axis, name in zip(figure.axes, ("gates", "non_locality"), strict=True):
+        [lines] = axis.collections
+        ends = np.array([segment[:, 1] for segment in lines.get_segments()])
+        np.testing.assert_array_equal(ends, np.stack([before[name].ravel(), after[name].ravel()], -1))
+        rising = axis.lines[1].get_ydata()
+        np.testing.assert_array_equal(rising, after[name][after[name] > before[name]])
+    assert {"gate σ(λ)", "distance, in patches", "one.ckpt", "two.ckpt, higher"} <= {*labels_of(figure)}
     assert min(shape_of(figure)) > 300
 
 
