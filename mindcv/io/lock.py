@@ -9,7 +9,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
 
     Raises:
         LockHeld: another process still holds the lock; the message names it.
-        LockError: the file exists and is not a lock file.
+        LockError: the file exists and is not a lock file, or it cannot be written, as on a full disk.
         OSError: the file cannot be created.
     """
     deadline, waiting = time.monotonic() + timeout, False
@@ -58,9 +58,14 @@ def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
     if not _OWNER.fullmatch(file.read().strip("\0\n")):  # zeros may be left after a power failure
         file.close()
         raise LockError(f"{path} is not a lock of this program: choose another folder, or move the file away")
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+    except OSError as error:
+        with suppress(OSError):  # closing tries to write again
+            file.close()
+        raise LockError(f"cannot write {path}: {error.strerror}: free space, or choose another folder") from error
     return file
 
 
