@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from mindcv.io.files import read_utf8
+
 
 @functools.cache
 def imagenet_names() -> dict[str, str]:
@@ -43,10 +45,7 @@ def read_class_names(path: str | Path) -> list[str]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"class_names: no file {path}")
-    try:
-        names = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    except UnicodeDecodeError:
-        raise ValueError(f"class_names: {path} is not UTF-8 text; wanted one name a line") from None
+    names = [line.strip() for line in read_utf8(path, "one name a line").rstrip().split("\n")]
     if "" in names:
         raise ValueError(f"class_names: {path} has no name in line {names.index('') + 1}; wanted one name a line")
     return names
