@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
@@ -27,6 +28,20 @@ def did_you_mean(word: object, names: Iterable[object], cutoff: float = 0.5) -> 
     names = list(names)
     near = closest(word, names, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else f"; choose from {', '.join(map(str, names))}"
+
+
+def printable(text: object) -> str:
+    """Return `text`, such as a path, with its control characters and the bytes that are not UTF-8 as escapes.
+
+    A terminal does not obey the result, and it can be encoded: "a\\x1b[2J.jpg", "caf\\xe9.jpg".
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", _escape, str(text))
+
+
+def _escape(match: re.Match) -> str:
+    """Return the escape of a character; of one that stands for a byte that is not UTF-8, that of the byte."""
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else repr(match[0])[1:-1]
 
 
 def require_in_range(

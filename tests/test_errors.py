@@ -1,8 +1,10 @@
 import math
+import os
+from pathlib import Path
 
 import pytest
 
-from mindcv.errors import closest, did_you_mean, require_in_range
+from mindcv.errors import closest, did_you_mean, printable, require_in_range
 
 
 def test_closest_ignores_case_and_sorts_by_similarity():
@@ -13,6 +15,12 @@ def test_closest_ignores_case_and_sorts_by_similarity():
 def test_did_you_mean_lists_all_names_when_none_is_similar():
     assert did_you_mean("adamv", ["adam", "sgd"]) == "; did you mean 'adam'?"
     assert did_you_mean("xyz", ["adam", "sgd"]) == "; choose from adam, sgd"
+
+
+def test_printable_escapes_control_characters_and_bytes_that_are_not_utf8():
+    assert printable("a\x1b[2J\nb\x9b\u2028.jpg") == r"a\x1b[2J\nb\x9b\u2028.jpg"
+    assert printable(os.fsdecode(b"caf\xe9.jpg")) == r"caf\xe9.jpg"
+    assert printable(Path("猫 é\\.jpg")) == "猫 é\\.jpg"
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 0.99])

@@ -8,8 +8,8 @@ from pathlib import Path
 from mindcv.cli.parser import Parser, run_command
 from mindcv.data.check import is_unreadable_list, unreadable_images, write_unreadable_list
 from mindcv.data.datasets import Source, open_source
-from mindcv.data.datasets.classes import list_folders
-from mindcv.data.datasets.files import list_images
+from mindcv.data.datasets.classes import list_class_folders
+from mindcv.data.datasets.files import list_folder
 from mindcv.data.pack import pack as pack_source
 from mindcv.data.pack import require_pack_folder
 from mindcv.io.files import require_replaceable
@@ -96,7 +96,7 @@ def _open_sources(options: argparse.Namespace) -> Iterator[Source]:
             f"no images directly in {options.folder}/{' or '.join(options.split)} for the list {options.list}"
         )
     train = Path(options.folder, "train")
-    class_names = list_folders(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
+    class_names = list_class_folders(train) if options.dataset in ("imagenet", "folder") and train.is_dir() else None
     for split in options.split:
         listing = options.list if split in listed else None
         yield open_source(options.dataset, options.folder, split, class_names=class_names, listing=listing)
@@ -104,7 +104,7 @@ def _open_sources(options: argparse.Namespace) -> Iterator[Source]:
 
 def _has_images(folder: Path) -> bool:
     """Return whether `folder` is a folder with image files directly in it."""
-    return folder.is_dir() and bool(list_images(folder))
+    return folder.is_dir() and bool(list_folder(folder).images)
 
 
 def build_parser() -> Parser:

@@ -4,7 +4,9 @@ import csv
 import glob
 import io
 import json
+import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,10 +14,12 @@ from pathlib import Path
 from mindcv.cli.loading import load_model, preprocessor_of
 from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
-from mindcv.data.datasets.files import EXTENSIONS
+from mindcv.data.datasets.files import skipped_kind, skipped_line, walk
 from mindcv.deploy.prediction import Prediction, batched, classify
 from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
+
+_log = logging.getLogger("mindcv")
 
 _COLUMNS = ["image", "rank", *Prediction._fields]
 
@@ -83,6 +87,8 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
 def find_images(places: Sequence[str]) -> list[str]:
     """Return the paths of the image files at `places`, each once, in the order of the places and sorted within each.
 
+    Logs one warning that counts the other files in a folder, or among the matches of a pattern, by kind.
+
     Args:
         places: Files (taken whatever their suffix), folders (searched recursively, hidden files left out), and glob
             patterns, in which `**` stands for any number of folders.
@@ -93,26 +99,26 @@ def find_images(places: Sequence[str]) -> list[str]:
     found = {}
     for place in places:
         if os.path.isfile(place):
-            paths = [place]
+            paths, skipped = [place], Counter()
         elif os.path.isdir(place):
-            paths = _images_below(Path(place))
+            paths, skipped = _images_below(place)
         else:
-            paths = [path for path in sorted(glob.glob(place, recursive=True)) if _is_image(Path(path))]
+            matches = [Path(path) for path in sorted(glob.glob(place, recursive=True)) if not os.path.isdir(path)]
+            paths = [str(path) for path in matches if not skipped_kind(path)]
+            skipped = Counter(filter(None, map(skipped_kind, matches)))
+        if skipped:
+            _log.warning("%s", skipped_line(place, skipped))
         if not paths:
             raise FileNotFoundError(f"image: no image at {place}: name a file, a folder of images, or a quoted pattern")
         found |= dict.fromkeys(paths)
     return list(found)
 
 
-def _images_below(folder: Path) -> list[str]:
-    """Return the sorted paths of all images in `folder` and its subfolders, without hidden files and folders."""
-    paths = (path for path in folder.rglob("*") if _is_image(path))
-    return [str(path) for path in sorted(paths) if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
-
-
-def _is_image(path: Path) -> bool:
-    """Return whether `path` is a file with the suffix of an image, in any case; it is not opened."""
-    return path.suffix.lower() in EXTENSIONS and path.is_file()
+def _images_below(folder: str) -> tuple[list[str], Counter[str]]:
+    """Return the sorted paths of all images in `folder` and its subfolders, and how many files of other kinds."""
+    below = walk(os.fsencode(folder))
+    paths = [Path(folder, os.fsdecode(path), os.fsdecode(name)) for path, contents in below for name in contents.images]
+    return list(map(str, sorted(paths))), sum((contents.skipped for _, contents in below), Counter())
 
 
 def as_table(predictions: dict[str, list[Prediction]]) -> str:

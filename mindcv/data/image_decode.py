@@ -10,10 +10,13 @@ Pillow and passed on as BMP.
 import io
 import os
 import re
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image, ImageOps
 
+# Pillow recognises files of these kinds, but decodes them with other programs, on Windows alone, or not at all.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 _JPEG_END = b"\xff\xd9"
 
@@ -25,6 +28,17 @@ class UnreadableImage(ValueError):
     def of(cls, path: str | os.PathLike, error: Exception) -> "UnreadableImage":
         """Return, to be raised by the caller, the error "cannot read image PATH: REASON" for a decoder's `error`."""
         return cls(f"cannot read image {os.fspath(path)}: {_reason(error)}")
+
+
+def readable_extensions() -> tuple[str, ...]:
+    """Return the extensions, ".jpg", of the files that Pillow decodes here, with those of pillow-heif if installed."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    kinds = Image.registered_extensions()
+    decoded = {*Image.OPEN, "MPO"} - _NOT_DECODED  # the JPEG plugin opens MPO files
+    return tuple(sorted(extension for extension, kind in kinds.items() if kind in decoded))
 
 
 def read_encoded(path: str | os.PathLike) -> np.ndarray:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from mindcv.io.files import read_utf8
+
 
 @functools.cache
 def imagenet_names() -> dict[str, str]:
@@ -35,7 +37,7 @@ def class_label(index: int, num_classes: int, class_names: Sequence[str] | None)
 def read_class_names(path: str | Path, option: str = "class_names") -> list[str]:
     """Return the class names in a UTF-8 text file, one per line, in the order of the model's outputs.
 
-    Space around a name and empty lines at the end are left out. `option`, which names the file, begins the messages.
+    Space around a name and empty lines at the end are left out. `option` is the option that names the file, for messages.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -43,10 +45,7 @@ def read_class_names(path: str | Path, option: str = "class_names") -> list[str]
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"{option}: no file {path}")
-    try:
-        names = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").rstrip().split("\n")]
-    except UnicodeDecodeError:
-        raise ValueError(f"{option}: {path} is not UTF-8 text; wanted one name a line") from None
+    names = [line.strip() for line in read_utf8(path, "one name a line").rstrip().split("\n")]
     if "" in names:
         raise ValueError(f"{option}: {path} has no name in line {names.index('') + 1}; wanted one name a line")
     return names

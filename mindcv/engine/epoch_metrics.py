@@ -1,7 +1,6 @@
 """The metrics of an epoch besides loss and learning rate, and the line that summarises an epoch."""
 
 import logging
-import math
 import time
 from collections.abc import Iterable, Iterator
 
@@ -97,7 +96,8 @@ def epoch_line(metrics: dict, epochs: int, is_best: bool, time_left: str = "") -
     """Return the line that summarises an epoch, for the log.
 
     Args:
-        metrics: The epoch's record in `metrics.jsonl`; "top_1" and "top_5" are None if it was not validated.
+        metrics: The epoch's record in `metrics.jsonl`; "top_1" and "top_5" are None if it was not validated, and
+            "images_per_second" if its only step was the one that compiles.
         epochs: Number of epochs of the run.
         is_best: Whether the line ends with "(best)".
         time_left: What `Progress.time_left` returns.
@@ -108,7 +108,7 @@ def epoch_line(metrics: dict, epochs: int, is_best: bool, time_left: str = "") -
         f"epoch {metrics['epoch']}/{epochs}",
         f"loss {metrics['loss']:.4f}",
         f"lr {metrics['lr']:.2e}",
-        f"{math.nan if speed is None else speed:.1f} images/s",
+        *([] if speed is None else [f"{speed:.1f} images/s"]),
         f"{metrics['seconds']:.1f} s{share}{time_left}",
     ]
     if metrics["skipped"]:

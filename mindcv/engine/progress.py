@@ -118,7 +118,8 @@ class Progress:
             self.metrics |= {"loss_scale": scale, "overflows": int(overflows)}
         if self._bar is not None:
             skipped = f", {stats.failed} skipped" if stats.failed else ""
-            self._bar.set_postfix_str(f"loss {stats.mean_loss:.4f}, lr {rate:.2e}, {speed or 0:.1f} images/s{skipped}")
+            measured = "" if speed is None else f", {speed:.1f} images/s"
+            self._bar.set_postfix_str(f"loss {stats.mean_loss:.4f}, lr {rate:.2e}{measured}{skipped}")
         if self.on_metrics is not None:
             self.on_metrics(self.metrics)
 

@@ -330,8 +330,8 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
         else:
             raise ValueError(f"{archive} is neither a tar nor a zip archive")
     except (*_DAMAGED, OSError) as error:
-        # the disk's errors have a number, the decompressors' do not
-        if isinstance(error, LockError) or getattr(error, "errno", None):
+        # the disk's errors have a number, the decompressors' do not; a damaged zip names places outside the file
+        if isinstance(error, LockError) or getattr(error, "errno", None) not in (None, errno.EINVAL):
             raise
         raise ValueError(f"{archive} is damaged: {error}; delete it and fetch it again") from error
     except (RuntimeError, NotImplementedError) as error:

@@ -56,11 +56,16 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` in UTF-8, completely or not at all; create missing folders. An OSError names `path`."""
+    """Write `text` to `path` in UTF-8, completely or not at all; create missing folders. An OSError names `path`.
+
+    The file is flushed to the disk before it gets its name, so that a loss of power leaves no empty file.
+    """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def append_line(path: Path, line: str) -> None:
@@ -145,6 +150,24 @@ def next_archive(folder: Path) -> Path:
     while os.path.lexists(archive := folder / f"earlier-{n}"):
         n += 1
     return archive
+
+
+def read_utf8(path: str | Path, wanted: str) -> str:
+    """Return the text in the file `path`, without a byte order mark.
+
+    Args:
+        path: The file.
+        wanted: What the file should hold, the end of the message: "lines such as 'image.jpg 65'".
+
+    Raises:
+        ValueError: It is not text in UTF-8, or has zero characters, as UTF-16 does.
+        OSError: It cannot be read.
+    """
+    with suppress(UnicodeDecodeError):
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if "\0" not in text:
+            return text
+    raise ValueError(f"{path} is not a text in UTF-8; wanted {wanted}")
 
 
 def first_bytes(path: Path, count: int = 256) -> bytes:

@@ -45,7 +45,7 @@ def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
 
     Raises:
         LockHeld: another process still holds the lock; the message names it.
-        LockError: the file exists and is not a lock file.
+        LockError: the file exists and is not a lock file, or it cannot be written, as on a full disk.
         OSError: the file cannot be created.
     """
     deadline, waiting = time.monotonic() + timeout, False
@@ -64,9 +64,14 @@ def file_lock(path: Path, timeout: float = 0.0) -> TextIOWrapper:
     if not _OWNER.fullmatch(file.read().strip("\0\n")):  # zeros may be left after a power failure
         file.close()
         raise LockError(f"{path} is not a lock of this program: choose another folder, or move the file away")
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+    except OSError as error:
+        with suppress(OSError):  # closing tries to write again
+            file.close()
+        raise LockError(f"cannot write {path}: {error.strerror}: free space, or choose another folder") from error
     return file
 
 

@@ -47,7 +47,9 @@ def _check_zip(data: bytes) -> None:
                 raise ValueError("it is a zip archive, but not a PyTorch file")
             if damaged := archive.testzip():
                 raise ValueError(f"the CRC of {damaged} in it is wrong")
-    except (zipfile.BadZipFile, EOFError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # zipfile raises errors of several classes for a damaged archive
         raise ValueError("it is a damaged zip archive") from error
 
 

@@ -92,8 +92,8 @@ def read_contents(path: str | Path) -> Contents:
         contents = _parse(data)
         if contents.digest and contents.digest != digest(contents.arrays):
             raise ValueError("its contents do not match its digest")
-    except (ValueError, OverflowError, safetensors.SafetensorError) as error:
-        raise DamagedCheckpoint(f"cannot read the checkpoint {path}: {error}") from error
+    except Exception as error:  # the parsers of damaged bytes raise many types of error
+        raise DamagedCheckpoint(f"cannot read the checkpoint {path}: {str(error) or type(error).__name__}") from error
     if not contents.arrays:
         raise DamagedCheckpoint(f"the checkpoint {path} holds no tensors: use another one")
     # MindSpore 2.7.0 cannot create a tensor from an array that is not aligned
@@ -125,7 +125,7 @@ def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
     """
     arrays = {name: _array(tensor) for name, tensor in safetensors.deserialize(data)}
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return arrays, header.get("__metadata__", {}).get("sha256", "")
+    return arrays, (header.get("__metadata__") or {}).get("sha256", "")
 
 
 def _array(tensor: dict) -> np.ndarray:

@@ -63,3 +63,11 @@ def test_pack_refuses_a_folder_with_other_files(dataset, capsys):
 def test_check_of_a_missing_split_is_one_line(dataset, capsys):
     assert main(["check", str(dataset), "--split", "test"]) == 2
     assert capsys.readouterr().err == f"mindcv data: no split 'test' in {dataset}; it has train, val\n"
+
+
+@pytest.mark.parametrize("command", ["check", "pack"])
+def test_command_counts_files_that_are_not_read(command, dataset, caplog):
+    (dataset / "train/a/b").mkdir()
+    (dataset / "train/a/b/x.heix").touch()
+    assert main([command, str(dataset), *[str(dataset.parent / "out")] * (command == "pack")]) == 0
+    assert caplog.messages == [f"{dataset}/train: 1 file of a kind that is not read: 1 .heix"]

@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import os
 import re
 
 import numpy as np
@@ -127,6 +128,21 @@ def test_find_images_expands_folders_and_patterns(tmp_path, monkeypatch):
     assert find_images(["*.webp", "x/**/*"]) == ["z.webp", "x/2.JPG", "x/y/1.png"]
     with pytest.raises(FileNotFoundError, match="no image at y: name a file"):
         find_images(["x", "y"])
+
+
+def test_find_images_counts_what_is_not_read(tmp_path, monkeypatch, caplog):
+    (tmp_path / "x/y").mkdir(parents=True)
+    for name in ("a.jfif", "x/b.jpe", "x/c.heix", "x/y/d.heix", "x/y/e.txt", "f.txt", "x/Thumbs.db"):
+        (tmp_path / name).touch()
+    os.mkfifo(tmp_path / "x/pipe.png")
+    (tmp_path / "x/y/up").symlink_to(tmp_path / "x")
+    (tmp_path / "x/gone.png").symlink_to("nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert find_images(["*", "x"]) == ["a.jfif", "x/b.jpe", "x/gone.png"]
+    assert caplog.messages == [
+        "*: 1 file of a kind that is not read: 1 .txt",
+        "x: 5 files of kinds that are not read: 2 .heix, 1 .txt, 1 special file, 1 link to a folder above it",
+    ]
 
 
 MISTAKES = {

@@ -29,7 +29,13 @@ def test_read_class_names_strips_lines(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"", "line 1"), (b"a\n\nb\n", "no name in line 2"), (b"\xff\xfe\x00", "not UTF-8 text")]
+    ("content", "message"),
+    [
+        (b"", "line 1"),
+        (b"a\n\nb\n", "no name in line 2"),
+        (b"\xff\xfe\x00", "not a text in UTF-8"),
+        (b"a\0\n\0", "not a text in UTF-8"),
+    ],
 )
 def test_read_class_names_of_unusable_file_raises(content, message, tmp_path):
     (tmp_path / "names.txt").write_bytes(content)

@@ -48,6 +48,14 @@ def config(folder):
     return Config(data_dir=str(folder), image_resize=16, batch_size=4, num_parallel_workers=2, on_bad_image="skip")
 
 
+def test_training_and_validation_count_files_that_are_not_read(config, folder, caplog):
+    for split in ("train", "val"):
+        (folder / split / "class0/a.heix").touch()
+    open_training(config), open_validation(config)
+    for split in ("train", "val"):
+        assert caplog.messages.count(f"{folder}/{split}: 1 file of a kind that is not read: 1 .heix") == 1
+
+
 def test_skip_leaves_out_unreadable_images_and_lists_them(config, folder, caplog):
     training, validation = open_training(config), open_validation(config)
     assert len(training) == len(validation) == 29

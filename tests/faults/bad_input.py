@@ -250,6 +250,13 @@ def _(bench):
     return train_on(bench.images(each=0))
 
 
+@row("a dead link in place of a class folder")
+def _(bench):
+    folder = bench.images()
+    (folder / "train" / "eel").symlink_to(bench.folder / "nowhere")
+    return train_on(folder)
+
+
 @row("more classes than num_classes")
 def _(bench):
     return train_on(bench.images(), "--num_classes", "1")

@@ -17,6 +17,7 @@ from mindspore import Parameter, Tensor
 
 from mindcv import weights
 from mindcv.weights.digest import digest
+from mindcv.weights.read import DamagedCheckpoint
 
 
 class Bomb:
@@ -52,6 +53,26 @@ def test_read_safetensors_of_other_programs(some_arrays, assert_same, tmp_path):
     entries = [{"name": name, "data": Parameter(Tensor(array), name=name)} for name, array in some_arrays.items()]
     ms.save_checkpoint(entries, str(tmp_path / "ms.safetensors"), format="safetensors")
     assert_same(weights.read(tmp_path / "ms.safetensors"), some_arrays)
+
+
+def test_read_safetensors_with_null_metadata(tmp_path):
+    header = json.dumps({"__metadata__": None, "w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + np.float32(3).tobytes())
+    assert weights.read(tmp_path / "a")["w"].tolist() == [3]
+
+
+def test_read_zip_with_any_bit_changed_names_the_file(tmp_path):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", bytes(50))
+        archive.writestr("a/data/0", bytes(50))
+    data = path.read_bytes()
+    for i in range(4, len(data)):
+        changed = bytearray(data)
+        changed[i] ^= 1 << i % 8
+        path.write_bytes(changed)
+        with pytest.raises(DamagedCheckpoint, match=rf"^cannot read the checkpoint {path}: \S[^\n]*$"):
+            weights.read(path)
 
 
 def test_read_safetensors_bfloat16_becomes_float32(tmp_path):

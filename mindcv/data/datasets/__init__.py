@@ -15,11 +15,14 @@ Encoded sources also have `fingerprint(*stat_fields)`, bytes that change when a 
 files have `read_bytes(i)`, the file of image i.
 """
 
+import functools
+import logging
 from collections.abc import Sequence
 
 from mindcv.data.datasets.arrays import ArraySource
 from mindcv.data.datasets.cifar import open_cifar10, open_cifar100
 from mindcv.data.datasets.digits import open_digits
+from mindcv.data.datasets.files import skipped_line
 from mindcv.data.datasets.folder import FolderSource
 from mindcv.data.datasets.listed import ListedSource
 from mindcv.data.datasets.mindrecord import MindRecordSource
@@ -27,6 +30,8 @@ from mindcv.data.datasets.mnist import open_mnist
 from mindcv.data.datasets.subset import Subset
 from mindcv.errors import did_you_mean
 from mindcv.io.download import get_dataset_download_root
+
+logger = logging.getLogger("mindcv")
 
 _FOLDERS = ("", "folder", "imagenet")
 _DOWNLOADABLE = {"cifar10": open_cifar10, "cifar100": open_cifar100, "mnist": open_mnist}
@@ -44,6 +49,8 @@ def open_source(
     listing: str | None = None,
 ) -> Source:
     """Return one split of the data set `name`. Image files are listed, but not read.
+
+    A warning, once in a process, counts the files in its folder that are of kinds that are not read.
 
     Element i of it is image i, uint8, as encoded bytes (n,) or RGB pixels (H, W, 3), and its label, int32.
 
@@ -88,7 +95,15 @@ def open_source(
         raise ValueError(
             f"the classes of {name} are {', '.join(source.class_names[:5])}…, not {', '.join(class_names)}"
         )
+    if skipped := getattr(source, "skipped", None):
+        _warn_once(skipped_line(source.folder, skipped))
     return source
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    """Log a warning, the first time that it is given."""
+    logger.warning(message)
 
 
 def check_name(name: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mindcv.data.datasets.arrays import ArraySource, check_split
 from mindcv.io.download import extract, fetch
+from mindcv.io.files import read_utf8
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _open(archive: _Archive, root: str, split: str, download: bool) -> ArraySour
             f"no {' and '.join(wanted)} in {root} or {Path(root) / archive.folder}: "
             f"pass download=True, or unpack {archive.url} there"
         )
-    class_names = (folder / archive.names_file).read_text(encoding="utf-8").split()
+    class_names = read_utf8(folder / archive.names_file, "one name a line: fetch it again").split()
     records = np.concatenate([_read_records(folder / name, archive.label_bytes) for name in archive.files[split]])
     labels = records[:, archive.label_bytes - 1]
     images = records[:, archive.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)

@@ -7,17 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
+from mindcv.data.datasets.files import DEAD_LINK, is_hidden, list_folder, skipped_kind
+from mindcv.errors import printable
+
 
 def list_folders(folder: str | Path) -> list[str]:
-    """Return the sorted names of the folders in `folder`, without hidden ones.
+    """Return the sorted names of the folders in `folder`, without hidden ones and those of operating systems.
 
     Raises:
         FileNotFoundError: `folder` is not a folder.
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"no folder {folder}: name the one that holds train, val or other splits")
+    return [os.fsdecode(name) for name in list_folder(folder).folders]
+
+
+def list_class_folders(folder: str | Path) -> list[str]:
+    """Return the sorted names of the class folders in `folder`, the folder of a split.
+
+    Raises:
+        FileNotFoundError: `folder` is not a folder, or a link in it that may be a class folder's is dead.
+    """
+    classes = list_folders(folder)
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        dead = sorted(e.name for e in entries if skipped_kind(e) == DEAD_LINK and not is_hidden(e.name))
+    if dead:
+        raise FileNotFoundError(
+            f"{printable(folder)}/{printable(dead[0])} is a dead link, perhaps in place of a class folder: restore "
+            "what it points to, or remove it"
+        )
+    return classes
 
 
 def split_folder(root: str | Path, split: str, splits: Sequence[str]) -> Path:

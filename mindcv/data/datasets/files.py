@@ -1,15 +1,28 @@
-"""The base class of data sets that read image files from a folder."""
+"""Image files in folders: how they are listed, and the base class of data sets that read them."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from mindcv.data.image_decode import read_encoded
+from mindcv.data.image_decode import read_encoded, readable_extensions
+from mindcv.errors import printable
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
+EXTENSIONS = readable_extensions()
+
+_SUFFIXES = frozenset(map(str.encode, EXTENSIONS))
+_SYSTEM_NAMES = frozenset(
+    (b"thumbs.db", b"ehthumbs.db", b"desktop.ini", b"__macosx", b"@eadir", b"$recycle.bin",
+     b"system volume information", b"lost+found")
+)  # fmt: skip
+DEAD_LINK = "dead link"
+_SPECIAL, _LOOP = "special file", "link to a folder above it"  # special: a FIFO, socket or device
+_MAX_KINDS = 6  # named in a line
+_INSTALLABLE = (".heic", ".heics", ".heif", ".heifs", ".hif")
 
 
 class FileSource:
@@ -20,10 +33,12 @@ class FileSource:
         labels: (N,) int32 class indices.
         class_names: Name of each class index.
         splits: Splits that the data set has.
+        skipped: How many files of each kind that is not read lie among the images.
     """
 
     encoded = True
     folder: Path
+    skipped: Counter[str]
     labels: np.ndarray
     class_names: list[str]
     splits: list[str]
@@ -71,12 +86,100 @@ class FileSource:
         return read_encoded(self.path(i)), self.labels[i]
 
 
-def list_images(folder: str | Path) -> list[bytes]:
-    """Return the sorted names of the image files in `folder`, without hidden files.
+class FolderContents(NamedTuple):
+    """The entries of one folder, without hidden ones and those of operating systems.
 
-    An image file has one of `EXTENSIONS` (".jpg", ".png", …), in upper or lower case. A broken link is included, so
-    that reading it reports the error. An OSError is raised if `folder` cannot be listed.
+    Attributes:
+        images: Sorted names of its image files.
+        folders: Sorted names of its subfolders.
+        skipped: How many files of each other kind it has, by an extension such as ".txt" or a description.
     """
+
+    images: list[bytes] | np.ndarray
+    folders: list[bytes]
+    skipped: Counter[str]
+
+
+def list_folder(folder: str | bytes | Path) -> FolderContents:
+    """Return the entries of `folder`; links count as what they point to.
+
+    An image file is a regular file with one of `EXTENSIONS`, in upper or lower case. A dead link with such a name is
+    included, so that reading it reports the error.
+    """
+    images, folders, skipped = [], [], Counter()
     with os.scandir(os.fsencode(folder)) as entries:
-        names = (e.name for e in entries if not e.name.startswith(b".") and not e.is_dir())
-        return sorted(n for n in names if os.fsdecode(n).lower().endswith(EXTENSIONS))
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_file(follow_symlinks=False) and _suffix(entry.name) in _SUFFIXES:
+                images.append(entry.name)
+            elif os.path.isdir(entry):
+                folders.append(entry.name)
+            elif kind := skipped_kind(entry):
+                skipped[kind] += 1
+            else:
+                images.append(entry.name)
+    return FolderContents(sorted(images), sorted(folders), skipped)
+
+
+def walk(
+    folder: bytes, contents_of: Callable[[bytes], FolderContents] = list_folder
+) -> list[tuple[bytes, FolderContents]]:
+    """Return the contents of `folder` and of every folder below it with their paths relative to it, sorted by path.
+
+    Links to folders are followed, except to a folder that holds the link. The path of `folder` itself is b"".
+
+    Args:
+        folder: Path of the folder.
+        contents_of: Returns the contents of a folder by its path.
+    """
+
+    def below(path: bytes, above: frozenset) -> Iterator[tuple[bytes, FolderContents]]:
+        full = os.path.join(folder, path) if path else folder
+        status = os.stat(full)
+        if (identity := (status.st_dev, status.st_ino)) in above:
+            yield path, FolderContents([], [], Counter({_LOOP: 1}))
+            return
+        contents = contents_of(full)
+        yield path, contents
+        for name in contents.folders:
+            yield from below(os.path.join(path, name), above | {identity})
+
+    return sorted(below(b"", frozenset()), key=lambda found: found[0])
+
+
+def is_hidden(name: str | bytes) -> bool:
+    """Return whether a file or folder is hidden (a leading dot) or one that operating systems put beside images."""
+    name = os.fsencode(name)
+    return name.startswith(b".") or name.lower() in _SYSTEM_NAMES
+
+
+def skipped_kind(entry: os.DirEntry | Path) -> str:
+    """Return the kind of a file that is not read, ".txt" or a description; "" for an image file or a dead link to one.
+
+    Args:
+        entry: Not a folder.
+    """
+    suffix = _suffix(os.fsencode(entry.name))
+    is_dead = not os.path.exists(entry)
+    if not is_dead and not os.path.isfile(entry):
+        return _SPECIAL
+    if suffix in _SUFFIXES:
+        return ""
+    return DEAD_LINK if is_dead else printable(os.fsdecode(suffix)) or "without an extension"
+
+
+def skipped_line(place: str | Path, skipped: Counter[str]) -> str:
+    """Return one line about the files in `place` that are not read: how many there are, in all and of each kind."""
+    kinds = [f"{count:,} {kind}" for kind, count in sorted(skipped.items(), key=lambda item: (-item[1], item[0]))]
+    if len(kinds) > _MAX_KINDS:
+        kinds[_MAX_KINDS:] = [f"{len(kinds) - _MAX_KINDS:,} further kinds"]
+    files = "1 file of a kind that is" if skipped.total() == 1 else f"{skipped.total():,} files of kinds that are"
+    hint = "; HEIC is read with pillow-heif: pip install pillow-heif" * any(kind in skipped for kind in _INSTALLABLE)
+    return f"{printable(place)}: {files} not read: {', '.join(kinds)}{hint}"
+
+
+def _suffix(name: bytes) -> bytes:
+    """Return the extension of a file name in lower case with its dot, b"" without one."""
+    dot = name.rfind(b".")
+    return name[dot:].lower() if dot >= 0 else b""

@@ -1,8 +1,10 @@
 """A cache of the image names in class folders, so that a folder of a million images is not listed at every start."""
 
 import hashlib
+import json
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,22 +12,24 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mindcv.data.datasets.files import EXTENSIONS, list_images
+from mindcv.data.datasets.files import DEAD_LINK, EXTENSIONS, FolderContents, list_folder, walk
 from mindcv.io.download import get_download_root
 
 MIN_CACHED_IMAGES = 100_000
-# A class folder is cached once it has not changed for so many seconds: a second change within one tick of the file
+# A folder is cached once it has not changed for so many seconds: a second change within one tick of the file
 # system's clock would go unnoticed.
 MIN_UNCHANGED_SECONDS = 10
 
 
-def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
-    """Return the sorted names of the image files in each class folder, one array of (n,) bytes per class, in order.
+def list_class_images(folder: Path, classes: Sequence[str]) -> tuple[list[np.ndarray], Counter[str]]:
+    """Return the image files in each class folder and below it, and how many files of each other kind there are.
 
-    An empty folder gives an empty array; a missing one raises FileNotFoundError.
+    The files of a class are an array of (n,) bytes: paths relative to the class folder, in the order of torchvision's
+    ImageFolder, by folder and then by name. An empty class gives an empty array; a missing one raises
+    FileNotFoundError.
 
     If there are 100,000 (`MIN_CACHED_IMAGES`) or more, the names are written to `indices/` in `get_download_root()`,
-    and later calls list only the class folders in which files were added, removed or renamed since.
+    and later calls list only the folders in which files were added, removed or renamed since.
 
     Args:
         folder: Folder that holds the class folders.
@@ -34,13 +38,41 @@ def list_class_images(folder: Path, classes: Sequence[str]) -> list[np.ndarray]:
     path = _cache_path(folder)
     cached, found = _read_cache(path) if path else {}, {}
     started = time.time_ns()
+
+    def contents_of(subfolder: bytes) -> FolderContents:
+        key = os.path.relpath(subfolder, top), *_folder_state(subfolder)
+        if key not in cached:
+            images, *others = list_folder(subfolder)
+            found[key] = FolderContents(np.array(images, np.bytes_), *others)
+        else:
+            found[key] = cached[key]
+        return found[key]
+
+    top, images, skipped = os.fsencode(folder), [], Counter()
     for name in classes:
-        key = name, *_folder_state(folder / name)
-        found[key] = cached[key] if key in cached else np.array(list_images(folder / name), np.bytes_)
-    unchanged = {key: names for key, names in found.items() if 0 < key[-1] < started - MIN_UNCHANGED_SECONDS * 1e9}
-    if path and unchanged.keys() != cached.keys() and sum(map(len, unchanged.values())) >= MIN_CACHED_IMAGES:
-        _write_cache(path, unchanged)
-    return list(found.values())
+        below = walk(os.path.join(top, os.fsencode(name)), contents_of)
+        images.append(_join(below))
+        for _, contents in below:
+            skipped += contents.skipped
+    lasting = {
+        key: contents
+        for key, contents in found.items()
+        if 0 < key[-1] < started - MIN_UNCHANGED_SECONDS * 1e9 and DEAD_LINK not in contents.skipped
+    }
+    enough = sum(len(contents.images) for contents in lasting.values()) >= MIN_CACHED_IMAGES
+    if path and enough and lasting.keys() != cached.keys():
+        _write_cache(path, lasting)
+    return images, skipped
+
+
+def _join(below: list[tuple[bytes, FolderContents]]) -> np.ndarray:
+    """Return the paths of all images in the result of `walk`, relative to its folder, (n,) bytes."""
+    (_, top), *nested = below
+    if not nested:
+        return top.images
+    return np.concatenate(
+        [top.images, *(np.char.add(path + b"/", found.images) for path, found in nested if len(found.images))]
+    )
 
 
 def _cache_path(folder: Path) -> Path | None:
@@ -51,40 +83,48 @@ def _cache_path(folder: Path) -> Path | None:
     return None
 
 
-def _folder_state(folder: Path) -> tuple[int, int]:
+def _folder_state(folder: bytes) -> tuple[int, int]:
     """Return the folder's inode and the time of its last change in nanoseconds (ctime, which programs cannot set)."""
     status = os.stat(folder)
     return status.st_ino, status.st_ctime_ns
 
 
-def _read_cache(path: Path) -> dict[tuple[str, int, int], np.ndarray]:
-    """Return each class folder's image names, (n,) bytes, by (the folder's name, inode, ctime in nanoseconds).
+def _read_cache(path: Path) -> dict[tuple[bytes, int, int], FolderContents]:
+    """Return each folder's contents by (its path in the split's folder, inode, ctime in nanoseconds).
 
     Empty if the cache is missing or damaged.
     """
     with suppress(Exception), np.load(path) as index:  # NumPy raises many types of error for damaged files
-        names = np.split(index["names"], np.cumsum(index["counts"])[:-1])
-        return dict(zip(zip(index["classes"].tolist(), *index["states"].T.tolist(), strict=True), names, strict=True))
+        images = np.split(index["images"], np.cumsum(index["image_counts"])[:-1])
+        names = np.split(index["folders"], np.cumsum(index["folder_counts"])[:-1])
+        skipped = map(Counter, json.loads(str(index["skipped"])))
+        contents = map(FolderContents, images, map(np.ndarray.tolist, names), skipped)
+        keys = zip(index["paths"].tolist(), *index["states"].T.tolist(), strict=True)
+        return dict(zip(keys, contents, strict=True))
     return {}
 
 
-def _write_cache(path: Path, names_by_state: dict[tuple[str, int, int], np.ndarray]) -> None:
+def _write_cache(path: Path, contents_by_state: dict[tuple[bytes, int, int], FolderContents]) -> None:
     """Write the cache atomically, since the workers of a run do so at the same time; ignore an OSError.
 
     Args:
         path: The cache; replaced if it exists.
-        names_by_state: Image names by (class folder's name, inode, ctime in nanoseconds), at least one entry.
+        contents_by_state: Folders' contents by (path in the split's folder, inode, ctime in nanoseconds), at least one.
     """
-    classes, *states = zip(*names_by_state, strict=True)
+    paths, *states = zip(*contents_by_state, strict=True)
+    images, folders, skipped = zip(*contents_by_state.values(), strict=True)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as temporary:
             complete = Path(temporary, path.name)
             np.savez(
                 complete,
-                classes=classes,
+                paths=np.array(paths, np.bytes_),
                 states=np.array(states, np.uint64).T,
-                counts=[len(names) for names in names_by_state.values()],
-                names=np.concatenate(list(names_by_state.values())),
+                image_counts=list(map(len, images)),
+                images=np.concatenate(images),
+                folder_counts=list(map(len, folders)),
+                folders=np.array([name for names in folders for name in names], np.bytes_),
+                skipped=json.dumps(skipped),
             )
             complete.replace(path)

@@ -2,14 +2,15 @@
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mindcv.data.datasets.classes import check_labels, class_indices, list_folders, split_folder, summarize_names
-from mindcv.data.datasets.files import EXTENSIONS, FileSource, list_images
+from mindcv.data.datasets.files import EXTENSIONS, FileSource, list_folder
+from mindcv.io.files import read_utf8
 
 MAX_CLASSES = 1_000_000  # larger class numbers are taken for mistakes if the number of classes is unknown
 _NUMBER = re.compile(r"[+-]?\d+")
@@ -50,7 +51,11 @@ class ListedSource(FileSource):
     def __init__(self, root: str, split: str, listing: str, class_names: Sequence[str] | None = None):
         self.splits = list_folders(root)
         self.folder = split_folder(root, split, self.splits)
-        names = list_images(self.folder)
+        names, folders, self.skipped = list_folder(self.folder)
+        if folders:
+            self.skipped["folder"] = len(folders)
+        if Path(listing).parent.resolve() == self.folder.resolve() and Path(listing).is_file():
+            self.skipped -= Counter([os.path.splitext(listing)[1].lower()])
         if not names:
             raise FileNotFoundError(f"no images in {self.folder} itself, which val_list {listing} is a list of")
         self._files = np.array(names)
@@ -117,10 +122,7 @@ def _read_classes(files: list[str], listing: str) -> list[str]:
         ValueError: It is not text in UTF-8, does not name each file once, has class numbers alone, or a line lacks a
             class or has another form.
     """
-    try:
-        lines = Path(listing).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{listing} is not a text in UTF-8; wanted lines such as 'image.jpg 65'") from None
+    lines = read_utf8(listing, "lines such as 'image.jpg 65'").splitlines()
     rows = [_split_line(line, f"{listing} line {n}") for n, line in enumerate(lines, 1) if line.strip()]
     if rows and rows[0][0] == "ImageId":
         del rows[0]

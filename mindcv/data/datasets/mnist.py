@@ -72,7 +72,7 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        except (OSError, zlib.error, EOFError, struct.error) as error:
             raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
     header = 4 + 4 * dims
     if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):

@@ -31,13 +31,13 @@ def root(tmp_path):
 @pytest.fixture
 def listed(monkeypatch):
     """The names of the class folders listed so far, in order."""
-    names, list_images = [], index.list_images
+    names, list_folder = [], index.list_folder
 
     def record_and_list(folder):
-        names.append(folder.name)
-        return list_images(folder)
+        names.append(os.path.basename(os.fsdecode(folder)))
+        return list_folder(folder)
 
-    monkeypatch.setattr(index, "list_images", record_and_list)
+    monkeypatch.setattr(index, "list_folder", record_and_list)
     return names
 
 
@@ -81,6 +81,24 @@ def test_index_lists_a_changed_class_folder_again(change, home, root, listed):
     assert listed == ["n01", "n02", "n02"]
     assert images(root) == changed
     assert listed == ["n01", "n02", "n02"]
+
+
+@pytest.mark.parametrize("change", [lambda deep: (deep / "z.jpg").touch(), lambda deep: (deep / "new").mkdir()])
+def test_index_lists_a_changed_nested_folder_again(change, home, root, listed):
+    deep = root / "train/n02/more/deep"
+    deep.mkdir(parents=True)
+    for name in ("d.jpg", "d.txt"):
+        (deep / name).touch()
+    tick()
+    for _ in range(2):
+        assert images(root)[-1] == ("n02/more/deep/d.jpg", 1)
+    assert open_source("folder", str(root), "train").skipped == {".txt": 1}
+    assert listed == ["n01", "n02", "more", "deep"]
+    change(deep)
+    tick()
+    changed = images(root)
+    assert [name for name, _ in changed[4:]] == [f"n02/more/deep/{path.name}" for path in sorted(deep.glob("*.jpg"))]
+    assert listed == ["n01", "n02", "more", "deep", "deep", *(["new"] * (deep / "new").exists())]
 
 
 def test_index_lists_a_renamed_class_folder_again(home, root, listed):

@@ -124,8 +124,9 @@ def test_listed_source_with_ambiguous_file_name_raises(twins):
         open_source("folder", str(twins), "twins", class_names=CLASSES, listing=listing(twins, ["a 0", "b.c.jpg 2"]))
 
 
-def test_listed_source_with_binary_list_raises(root):
-    (root / "list.txt").write_bytes(b"\xff\xfe\x00")
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", "a.jpg 0".encode("utf-16"), "a.jpg 0".encode("utf-16-le")])
+def test_listed_source_with_binary_list_raises(data, root):
+    (root / "list.txt").write_bytes(data)
     with pytest.raises(ValueError, match=r"list.txt is not a text in UTF-8; wanted lines such as 'image.jpg 65'"):
         open_source("imagenet", str(root), "val", listing=str(root / "list.txt"))
 

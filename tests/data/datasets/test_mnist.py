@@ -90,6 +90,15 @@ def test_mnist_with_more_images_than_labels_raises(tmp_path, files):
         open_source("mnist", str(tmp_path), "train")
 
 
+def test_gzip_cut_anywhere_names_the_file(tmp_path, files):
+    whole = gzip.compress(idx(files["t10k-images-idx3-ubyte"]))
+    path = tmp_path / "t10k-images-idx3-ubyte.gz"
+    for length in [*range(12), *range(50, len(whole), 97), *range(len(whole) - 9, len(whole))]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=rf"^{path}.*; fetch it again$"):
+            mnist.read_idx(path, 3)
+
+
 @pytest.mark.parametrize("damage", [lambda d: d[:50], lambda d: d[:40] + b"\xff" * 20 + d[60:], lambda d: b"no" + d])
 def test_damaged_gzip_names_the_file(tmp_path, files, damage):
     whole = gzip.compress(idx(files["t10k-images-idx3-ubyte"]))
