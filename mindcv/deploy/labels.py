@@ -37,7 +37,7 @@ def class_label(index: int, num_classes: int, class_names: Sequence[str] | None)
 def read_class_names(path: str | Path, option: str = "class_names") -> list[str]:
     """Return the class names in a UTF-8 text file, one per line, in the order of the model's outputs.
 
-    Space around a name and empty lines at the end are left out. `option` is the option that names the file, for messages.
+    Space around a name and empty lines at the end are left out. `option` names the file in messages.
 
     Raises:
         FileNotFoundError: the file does not exist.
