@@ -58,6 +58,15 @@ def test_erasing_follows_from_rng():
     assert (RandomErasing(1.0)(image.copy()) == 0).any()
 
 
+@pytest.mark.parametrize("name, value", [("const", 0), ("pixel", "random")])
+def test_erasing_value_may_be_named_as_in_timm(name, value):
+    image = np.ones((3, 20, 20), np.float32)
+    named, expected = (
+        RandomErasing(1.0, value=either)(image.copy(), np.random.default_rng(0)) for either in (name, value)
+    )
+    assert (named == expected).all() and (named != 1).any()
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -39,6 +39,11 @@ def test_save_with_top_k_keeps_the_best_and_the_newest(tmp_path):
     assert save_all(checkpoints, [50.0, 90.0, 60.0, 10.0]) == ["convit_tiny-2_44.ckpt", "convit_tiny-4_44.ckpt"]
 
 
+def test_save_without_a_policy_keeps_all(tmp_path):
+    checkpoints = CheckpointManager(tmp_path, "convit_tiny", None, 1)
+    assert save_all(checkpoints, [50.0, 90.0, 10.0]) == [f"convit_tiny-{epoch}_44.ckpt" for epoch in (1, 2, 3)]
+
+
 def test_save_of_weights_that_are_not_finite_fails_and_writes_nothing(tmp_path):
     checkpoints = CheckpointManager(tmp_path, "convit_tiny", "latest_k", 1)
     checkpoints.save(ARRAYS, TrainPosition(1, 44))
