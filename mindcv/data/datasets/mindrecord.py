@@ -103,7 +103,7 @@ class MindRecordSource:
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """Return image `i` as encoded bytes, (n,) uint8, and its label. Raises UnreadableImage."""
         try:
-            return make_decodable(self.read_bytes(i)), self.labels[i]
+            return make_decodable(self.read_bytes(i), lambda: self.path(i)), self.labels[i]
         except Exception as error:  # Pillow's decoders raise many types of error
             raise UnreadableImage.of(self.path(i), error) from error
 
