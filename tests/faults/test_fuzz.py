@@ -25,7 +25,7 @@ from mindcv.data.datasets.mnist import read_idx
 from mindcv.data.pack import pack
 from mindcv.deploy.labels import read_class_names
 from mindcv.io.download import extract
-from mindcv.weights.read import DamagedCheckpoint
+from mindcv.weights.read import DamagedCheckpoint, read_contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -275,7 +275,7 @@ def test_damaged_checkpoint_is_read_right_or_named(name, tmp_path, record_proper
     for data in cases(path.read_bytes(), 200, name):
         path.write_bytes(data)
         try:
-            contents = weights.read_contents(path)
+            contents = read_contents(path)
         except DamagedCheckpoint as error:
             require_one_line(error, str(path))
             outcomes["named"] += 1
