@@ -36,10 +36,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ORIENTATION_KEYS = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # of `Image.info`
 _ONLY_16_BITS = ("PNG", "PPM", "JPEG2000")  # formats whose integers above 8 bits have 16, in whatever mode
 _warned_kinds: set[str] = set()
 _JPEG_END = b"\xff\xd9"
-
 
 _log = logging.getLogger("mindcv")
 
@@ -201,6 +201,8 @@ def upright_rgb(image: Image.Image, name: Callable[[], object] = lambda: "an ima
     image.load()
     if (turn := _TURNS[_orientation(image)]) is not None:
         image = image.transpose(turn)
+        for told_by in _ORIENTATION_KEYS:
+            image.info.pop(told_by, None)
     if image.mode.startswith(("I", "F")):
         image = _to_8_bits(image, name)
     elif _is_transparent(image):

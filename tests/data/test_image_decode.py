@@ -13,7 +13,7 @@ from PIL import Image
 
 from mindcv.data import UnreadableImage, create_dataset, image_decode, unreadable_message
 from mindcv.data.containers import is_huffman_jpeg
-from mindcv.data.image_decode import read_encoded
+from mindcv.data.image_decode import read_encoded, upright_rgb
 
 SIZE = (40, 30)
 
@@ -69,6 +69,14 @@ def test_read_encoded_applies_exif_orientation(tmp_path, kind, orientation):
     picture().save(path, exif=exif(orientation), **({"lossless": True} if kind == "webp" else {}))
     stored = np.asarray(Image.open(path))
     check(path, UPRIGHT[orientation](stored))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
+def test_upright_rgb_of_its_own_result_turns_no_more(kind, tmp_path):
+    picture().save(tmp_path / f"a.{kind}", exif=exif(6))
+    once = upright_rgb(Image.open(tmp_path / f"a.{kind}"))
+    assert once.size == SIZE[::-1]
+    np.testing.assert_array_equal(np.asarray(upright_rgb(once)), np.asarray(once))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
