@@ -1,15 +1,16 @@
 """The device of a run: select it, measure its memory, and say which implementations of the layers suit it."""
 
 import re
-import resource
+import sys
 
 import mindspore as ms
+import psutil
 from mindspore import ops
 
 from mindcv.mindspore_hooks import ascend_soc_version
 
 
-def set_up(device_target: str, mode: int) -> None:
+def set_up(device_target: str, mode: int, jit_level: str | None = None) -> None:
     """Select the device and the execution mode of this process; call it before anything is computed.
 
     On a CPU, PyNative operations are made synchronous too (see `make_pynative_synchronous`).
@@ -17,6 +18,8 @@ def set_up(device_target: str, mode: int) -> None:
     Args:
         device_target: "Ascend", "GPU" or "CPU".
         mode: 0 for graph mode, 1 for PyNative mode.
+        jit_level: "O0" (each operator by itself), "O1" (fused operators) or "O2" (the whole graph, by Ascend's graph
+            engine), for graph mode. None for "O2" on Ascend, and MindSpore's default elsewhere.
 
     Raises:
         ValueError: This machine's MindSpore does not run on `device_target`; the message lists the devices it runs on.
@@ -32,6 +35,10 @@ def set_up(device_target: str, mode: int) -> None:
             f"pass --device_target {available.split(',')[0]}"
         ) from error
     ms.set_context(mode=mode)
+    if device_target == "Ascend":  # MindSpore's default is O2 on the first Ascend 910 and O0 on later ones
+        jit_level = jit_level or "O2"
+    if jit_level and mode == ms.GRAPH_MODE:
+        ms.set_context(jit_config={"jit_level": jit_level})
     if device_target == "CPU":
         make_pynative_synchronous()
 
@@ -48,7 +55,13 @@ def make_pynative_synchronous() -> None:
 def peak_memory() -> int:
     """Return the peak memory use so far, in bytes: the device's, or on a CPU the process's resident set."""
     if ms.get_context("device_target") == "CPU":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        try:
+            import resource
+        except ImportError:  # Windows
+            memory = psutil.Process().memory_info()
+            return getattr(memory, "peak_wset", memory.rss)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return ms.runtime.max_memory_allocated()
 
 

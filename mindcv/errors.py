@@ -23,7 +23,7 @@ def closest(word: object, names: Iterable[object], n: int = 1, cutoff: float = 0
 def did_you_mean(word: object, names: Iterable[object], cutoff: float = 0.5) -> str:
     """Return the end of a message about an unknown `word`: "; did you mean X?", or "; choose from A, B, C".
 
-    All `names` are listed where none is similar enough to `word`.
+    All `names` are listed if none has a similarity to `word` of at least `cutoff`, 0 to 1.
     """
     names = list(names)
     near = closest(word, names, cutoff=cutoff)
@@ -105,7 +105,7 @@ def unknown_argument(function: str, name: str, known: Iterable[str], renamed: di
         function: The function's name.
         name: The unknown argument.
         known: The names of the function's arguments.
-        renamed: As in `explain_unknown`.
+        renamed: What to write in place of an argument, by the name that it has elsewhere.
     """
     hint = f"; use {renamed[name]}" if name in renamed else did_you_mean(name, known)
     return f"{function} has no argument {name!r}{hint}"

@@ -17,10 +17,19 @@ import mindcv
 from mindcv.cli import scripts
 from mindcv.device import make_pynative_synchronous
 from tests.golden import rule
+from tests.shallow.model import make_shallow
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
+SLOWEST = [  # files, the slowest first
+    "faults/test_two_workers.py", "faults/test_two_machines.py", "distributed/test_context.py",
+    "faults/test_kills.py", "models/test_convit.py", "models/test_golden.py", "models/test_precision.py",
+    "deploy/test_exporting.py", "e2e/test_scripts.py", "engine/test_step.py", "engine/test_trajectory.py",
+    "documents/test_notebooks.py", "loss/test_cross_entropy.py", "e2e/test_cost_and_figures.py",
+    "engine/test_options_act.py", "insight/test_maps.py", "engine/test_recompute.py", "faults/test_bad_input.py",
+    "e2e/test_resume.py", "distributed/test_launcher.py", "engine/test_validation.py",
+]  # fmt: skip
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
@@ -33,6 +42,12 @@ def pytest_configure():
     if worker and CORES:
         first, step = int(worker.removeprefix("gw")) % len(CORES), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.sched_setaffinity(0, CORES[first::step])
+
+
+def pytest_collection_modifyitems(items):
+    """Run the slowest files first, so that parallel processes end together."""
+    order = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(GOLDEN.parent).as_posix(), len(order)))
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +73,14 @@ def golden():
 @pytest.fixture(scope="session", autouse=True)
 def pynative_in_turn():
     make_pynative_synchronous()
+
+
+@pytest.fixture(scope="module")
+def shallow_tiny():
+    """Give convit_tiny two blocks in place of twelve, until the module's tests end."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_shallow(patch.setitem)
+        yield
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
 def check(options: argparse.Namespace) -> int:
     """Decode every image of `options.split` in `options.folder` and print the unreadable ones, one per line.
 
-    Files that an earlier call decoded, and that have not changed since, are not decoded again.
+    Files that an earlier call decoded, and that have not changed since, are not decoded again. The lines are "PATH:
+    REASON" on standard output; their number follows on standard error.
 
     The same lines are written to the file `options.output`, if it is not None, below a heading; an older such list is
     replaced.
@@ -87,7 +88,8 @@ def pack(options: argparse.Namespace) -> None:
 def _open_sources(options: argparse.Namespace) -> Iterator[Source]:
     """Yield the source of each split, with labels numbered by the class folders of the split "train" if it has any.
 
-    `options.list` applies to splits whose images lie in the split's folder itself, and not in class folders.
+    `options` has `dataset` (a name), `folder`, `split` (a list of names) and `list` (a file or None), which applies to
+    splits whose images lie in the split's folder itself, and not in class folders.
 
     Raises:
         ValueError, FileNotFoundError: A split cannot be opened, or no split has images for the list.

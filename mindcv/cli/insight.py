@@ -37,7 +37,7 @@ def _draw_and_print(words: argparse.Namespace, options: list[str]) -> None:
 
     Raises:
         ConfigError: matplotlib is missing, or an option is wrong.
-        Other errors: as for `draw`.
+        ValueError, OSError, TypeError, FloatingPointError: the pictures cannot be drawn or written; see `draw`.
     """
     if find_spec("matplotlib") is None:
         raise ConfigError("pictures need matplotlib: pip install matplotlib")
@@ -99,7 +99,10 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
 
 
 def _first_image(config: Config) -> str | np.ndarray:
-    """Return the first validation image of the run: its path, or its pixels (height, width, channels)."""
+    """Return the first validation image of the run: its path, or if the dataset holds pixels, these, (H, W, C) uint8.
+
+    Raises ValueError or FileNotFoundError if the dataset cannot be opened.
+    """
     from mindcv.data import default_val_split
     from mindcv.data.datasets import open_source
 

@@ -12,12 +12,14 @@ _PUBLISHED_CLASSES = 1000
 
 
 def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
-    """Return the model with the weights of `config.ckpt_path` or `config.pretrained`, and the names of its classes.
+    """Return the model, in evaluation mode, and the names of its classes.
 
-    If both are given, the weights are those of `config.ckpt_path`, and `config.pretrained` says from which published
-    weights they were fine-tuned. They are adapted to `config`'s channels and image size.
+    The weights are those of `config.ckpt_path` or `config.pretrained`, adapted to `config`'s channels and image size.
+    If both are given, they are those of `config.ckpt_path`, and `config.pretrained` says from which published weights
+    they were fine-tuned.
 
-    Sets MindSpore's device and mode. The model has `config.num_classes` classes, or as many as the checkpoint's. The
+    Sets MindSpore's device and mode. The model has `config.num_classes` classes, or as many as the checkpoint's; a
+    checkpoint with another number does not fit, and published weights then get a new, random classifier. The
     names, in the order of the logits and possibly fewer than these, come from the file `config.class_names`, or from
     the checkpoint; None where neither has any.
 
@@ -27,7 +29,7 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     """
     if not (config.ckpt_path or config.pretrained):
         raise ConfigError("ckpt_path: a trained model is needed; pass --ckpt_path FILE, or --pretrained")
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     count, names = weights.classes_in(config.ckpt_path) if config.ckpt_path else (_PUBLISHED_CLASSES, None)
     num_classes = config.num_classes or count
     if config.class_names:

@@ -38,7 +38,9 @@ def print_names(pattern: str = "*") -> None:
 
 
 def print_info(name: str) -> None:
-    """Print what `describe_model` returns, with bold headings on a terminal; silence MindSpore's log unless it is set.
+    """Print the shape, size, cost, published weights and recipes of a model, with bold headings on a terminal.
+
+    MindSpore's log is silenced for the rest of the process, unless its level is set by GLOG_v.
 
     Raises:
         ValueError: No model has this name.
@@ -55,7 +57,9 @@ def model_names() -> list[str]:
     """Return the sorted names of the models, as `mindcv.list_models()` does, but without importing MindSpore."""
     sources = sorted((Path(__file__).parents[1] / "models").glob("*.py"))
     return sorted(
-        name for source in sources for name in re.findall(r"^@register_model\ndef (\w+)", source.read_text(), re.M)
+        name
+        for source in sources
+        for name in re.findall(r"^@register_model\ndef (\w+)", source.read_text(encoding="utf-8"), re.M)
     )
 
 

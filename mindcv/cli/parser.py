@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(command: str, action: Callable[[], int | None]) -> int:
-    """Call `action` and return its exit code (0 for None), or `USER_ERROR` after one line on standard error.
+    """Call `action` and return its exit code (0 for None), or `USER_ERROR`, 2, after one line on standard error.
 
     Args:
         command: Name of the command, which the line begins with.

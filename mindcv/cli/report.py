@@ -56,6 +56,7 @@ def read_run(folder: Path) -> list[dict]:
 
     Raises:
         ValueError: The file is missing or empty, or a line of it is not a record.
+        OSError: It cannot be read.
     """
     metrics_file = folder / "metrics.jsonl"
     if not metrics_file.is_file():
@@ -69,10 +70,11 @@ def read_run(folder: Path) -> list[dict]:
 def as_table(runs: dict[str, list[dict]]) -> str:
     """Return a Markdown table with a row for each run: its best epoch by top-1, and the metrics of that epoch.
 
-    The last epoch stands for a run without validation. The column "epochs" has the number of the last epoch.
+    The columns are run, best epoch, epochs (the number of the last one), training and validation loss, top-1 and top-5
+    in per cent, and images/s; a missing value is empty. The last epoch stands for a run without validation.
 
     Args:
-        runs: Records as `read_run` returns them, at least one, by the name to show.
+        runs: The records of each run's epochs, at least one, in order, by the run's name to show.
     """
     lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
     for name, records in runs.items():
@@ -89,7 +91,8 @@ def plot_curves(runs: dict[str, list[dict]]):
     It is not one of pyplot's, so it need not be closed.
 
     Args:
-        runs: Records as `read_run` returns them, by the name in the legend. Values that a record lacks are left out.
+        runs: The records of each run's epochs, with "epoch", "loss", "val_loss", "top_1" and "top_5", by the run's name
+            in the legend. Values that a record lacks are left out.
 
     Raises:
         ValueError: matplotlib is not installed.

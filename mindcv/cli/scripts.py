@@ -37,15 +37,15 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
     SystemExit(0), and `--debug` lets errors through with their traceback.
 
     Args:
-        name: A key of `DESCRIPTIONS`.
+        name: "train", "validate", "infer" or "export".
         description: Introduction of --help.
         argv: The words after the script's name; None for those of this process.
         prog: How the script was called, "train.py" or "mindcv train"; NAME.py by default.
 
     Returns:
-        0 for success; `USER_ERROR` for a mistake in an option, the data or a checkpoint; `DIVERGED` for a loss that is
-        not finite; 143 or 130 for a training run that SIGTERM or Ctrl-C stopped and that can be resumed; `INTERRUPTED`
-        for Ctrl-C elsewhere; `FAILURE` for any other error.
+        0 for success; `USER_ERROR`, 2, for a mistake in an option, the data or a checkpoint; `DIVERGED`, 3, for a loss
+        that is not finite; 143 or 130 for a training run that SIGTERM or Ctrl-C stopped and that can be resumed;
+        `INTERRUPTED`, 130, for Ctrl-C elsewhere; `FAILURE`, 1, for any other error.
     """
     print_any_text()
     prog = prog or f"{name}.py"
@@ -81,7 +81,7 @@ def first_line(error: Exception) -> str:
 
 
 def _code(error: Exception) -> int:
-    """Return `USER_ERROR` for ValueError, TypeError and OSError, `DIVERGED` for FloatingPointError, else `FAILURE`."""
+    """Return the exit code for an error: 2 for ValueError, TypeError and OSError, 3 for FloatingPointError, else 1."""
     if isinstance(error, _USER_ERRORS):
         return USER_ERROR
     return DIVERGED if isinstance(error, FloatingPointError) else FAILURE

@@ -12,7 +12,7 @@ _SAME_NAME = (
 
 
 def model_arguments(config: Config) -> dict:
-    """Return the keyword arguments of `create_model` that the options give.
+    """Return the keyword arguments of `create_model` that the options give, the model's name among them.
 
     `num_classes`, which may follow from the dataset, and `adapt`, what loading may change in weights, are left out.
     """
@@ -33,7 +33,8 @@ def is_resuming(config: Config) -> bool:
 def as_recipe(config: Config) -> Config:
     """Return the options of a run without those that resume it, so that they begin a new run in another folder.
 
-    `resume_changes` stays for a resumed run, as the record that `permitted_changes` reads; else it is None.
+    For a resumed run `resume`, `resume_opt`, `ckpt_path`, `use_ema` and `keep_classifier` get their defaults, and
+    `resume_changes` stays, as a record of what was permitted. For any other run `resume_changes` becomes None.
     """
     if not is_resuming(config):
         return config.replace(resume_changes=None)

@@ -13,19 +13,19 @@ _MAX_BATCH_BYTES, _MAX_PATCHES = 64 * _GIB, 2**16
 DECAYING_TO_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
 
-def _top_k_has_validation(config: Options):
+def _top_k_has_validation(config: Options) -> str | None:
     """Return a complaint about ckpt_save_policy top_k without validation, else None."""
     if config.ckpt_save_policy == "top_k" and not config.val_while_train:
         return "ckpt_save_policy top_k ranks checkpoints by validation: pass --val_while_train True as well"
 
 
-def _decay_decreases(config: Options):
+def _decay_decreases(config: Options) -> str | None:
     """Return a complaint about a min_lr above lr, if the scheduler goes from lr to min_lr, else None."""
     if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > config.lr:
         return f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes from lr to min_lr"
 
 
-def _channels_match(config: Options):
+def _channels_match(config: Options) -> str | None:
     """Return a complaint about in_channels not 1 or 3, or mean and std without a value per channel, else None."""
     if config.in_channels not in (1, 3):
         return f"in_channels is {config.in_channels}; it must be 3, for colour, or 1, for greyscale"
@@ -39,12 +39,12 @@ def _channels_match(config: Options):
         )
 
 
-def _mean_and_std_are_for_0_to_255(config: Options):
+def _mean_and_std_are_for_0_to_255(config: Options) -> str | None:
     """Return a complaint about a mean and std for pixels of 0 to 1, else None."""
     return pixel_scale_mistake(config.mean, config.std)
 
 
-def _batches_fit_in_memory(config: Options):
+def _batches_fit_in_memory(config: Options) -> str | None:
     """Return a complaint about float32 batches that take over 64 GiB, with those that are prepared ahead, else None."""
     height, width = _sides(config.image_resize)
     size = 4 * config.in_channels * height * width * config.batch_size
@@ -56,7 +56,7 @@ def _batches_fit_in_memory(config: Options):
         )
 
 
-def _patches_are_few_enough(config: Options):
+def _patches_are_few_enough(config: Options) -> str | None:
     """Return a complaint about images of more than 65,536 patches, else None."""
     (height, width), (patch_height, patch_width) = _sides(config.image_resize), _sides(config.patch_size)
     patches = (height // patch_height) * (width // patch_width)
@@ -72,8 +72,11 @@ def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
 
-def _nodes_are_consistent(config: Options):
-    """Return a complaint about a node_rank beyond num_nodes, or nodes without distribute or master_addr, else None."""
+def _nodes_are_consistent(config: Options) -> str | None:
+    """Return a complaint about a node_rank not below num_nodes, or about several nodes, else None.
+
+    Several nodes need distribute, and a master_addr that is not this machine's loopback address.
+    """
     if config.node_rank >= config.num_nodes:
         return f"node_rank is {config.node_rank}; it must be below num_nodes, which is {config.num_nodes}"
     if config.num_nodes > 1 and not config.distribute:
@@ -85,7 +88,7 @@ def _nodes_are_consistent(config: Options):
         )
 
 
-def _restarts_have_a_launcher(config: Options):
+def _restarts_have_a_launcher(config: Options) -> str | None:
     """Return a complaint about max_restarts without distribute, else None."""
     if config.max_restarts and not config.distribute:
         return (
@@ -94,7 +97,7 @@ def _restarts_have_a_launcher(config: Options):
         )
 
 
-def _scaled_lr_has_a_base(config: Options):
+def _scaled_lr_has_a_base(config: Options) -> str | None:
     """Return a complaint about one of lr_scale and lr_base_batch without the other, else None."""
     if (config.lr_scale is None) != (config.lr_base_batch is None):
         return (
@@ -103,19 +106,19 @@ def _scaled_lr_has_a_base(config: Options):
         )
 
 
-def _ema_has_a_checkpoint(config: Options):
+def _ema_has_a_checkpoint(config: Options) -> str | None:
     """Return a complaint about use_ema without a checkpoint to load or resume, else None."""
     if config.use_ema and not (config.ckpt_path or config.resume or config.resume_opt):
         return "use_ema loads the moving averages of a checkpoint: pass --ckpt_path FILE as well"
 
 
-def _kept_classifier_has_a_checkpoint(config: Options):
+def _kept_classifier_has_a_checkpoint(config: Options) -> str | None:
     """Return a complaint about keep_classifier without a checkpoint to load or resume, else None."""
     if config.keep_classifier and not (config.ckpt_path or config.resume or config.resume_opt):
         return "keep_classifier keeps the classifier of a checkpoint: pass --ckpt_path FILE as well"
 
 
-def _aug_splits_are_compatible(config: Options):
+def _aug_splits_are_compatible(config: Options) -> str | None:
     """Return a complaint about aug_splits without auto_augment, with mixing or a loss other than CE, else None."""
     if config.aug_splits and config.auto_augment is None:
         return f"aug_splits {config.aug_splits} needs a policy for its views: pass --auto_augment augmix-m3-w3 as well"
@@ -125,26 +128,26 @@ def _aug_splits_are_compatible(config: Options):
         return f"aug_splits {config.aug_splits} extends cross-entropy: pass --loss CE, not {config.loss}"
 
 
-def _repeats_are_shuffled(config: Options):
+def _repeats_are_shuffled(config: Options) -> str | None:
     """Return a complaint about aug_repeats above 1 without shuffle, else None."""
     if config.aug_repeats > 1 and not config.shuffle:
         return f"aug_repeats {config.aug_repeats} would repeat the same images every epoch: pass --shuffle True as well"
 
 
-def _mixup_is_on_before_off_epoch(config: Options):
+def _mixup_is_on_before_off_epoch(config: Options) -> str | None:
     """Return a complaint about mixup_off_epoch without mixup and cutmix, else None."""
     if config.mixup_off_epoch and not (config.mixup or config.cutmix):
         return f"mixup_off_epoch is {config.mixup_off_epoch}, but nothing is mixed: pass --mixup 0.8, for example"
 
 
-def _switch_has_mixup_and_cutmix(config: Options):
+def _switch_has_mixup_and_cutmix(config: Options) -> str | None:
     """Return a complaint about a changed mixup_switch_prob unless mixup and cutmix are both on, else None."""
     if config.mixup_switch_prob != 0.5 and not (config.mixup and config.cutmix):
         return f"mixup_switch_prob {config.mixup_switch_prob} chooses between mixup and cutmix: pass both above 0"
 
 
-def _amp_options_are_used(config: Options):
-    """Return a complaint about amp_cast_list or amp_dtype if training and validation are in float32, else None."""
+def _amp_options_are_used(config: Options) -> str | None:
+    """Return a complaint about a changed amp_cast_list or amp_dtype if all is computed in float32, else None."""
     if config.amp_level == config.val_amp_level == "O0":
         if config.amp_cast_list:
             return "amp_cast_list chooses what runs in half precision, but nothing does: pass --amp_level O1 as well"
@@ -152,7 +155,7 @@ def _amp_options_are_used(config: Options):
             return f"amp_dtype is {config.amp_dtype}, but nothing runs in half precision: pass --amp_level O1 as well"
 
 
-def _flash_attention_has_half_precision(config: Options):
+def _flash_attention_has_half_precision(config: Options) -> str | None:
     """Return a complaint about attn_impl flash in float32, everywhere or in a training run's validation, else None."""
     if config.attn_impl == "flash":
         if config.amp_level == config.val_amp_level == "O0":
@@ -164,14 +167,14 @@ def _flash_attention_has_half_precision(config: Options):
             )
 
 
-def _resume_changes_are_options(config: Options):
+def _resume_changes_are_options(config: Options) -> str | None:
     """Return a complaint about the first name in resume_changes that is not an option, else None."""
     for name in config.resume_changes or ():
         if name not in OPTIONS:
             return f"resume_changes: {unknown_option(name)}"
 
 
-def _clip_mode_is_used(config: Options):
+def _clip_mode_is_used(config: Options) -> str | None:
     """Return a complaint about a changed clip_mode without clip_grad, else None."""
     if config.clip_mode != "norm" and not config.clip_grad:
         return f"clip_mode is {config.clip_mode}, but nothing is clipped: pass --clip_grad True as well"

@@ -83,7 +83,7 @@ class Config(Options):
         return self._origins.get(name, "default")
 
     def replace(self, **changes) -> "Config":
-        """Return a copy with some options changed, whose origin is then "given".
+        """Return a copy with some options changed, whose origin is then "given"; the others keep theirs.
 
         Raises:
             ConfigError: As for `Config`; everything is checked again.
@@ -117,7 +117,7 @@ class Config(Options):
     def save(self, path: str | Path) -> None:
         """Write `to_yaml` to `path`, with a digest in the first line, creating missing folders.
 
-        An existing file, of whatever kind, is replaced atomically.
+        An existing file, of whatever kind, is replaced atomically. An OSError is raised if that fails.
         """
         atomic_write_text(Path(path), _with_digest(self.to_yaml()))
 
@@ -166,7 +166,10 @@ def read_option(name: str, given, origin: str) -> Any:
 
 
 def _typed(type: OptionType, given):
-    """Return `given` as a user types it; in brackets if it is a list where one value, or more values, are wanted."""
+    """Return a list as a user types it, for a message, and anything else unchanged.
+
+    The list is in brackets unless the type takes several words and there are several.
+    """
     if not isinstance(given, (list, tuple)):
         return given
     return show(given) if type.nargs == "+" and len(given) > 1 else f"[{', '.join(map(show, given))}]"

@@ -178,7 +178,10 @@ class FilePaths:
     limits: ClassVar = ""
 
     def read(self, given) -> tuple[str, ...]:
-        """Return one path, or a list or tuple of them, as a tuple; a ValueError if it or a path is empty or no text."""
+        """Return one path, or a list or tuple of them, as a tuple, with `~` and variables replaced.
+
+        A ValueError if it or a path is empty or no text, or has an unknown variable.
+        """
         words = (given,) if isinstance(given, str) else given
         if not isinstance(words, (list, tuple)) or not words or not all(isinstance(w, str) and w for w in words):
             raise ValueError

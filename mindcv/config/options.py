@@ -65,9 +65,11 @@ def option(
     aliases: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> Any:
-    """Declare an option; see `Option` for the arguments.
+    """Return an `Option` with these attributes, for a class whose name is the option's heading in --help.
 
-    It is typed Any so that type checkers take a field's type from its annotation.
+    `on_resume` says what a changed value means to a resumed run, `aliases` are names that error messages point from,
+    and `only` are the scripts that have the option, () for all. The result is typed Any so that type checkers take a
+    field's type from its annotation.
     """
     return Option(type, default, on_resume, help, aliases, only)
 
@@ -93,6 +95,9 @@ class Run:
     config: str = option(_file, "", "free",
         "YAML recipe: a path, or the name of a shipped recipe; the command line overrides it")
     mode: int = option(Choice(0, 1), 0, "warn", "0: graph mode, compiled; 1: PyNative, step by step")
+    jit_level: str | None = option(Optional(Choice("O0", "O1", "O2")), None, "warn",
+        "MindSpore's level of compilation in graph mode; none: O2 on Ascend, as MindCV's scripts have it, and "
+        "MindSpore's default elsewhere")
     device_target: str = option(Choice("Ascend", "GPU", "CPU"), "Ascend", "warn",
         "device to run on", aliases=("device", "device_type"))
     distribute: bool = option(_bool, False, "free",

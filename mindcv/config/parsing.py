@@ -25,7 +25,8 @@ OF_ONE_START = (  # options that a resumed run does not take over
 def parse(argv: list[str] | None = None, *, prog: str | None = None, description: str | None = None) -> Config:
     """Return the options of a script's command line, or end the process with one line and exit code 2 for a bad option.
 
-    The recipe is found and checked as by `resolve`. --help prints the options and ends the process with exit code 0.
+    They are the defaults, overridden by the recipe (that of --config, or the config.yaml of the run that --resume
+    continues), overridden by `argv`. --help prints the options and ends the process with exit code 0.
 
     Args:
         argv: The words after the script's name; None for those of this process.
@@ -59,7 +60,9 @@ def resolve(argv: list[str] | None = None) -> Config:
 
 
 def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: str = "") -> Config:
-    """Return the options of `argv`, as `resolve` does.
+    """Return the options of `argv` and of the recipe that it names, checked. `argv` overrides the recipe.
+
+    A wrong option, recipe or `ckpt_path` is a ConfigError; --help prints and raises SystemExit.
 
     Args:
         parser: `_parser` for the same script.
@@ -90,7 +93,7 @@ def _resolve(parser: argparse.ArgumentParser, argv: list[str] | None, script: st
 
 
 def _resumed_folder(typed: dict) -> str | None:
-    """Return the folder of the run that the command line resumes; None if no such folder holds the options of a run.
+    """Return the folder of the run that the command line resumes; None if it resumes none, or none has a config.yaml.
 
     The folder of `ckpt_path` takes precedence over that of the file it links to, and both over `ckpt_save_dir`.
 
@@ -116,10 +119,12 @@ def _leave_out(names: Collection[str], recipe: dict, origins: dict[str, str]) ->
 
 
 def _options_of_run(folder: str) -> tuple[dict, dict[str, str]]:
-    """Return the options that a run wrote to `folder`, and where each stands, as `read_recipe` does.
+    """Return the options that a run wrote to `folder`/config.yaml, and where each stands, "FILE line N".
+
+    Values are as `read_recipe` returns them: text such as "0.1", None, or lists of text.
 
     Those in `OF_ONE_START`, which were for the start of the run, are left out. `ckpt_save_dir` is `folder`, which may
-    have been moved, and `config` its file.
+    have been moved, and `config` its file. A missing or damaged file, or an unknown option in it, is a ConfigError.
     """
     path = os.path.join(folder, RUN_CONFIG)
     recipe, origins = read_recipe(path)
@@ -138,7 +143,7 @@ def _is_true(given) -> bool:
 def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
     """Return the options in a YAML file by name, and where each stands: "FILE line N".
 
-    Values are text, None or lists of these: option types read them later, since YAML would take `7e-4` for text.
+    Values are text, None or lists of text: option types read them later, since YAML would take `7e-4` for text.
 
     Raises:
         ConfigError: The file is missing, empty, unreadable or not valid YAML, or an option in it is unknown, nested or

@@ -159,8 +159,9 @@ def name_undecodable(images: Iterable[tuple[Source, int]]) -> str | None:
 def record_path(source: Source) -> Path:
     """Return the path of the JSON file that keeps the unreadable images of `source`, which must be encoded.
 
-    Its name changes with the files and their permissions, and with what is readable: the version of Pillow and the
-    largest number of pixels. It does not exist before `unreadable_images` writes it.
+    It is in `checked/` of `get_download_root()`. Its name changes with the files and their permissions, and with what
+    is readable: the version of Pillow and the largest number of pixels. It does not exist before `unreadable_images`
+    writes it.
     """
     rules = f"{_RULES} {PIL.__version__} {image_pixel_limit()} ".encode()
     key = hashlib.sha256(rules + source.fingerprint("st_mode", "st_uid", "st_gid")).hexdigest()
@@ -186,7 +187,7 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
     If `bad` is empty, the result is `source` itself, which may lack the attribute `excluded`.
 
     Raises:
-        ValueError: A class would lose all its images, or `bad` is more than `MAX_EXCLUDED` of all images.
+        ValueError: A class would lose all its images, or `bad` is more than a tenth (`MAX_EXCLUDED`) of all images.
     """
     if not bad:
         return source

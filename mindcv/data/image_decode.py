@@ -106,8 +106,8 @@ def read_encoded(path: str | os.PathLike, verify: bool = False) -> np.ndarray:
 def make_decodable(data: bytes, name: Callable[[], object], verify: bool = False) -> np.ndarray:
     """Return the bytes of an image file, (n,) uint8, re-encoded as BMP unless it is a plain JPEG.
 
-    `read_encoded` describes what the result shows, and `verify`. `name` returns the file's name, for warnings. Raises
-    whatever Pillow raises for a damaged file.
+    The BMP shows the first frame, upright, in 8-bit RGB, with transparency over white. `verify` is that of
+    `read_encoded`, and `name` returns the file's name, for warnings. Raises whatever Pillow raises for a damaged file.
     """
     with _open(data) as image:
         if (pixels := image.width * image.height) > (limit := image_pixel_limit()) / 2:
@@ -178,7 +178,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _encode_bmp(image: Image.Image, name: Callable[[], object]) -> bytes:
-    """Return `image` as a BMP file, upright and in 8-bit RGB; `name` is that of `make_decodable`."""
+    """Return `image` as a BMP file, upright and in 8-bit RGB; `name` returns its name, for warnings."""
     out = io.BytesIO()
     upright_rgb(image, name).save(out, "BMP")
     return out.getvalue()

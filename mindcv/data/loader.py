@@ -123,7 +123,14 @@ def create_loader(
 def _create_mixup(
     mixup: float, cutmix: float, prob: float, switch_prob: float, num_classes: int, is_training: bool
 ) -> Mixup | None:
-    """Return the operation that mixes batches, or None if both α are 0. `create_loader` describes the arguments.
+    """Return the operation that mixes batches, or None if both α are 0; it does not smooth labels.
+
+    Args:
+        mixup, cutmix: Their α; 0 turns one off.
+        prob: Probability that a batch is mixed at all.
+        switch_prob: Probability of CutMix instead of mixup if both are on.
+        num_classes: Number of classes, the width of the soft labels.
+        is_training: Whether the batches are for training; others are not mixed.
 
     Raises:
         ValueError: An α is above 0, but `is_training` is False or `prob` is 0; or an argument is out of range.

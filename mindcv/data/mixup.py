@@ -141,7 +141,7 @@ class Mixup:
 
 
 def _mix(image: np.ndarray, other: np.ndarray, lam: float, box: tuple[slice, slice] | None, buffer: np.ndarray) -> None:
-    """Mix `other` into `image` in place: its rectangle `box`, or, if None, 1 - `lam` of all pixels.
+    """Mix `other` into `image` in place: its rectangle `box`, or, if None, all pixels with the weight 1 - `lam`.
 
     `image`, `other` and `buffer`, which is overwritten, are (C, H, W) float32.
     """

@@ -147,7 +147,7 @@ def _row(source: Source, i: int) -> dict:
 
     Bytes of the path that are not UTF-8 are escaped, as `MindRecordSource.names` expects.
 
-    Raises ValueError if the file is empty or larger than half a page.
+    Raises ValueError if the file is empty or larger than 32 MiB, half a page, and OSError if it cannot be read.
     """
     data = source.read_bytes(i)
     if not 0 < len(data) <= _PAGE_BYTES // 2:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -23,7 +24,7 @@ _log = logging.getLogger("mindcv")
 
 _FORMATS = {"mindir": mindir, "onnx": onnx_graph}
 _PRODUCERS = {"mindir": b"\x12\x09MindSpore", "onnx": b"\x12\x06mindcv"}  # field 2 of the message, in the first bytes
-_TOLERANCE = {False: 1e-5, True: 1e-2}  # relative error, by `fp16`
+_TOLERANCE = {False: 1e-5, True: 1e-2}  # of the outputs' error, by `fp16`
 
 
 class ExportError(RuntimeError):
@@ -47,7 +48,8 @@ def export_model(
     """Write `model` to `path` as MindIR or ONNX, by its suffix, and a description of its use to `path`.json.
 
     The exported model is run on random images first, MindIR by MindSpore and ONNX by ONNX Runtime. Neither file appears
-    unless the outputs differ from the model's by at most 1e-5 of their norm (1e-2 with `fp16`).
+    unless the outputs differ from the model's by at most 1e-5 of their root mean square or, where that is below 1, by
+    at most 1e-5 (1e-2 with `fp16`).
 
     Older exports of these names are replaced, each file atomically. MindSpore's mode and the model's are restored.
 
@@ -142,9 +144,11 @@ def require_exportable(path: Path) -> None:
 
 
 def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> float:
-    """Return the largest error of the exported model's outputs on random images, relative to their norm.
+    """Return the largest error of the exported model's outputs on random images.
 
-    The images are batches of 1 and, if the batch is dynamic, 3. `model` runs in evaluation mode; its mode is restored.
+    A batch's error is the root mean square of the differences, divided by that of the outputs where it is above 1: an
+    untrained model's logits may be near 0, and rounding errors large beside them. The batches have 1 and, if the size
+    is dynamic, 3 images. `model` runs in evaluation mode; its mode is restored.
 
     Args:
         path: The exported model.
@@ -166,14 +170,19 @@ def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> floa
     for outputs in expected:
         require_finite(outputs, model, "the model's outputs are")
     pairs = zip(run(path, batches), expected, strict=True)
-    errors = [np.linalg.norm(actual - wanted) / np.linalg.norm(wanted) for actual, wanted in pairs]
+    errors = [_rms(actual - wanted) / max(1, _rms(wanted)) for actual, wanted in pairs]
     error, limit = float(np.max(errors)), _TOLERANCE[spec.fp16]
     if not error <= limit:  # NaN included
         raise ExportError(
-            f"{path.name} was not written: its output differs from the model's by {error:.1e} of its norm, "
+            f"{path.name} was not written: its output differs from the model's by {error:.1e}, "
             f"more than {limit:.0e}" + (": leave out --fp16" if spec.fp16 else "")
         )
     return error
+
+
+def _rms(array: np.ndarray) -> float:
+    """Return the root mean square of `array`."""
+    return float(np.linalg.norm(array)) / math.sqrt(array.size)
 
 
 def _describe(
@@ -182,9 +191,11 @@ def _describe(
     """Return the contents of the sidecar: model, format, input, prepare, output, precision, verified, labels.
 
     Args:
-        model, class_names, model_name: As in `export_model`.
+        model: The exported model.
         spec: What the model was written for.
         preparation: mean, std, crop_pct and interpolation, by name.
+        class_names: In the order of the logits; None for ImageNet's for 1,000 classes, else "class INDEX".
+        model_name: Name of the model, may be "".
         version: `VERSION` of the format's module.
         error: What `_verify` returned.
     """

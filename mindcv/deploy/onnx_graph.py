@@ -23,7 +23,9 @@ INPUT = "images"
 def write(path: Path, model: ConViT, spec: ExportSpec) -> None:
     """Write `model`, without a softmax after its outputs, to `path`, and check the file with ONNX's checker.
 
-    Not atomic: an existing file is overwritten, and the new one stays if the check fails. The model is not changed.
+    With `spec.normalize`, the file's model takes uint8 images (B, H, W, C) and normalises them; otherwise it takes
+    normalised float32 images (B, C, H, W). Not atomic: an existing file is overwritten, and the new one stays if the
+    check fails. The model is not changed.
 
     Raises:
         ImportError: the package onnx is missing.
@@ -119,7 +121,7 @@ class GraphBuilder:
         return self("Add", product, layer.bias.asnumpy()) if layer.has_bias else product
 
     def layer_norm(self, x: str, layer) -> str:
-        """Apply a LayerNorm over the last axis."""
+        """Apply a LayerNorm over the last axis, by its `gamma`, `beta` and `epsilon`."""
         gamma, beta = layer.gamma.asnumpy(), layer.beta.asnumpy()
         return self("LayerNormalization", x, gamma, beta, axis=-1, epsilon=layer.epsilon)
 
@@ -167,7 +169,7 @@ class GraphBuilder:
         return self.reshape(over_cols, 0, 0, rows * cols, -1)
 
     def block(self, x: str, block, cls_token_only: bool) -> str:
-        """Map tokens (B, N, C) to (B, N, C), or with `cls_token_only` to that of the class token, (B, 1, C)."""
+        """Map tokens (B, N, C) by a block to (B, N, C), or with `cls_token_only` to the class token's, (B, 1, C)."""
         tokens = self.layer_norm(x, block.norm1)
         if cls_token_only:
             x, queries = self.first_token(x), self.first_token(tokens)

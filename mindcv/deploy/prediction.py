@@ -95,9 +95,11 @@ def classify(
     """Return the `topk` most probable classes of each of up to `batch_size` images, most probable first.
 
     Args:
-        model: As in `predict`; it runs in evaluation mode, and its own mode is restored.
+        model: Images to logits, with `num_classes`; it runs in evaluation mode, and its own mode is restored.
         images: (B, C, H, W) float32, normalised; padded with zeros to `batch_size` images for the model's call.
-        class_names: Names in the order of the logits; None for ImageNet's or "class 3", as in `predict`.
+        batch_size: At least B; the same at each call, so that no second graph is compiled.
+        topk: Classes per image; all classes if there are fewer.
+        class_names: Names in the order of the logits; None for ImageNet's for 1,000 classes, else "class 3".
 
     Raises:
         ValueError: the model has no classifier.

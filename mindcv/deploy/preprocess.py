@@ -47,7 +47,10 @@ class Preprocessor:
         return pixels
 
     def _crop_file(self, path: str | os.PathLike) -> np.ndarray:
-        """Return `crop` of an image file, which is decoded by MindSpore as in validation; the errors are the same."""
+        """Return the resized centre crop of an image file, (H, W, 3) uint8, decoded by MindSpore as in validation.
+
+        Raises FileNotFoundError if there is no such file, and UnreadableImage (a ValueError) if it cannot be decoded.
+        """
         if not os.path.isfile(path):
             raise FileNotFoundError(f"no image {printable(os.fspath(path))}: check the path")
         pixels = read_encoded(path, verify=True)

@@ -68,9 +68,11 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
         signal ended it.
 
     Raises:
-        ConfigError: the port is taken, or the first machine's address is unknown.
+        ConfigError: the port is taken, the first machine's address is unknown, or this is Windows.
         OSError: another run is using the folder.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        raise ConfigError("distribute: several workers are not available on Windows: pass --distribute False")
     prog = prog or f"{script}.py"
     port = choose_port(config)
     folder = Path(config.ckpt_save_dir) / "logs" if script == "train" else Path(tempfile.mkdtemp(prefix="mindcv-"))
@@ -95,7 +97,8 @@ def launch(config: Config, script: str, argv: list[str], prog: str = "") -> int:
 def run_workers(config: Config, prog: str, argv: list[str], port: int, logs: Path, signals: SignalState) -> int:
     """Start the workers once, wait for them, report how they ended, and return their exit code.
 
-    None of them is left running, whatever happens.
+    That is 0, the code of the first that failed, or 128 + the number of a signal that ended them. None of them is left
+    running, whatever happens. An OSError is raised if `logs` cannot be created.
 
     Args:
         config: The options of the run.
@@ -179,7 +182,10 @@ def _checkpoints(config: Config) -> set[tuple[Path, int]]:
 
 @contextmanager
 def _signals_recorded() -> Iterator[SignalState]:
-    """Record SIGINT and SIGTERM inside the context instead of letting them act. For the main thread only."""
+    """Record SIGINT and SIGTERM inside the context instead of letting them act; restore their handlers afterwards.
+
+    For the main thread only.
+    """
     signals = SignalState()
     before = {number: signal.signal(number, lambda number, _: signals.receive(number)) for number in STOP_SIGNALS}
     blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # a parent may have blocked them

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _log = logging.getLogger("mindcv")
@@ -96,24 +96,57 @@ def install_signal_handlers(once: bool = False) -> None:
     Args:
         once: Ignore every signal after the one that set a flag, for workers that their launcher ends if need be.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, where MindSpore installs no handlers
+        receiver = _Receiver(once, interrupt=_raise_interrupt)
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda number, _frame: receiver.receive(number))
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     if os.environ.get("MS_ROLE") != "MS_SCHED":
-        threading.Thread(target=_wait_for_signals, args=(once,), name="signals", daemon=True).start()
+        receiver = _Receiver(once, interrupt=_thread.interrupt_main)
+        threading.Thread(target=_wait_for_signals, args=(receiver,), name="signals", daemon=True).start()
 
 
-def _wait_for_signals(once: bool) -> None:
-    """Wait for stop signals for ever and act on them; runs in a thread. `once`: see `install_signal_handlers`."""
-    state, interrupted = SignalState(), False
-    while True:
-        number = signal.sigwait(STOP_SIGNALS)
+class _Receiver:
+    """Acts on stop signals, as `install_signal_handlers` describes.
+
+    Args:
+        once: Ignore every signal after the one that set a flag.
+        interrupt: Raises KeyboardInterrupt in the main thread.
+    """
+
+    def __init__(self, once: bool, interrupt: Callable[[], None]):
+        self.once = once
+        self.interrupt = interrupt
+        self.interrupted = False
+        self.state = SignalState()
+
+    def receive(self, number: int) -> None:
+        """Act on the signal `number`.
+
+        The first one sets the innermost `StopFlag`, a repeated one ends the process, or with `once` is ignored. Without
+        a flag SIGINT raises KeyboardInterrupt in the main thread, and SIGTERM ends the process. The process's exit code
+        is 128 + the signal's number where it is ended here.
+        """
         if _listening and not _listening[-1].signal:
-            state.receive(number)
+            self.state.receive(number)
             _listening[-1].signal = number
             _log.info("%s: finishing the step (again: stop at once)", signal.Signals(number).name)
-        elif state.first and (once or not state.receive(number)):
-            continue
-        elif number == signal.SIGINT and not _listening and not interrupted:
-            interrupted = True
-            _thread.interrupt_main()
+        elif self.state.first and (self.once or not self.state.receive(number)):
+            return
+        elif number == signal.SIGINT and not _listening and not self.interrupted:
+            self.interrupted = True
+            self.interrupt()
         else:
             os._exit(128 + number)
+
+
+def _wait_for_signals(receiver: _Receiver) -> None:
+    """Wait for stop signals for ever and hand them to `receiver`; runs in a thread."""
+    while True:
+        receiver.receive(signal.sigwait(STOP_SIGNALS))
+
+
+def _raise_interrupt() -> None:
+    """Raise KeyboardInterrupt."""
+    raise KeyboardInterrupt

@@ -82,7 +82,7 @@ class Workers:
 
     def first_failure(self) -> Failure | None:
         """Return the first failure of a worker that `msrun` has logged so far, or None."""
-        found = _FAILURE.search((self.logs / "msrun.log").read_text(errors="replace"))
+        found = _FAILURE.search((self.logs / "msrun.log").read_text(encoding="utf-8", errors="replace"))
         return found and Failure(self.ranks.get(int(found[1])), int(found[2]))
 
     def signal(self, pids: Iterable[int], number: int) -> None:
@@ -142,7 +142,7 @@ def start_workers(config: Config, prog: str, argv: list[str], port: int, logs: P
     }
     if sys.stdout.isatty():
         environment |= {BARS: "1", "COLUMNS": str(shutil.get_terminal_size().columns)}
-    with (logs / "msrun.log").open("w") as log:
+    with (logs / "msrun.log").open("wb") as log:
         # A session of its own keeps Ctrl-C from msrun. A cluster's SIGTERM reaches it all the same and would end all
         # workers unsaved, so it starts with the signals blocked.
         msrun = subprocess.Popen(
@@ -162,7 +162,7 @@ def watch(
 ) -> Outcome:
     """Wait until the workers have ended or must be ended, and pass signals on to them; ends none of them itself.
 
-    After the first failure of a worker the others have `LAST_WORDS` seconds.
+    After the first failure of a worker the others have 3 seconds (`LAST_WORDS`).
 
     Args:
         workers: The workers.
@@ -171,6 +171,9 @@ def watch(
         patience: Seconds that the workers have to stop after a signal.
         show: Called about ten times a second, to show the workers' output.
         clock: Has `monotonic` and `sleep`, as the module `time`.
+
+    Returns:
+        The first failure of a worker or None, and whether workers still run, which the caller must kill.
     """
     deadline, failure, signalled = math.inf, None, set()
     while workers.is_running() and clock.monotonic() < deadline:
@@ -320,4 +323,8 @@ def _prepare_msrun(launcher: int) -> None:
 
 def _lines(log: Path) -> list[str]:
     """Return the lines of a log that are not blank; none where there is no log."""
-    return [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    return (
+        [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        if log.exists()
+        else []
+    )

@@ -20,7 +20,7 @@ def archive_run(folder: Path) -> None:
 
     Moved are checkpoints of any model, `best.ckpt`, `metrics.jsonl`, `config.yaml`, `bad_images.txt` and `tensorboard`;
     all else stays, such as logs. A folder without checkpoints and metrics holds no run: nothing is moved. If this is
-    interrupted, the next call finishes it.
+    interrupted, the next call finishes it. `folder` must exist.
     """
     checkpoints = [path for path in folder.iterdir() if CHECKPOINT.fullmatch(path.name) and path.is_file()]
     holds_run = checkpoints or (folder / "best.ckpt").exists() or (folder / "metrics.jsonl").exists()
@@ -79,9 +79,10 @@ def keep_copy(file: Path) -> None:
 
 
 def archive_foreign_files(folder: Path) -> None:
-    """Move files that a run would overwrite in `folder`, and that another program wrote, to `earlier-N` there.
+    """Move files that a run would overwrite, and that another program or the user wrote, to `folder`/earlier-N.
 
-    Checked are `config.yaml`, `best.ckpt` and `tensorboard`; empty files stay. A warning is logged for each that moves.
+    Checked are `config.yaml` (also if it was edited), `best.ckpt` and `tensorboard` in `folder`; empty files stay. A
+    warning is logged for each that moves.
     """
     owned = {"config.yaml": is_saved_config, "best.ckpt": weights.is_ours, "tensorboard": Path.is_dir}
     archive_foreign({folder / name: is_ours for name, is_ours in owned.items()})

@@ -30,8 +30,8 @@ def build_model(
     Args:
         config: The options of the run.
         num_classes: Number of classes of the model.
-        adapt: Arguments in which the checkpoint may differ from the model; see `create_model`. With
-            `config.keep_classifier` the number of classes may not differ.
+        adapt: Arguments of the model in which the checkpoint may differ, by default `num_classes`, `in_channels` and
+            `image_size`. With `config.keep_classifier` the number of classes may not differ.
         class_names: Class names of the data; the rows of the checkpoint's classifier are matched with them by name,
             unless `config.keep_classifier` is set. None to keep the rows as they are.
 
@@ -50,7 +50,12 @@ def build_model(
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:
-    """Set the model's mixed-precision level ("O0" to "O3" or "auto"), with the dtype and the cells that options name.
+    """Set the model's mixed-precision level in place, with `config.amp_dtype` and `config.amp_cast_list`.
+
+    Args:
+        config: The options of the run.
+        model: The model.
+        level: "O0" (float32) to "O3", or "auto".
 
     Raises:
         ValueError: one of the cells does not exist, or the device does not compute in the dtype.
@@ -84,7 +89,11 @@ def peak_rate(config: Config, images_an_update: int) -> float:
 
 
 def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
-    """Return the learning rate of every update, as `learning_rates`, and log if the run ends before its schedule."""
+    """Return the learning rate of every update of the run, and log if the run ends before its schedule.
+
+    `steps` are those of an epoch, `peak` is the highest rate. A final rate above it, or an epoch without an update, is
+    a ConfigError.
+    """
     if (planned := _planned_epochs(config)) > config.epoch_size:
         _log.info(
             "the schedule's %s epochs are cut at epoch_size %s, before the learning rate's end",
@@ -106,6 +115,7 @@ def learning_rates(config: Config, steps: int, peak: float) -> list[float]:
 
     Raises:
         ConfigError: the final learning rate is above the peak, or an epoch has no update.
+        ValueError: an option of the schedule does not fit the others, such as a warm-up longer than the run.
     """
     accumulation = config.gradient_accumulation_steps
     updates = steps // accumulation
@@ -146,7 +156,7 @@ def _planned_epochs(config: Config) -> int:
 
 
 def build_loss(config: Config) -> nn.Cell:
-    """Return the training loss; with `config.aug_splits` the one that compares the views of each image."""
+    """Return the training loss `config.loss`, or with `config.aug_splits` the one that compares an image's views."""
     if config.aug_splits:
         return JSDCrossEntropy(config.aug_splits, smoothing=config.label_smoothing, reduction=config.reduction)
     return create_loss(config.loss, None, config.reduction, config.label_smoothing, config.aux_factor)

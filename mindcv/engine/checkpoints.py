@@ -36,7 +36,8 @@ START = TrainPosition(1, 0)
 def checkpoints_in(folder: Path, model_name: str) -> dict[TrainPosition, Path]:
     """Return the checkpoint files of `model_name` in `folder` by their position in the run, earliest first.
 
-    The positions are those in the files' names; the files are not read. `best.ckpt` is not among them.
+    The positions are those in the files' names; the files are not read. `best.ckpt` is not among them. `folder` must
+    exist.
     """
     found = {}
     for path in folder.iterdir():
@@ -129,7 +130,7 @@ class CheckpointManager:
         An existing `best.ckpt` is replaced completely or not at all.
 
         Args:
-            arrays: Contents of the checkpoint; empty for a link to the newest checkpoint.
+            arrays: Contents of the checkpoint; empty for a link to, or a copy of, the newest checkpoint.
             score: Score in validation; higher is better.
 
         Raises:

@@ -41,6 +41,7 @@ CHECK_TIMEOUT = 4 * 3600.0  # seconds that a process waits for the one that deco
 def open_training(config: Config, waits: bool = False) -> Source:
     """Return the training images: `config.sampling_ratio` of each class.
 
+    CIFAR and MNIST are downloaded if they are missing and `config.dataset_download` is set (an OSError if that fails).
     With `config.on_bad_image` "skip" every image is decoded, unless that was done before, and unreadable ones are
     excluded.
 
@@ -50,7 +51,7 @@ def open_training(config: Config, waits: bool = False) -> Source:
 
     Raises:
         ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read.
-        TimeoutError: the process that decodes the images took longer than `CHECK_TIMEOUT`.
+        TimeoutError: the process that decodes the images took longer than 4 hours (`CHECK_TIMEOUT`).
     """
     source = _without_unreadable(config, _training_split(config), waits)
     return stratified_subset(source, config.sampling_ratio, config.seed) if config.sampling_ratio < 1 else source
@@ -59,6 +60,7 @@ def open_training(config: Config, waits: bool = False) -> Source:
 def open_validation(config: Config, class_names: list[str] | None = None, waits: bool = False) -> Source:
     """Return the validation images.
 
+    CIFAR and MNIST are downloaded if they are missing and `config.dataset_download` is set (an OSError if that fails).
     With `config.on_bad_image` "skip" every image is decoded, unless that was done before, and unreadable ones are
     excluded.
 
@@ -69,9 +71,10 @@ def open_validation(config: Config, class_names: list[str] | None = None, waits:
         waits: Wait for another process on this machine to decode the images, instead of decoding them here.
 
     Raises:
-        ValueError, FileNotFoundError, TimeoutError: as `open_training`; or the split has a class that is not in
-            `class_names`, or lacks one and `config.val_partial` is off; or nothing says which of `config.num_classes`
-            classes the split has.
+        ValueError, FileNotFoundError: the split is missing or has no images, or too many cannot be read; it has a class
+            that is not in `class_names`, or lacks one and `config.val_partial` is off; or nothing says which of
+            `config.num_classes` classes it has.
+        TimeoutError: the process that decodes the images took longer than 4 hours (`CHECK_TIMEOUT`).
     """
     if class_names is None:
         with suppress(ValueError, FileNotFoundError):
@@ -122,7 +125,8 @@ def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
     With "raise", an unreadable image of a small source is an `UnreadableImage`. Also sets the limit of
     `config.max_image_pixels` in this process.
 
-    `waits` and errors: see `open_training`.
+    With `waits` another process on this machine decodes the images, and a TimeoutError is raised if that takes longer
+    than 4 hours (`CHECK_TIMEOUT`). Too many unreadable images are a ValueError.
     """
     limit_image_pixels(config.max_image_pixels)
     if config.on_bad_image == "raise":
@@ -163,7 +167,7 @@ def name_unreadable_images() -> Iterator[None]:
 
 
 def class_count(config: Config, source: Source) -> int:
-    """Return the number of classes of the model: `config.num_classes`, or that of the data.
+    """Return the number of classes of the model: `config.num_classes`, or that of the data if it is None.
 
     Raises:
         ValueError: the option is smaller than the number of classes in the data.
@@ -272,7 +276,10 @@ def validation_loader(config: Config, source: Source, distributed: DistributedCo
 
 
 def _prefetch_size(config: Config, distributed: DistributedContext, views: int = 1) -> int:
-    """Return the number of batches to prepare ahead, for `views` views of each image."""
+    """Return the number of batches to prepare ahead: `config.prefetch_size`, or if that is None a default.
+
+    The default depends on the size of a batch, with `views` views of each image, and on the workers on this machine.
+    """
     height, width = np.broadcast_to(config.image_resize, 2).tolist()
     return config.prefetch_size or default_prefetch_size(
         config.batch_size * views * 3 * height * width * 4, min(distributed.size, config.num_devices)
@@ -282,7 +289,7 @@ def _prefetch_size(config: Config, distributed: DistributedContext, views: int =
 def _transforms(config: Config, is_training: bool) -> list | tuple:
     """Return the operations on images that the options ask for, in training or in validation.
 
-    A list, or in training with `config.aug_splits` a tuple of three lists; see `create_transforms`.
+    A list, or in training with `config.aug_splits` a tuple of three: before the policy, the policy, and after it.
     """
     return create_transforms(
         config.dataset,

@@ -30,7 +30,10 @@ def dry_run(run: Run) -> None:
 
 
 def _measure(run: Run) -> tuple[float, float, float]:
-    """Return seconds: of the first step, of a later step, and those that a later step waits for images."""
+    """Make a few steps and return seconds: of the first one, of a later one, and those that it waits for images.
+
+    The first one includes the compilation; the others are means over 5 steps. The weights change.
+    """
     run.step.set_train()
     batches = _endless(run)
     began = time.perf_counter()
@@ -60,7 +63,7 @@ def _endless(run: Run) -> Iterator[list[Tensor]]:
 
 
 def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tuple[str, str]]:
-    """Yield title and text of each line, from the seconds that `_measure` returns."""
+    """Yield title and text of each line, from the seconds of the first step, of a later one, and of its wait."""
     config, step = run.config, run.step
     trained = step.optimizer.parameters
     sizes = {

@@ -56,10 +56,10 @@ def memory() -> dict[str, int]:
 
 
 def attention_monitor(run: Run) -> AttentionMonitor:
-    """Return a monitor of gates and non-locality, which measures them each time it is called without arguments.
+    """Return a monitor of gates and non-locality; each call of it, without arguments, measures them anew.
 
-    It always uses the same images, at most `MONITORED_IMAGES`: validation images, or training images, transformed as
-    for validation, if there are none.
+    It always uses the same images, at most 8 (`MONITORED_IMAGES`): validation images, or training images, transformed
+    as for validation, if there are none.
     """
     loader = validation_loader(run.config, run.validation or run.training)
     [images, _labels] = next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
@@ -70,7 +70,7 @@ def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
     """Return validation scores under their names in `metrics.jsonl`; those of the averages begin with "ema_".
 
     Args:
-        scores: What `Evaluator` returns.
+        scores: "loss", "top_1" and, with five classes or more, "top_5"; with moving averages also "ema_loss" and so on.
 
     Returns:
         "val_loss", and in per cent "top_1" and "top_5", the latter None with fewer than five classes; and the same of

@@ -33,7 +33,7 @@ class Identity:
     options: dict | None = None
 
     def entries(self) -> dict[str, np.ndarray]:
-        """Return the checkpoint entries that `read_identity` reads; `steps` must be known."""
+        """Return the checkpoint entries that `read_identity` reads: JSON text and `steps`, which must be known."""
         return {
             CLASS_NAMES: np.array(json.dumps(self.class_names)),
             STEPS: np.array(self.steps, np.int32),
@@ -120,8 +120,8 @@ def check_same_run(
 def changed_options(saved: Mapping, now: Mapping) -> dict[str, tuple]:
     """Return old and new value of every option in `now` that differs, by name, in the order of `now`.
 
-    Both are as `recorded_options` gives them. An option that `saved` lacks had its default. Other spellings of the same
-    meaning and options without effect do not count; see `canonical_options`.
+    Both are options by name, as JSON values. An option that `saved` lacks had its default. Other spellings of the same
+    meaning (one size for two equal ones) and options without effect (`ema_decay` without `ema`) do not count.
     """
     before = {**_as_json({name: OPTIONS[name].default for name in now}), **saved}
     old, new = canonical_options(before), canonical_options(now)
@@ -134,7 +134,11 @@ def canonical_options(options: Mapping) -> dict:
     """Return recorded options with one spelling for each meaning, and None for options without effect.
 
     Args:
-        options: Recorded options by name; missing ones count as off. They are not changed.
+        options: Recorded options by name, not changed.
+
+    Returns:
+        All of `options`, and of those that are missing and count as off only the ones that a rule here touches: compare
+        two results option by option with `get`.
     """
     result = dict(options)
     for name in ("image_resize", "patch_size", "color_jitter", "re_value"):  # one value, or the same several times
@@ -162,14 +166,15 @@ def refused_options(
 ) -> list[str]:
     """Return the names of the changed options that a resumed run must not change, in the order of `changes`.
 
-    Options of the schedule are among them only if they change learning rates still to come. A run may become longer or
-    shorter: of a new `epoch_size` only the epochs that both lengths have count. If none of these is left, all of them
-    are compared, so that a finished schedule that depends on its length is not extended unnoticed.
+    They are those whose `on_resume` in `OPTIONS` is "refuse", and those of the schedule ("rates") if they change
+    learning rates still to come. A run may become longer or shorter: of a new `epoch_size` only the epochs that both
+    lengths have count. If none of these is left, all of them are compared, so that a finished schedule that depends on
+    its length is not extended unnoticed.
 
     Args:
         changes: Old and new value of the changed options, by name.
-        rates: Returns the learning rate of every update with some options set to other values, or None; see
-            `check_same_run`.
+        rates: Returns the learning rate of every update with some options set to other values; None if these values
+            contradict the rest, which counts as changed rates.
         made: Number of updates that are made.
     """
     schedule = {name: old for name, (old, _) in changes.items() if OPTIONS[name].on_resume == "rates"}

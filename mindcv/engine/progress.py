@@ -23,8 +23,8 @@ class Progress:
 
     Attributes:
         position: The present position.
-        metrics: The current epoch's metrics when they were last logged, under their names in `metrics.jsonl`; empty
-            before.
+        metrics: The metrics that were last logged, of this epoch or, until its first log, the one before, under their
+            names in `metrics.jsonl`; empty before the first.
     """
 
     def __init__(self, run: Run, position: TrainPosition, on_metrics: Callable[[dict], None] | None = None):
@@ -38,7 +38,10 @@ class Progress:
         self._timed_since = position.step
 
     def begin_epoch(self, position: TrainPosition) -> None:
-        """Begin an epoch, or go on with one at `position`; at its first step the statistics are cleared."""
+        """Begin an epoch, or go on with one at `position`; show its progress bar.
+
+        At step 0 the statistics on the device are cleared.
+        """
         self.position = position
         if position.step == 0:
             self.run.step.stats.reset()

@@ -90,11 +90,11 @@ def resume(
 
 
 def permitted_changes(config: Config) -> tuple[str, ...] | None:
-    """Return `config.resume_changes`, and those that an earlier start of the run recorded, where the value is the same.
+    """Return the names of options that may differ from the checkpoint's; None if there are none.
 
-    So a change that was permitted once holds, although the run was killed before a checkpoint recorded it. For other
-    training images ("data_dir") it holds only until the next checkpoint, as the folder's name does not tell the images.
-    None if there are none.
+    They are `config.resume_changes`, and those that `config.yaml` beside the checkpoint permits, if the option's value
+    there is that of `config`: a change that was permitted once holds, even if the run was killed before a checkpoint
+    recorded it. "data_dir" of that file holds only until the next checkpoint, as the path does not identify the images.
     """
     folder = Path(config.ckpt_path).resolve().parent if config.ckpt_path else Path(config.ckpt_save_dir)
     file, earlier = folder / RUN_CONFIG, []
@@ -110,11 +110,11 @@ def permitted_changes(config: Config) -> tuple[str, ...] | None:
 
 
 def choose_checkpoint(named: str, saved: dict[TrainPosition, Path]) -> tuple[Path, dict[str, np.ndarray]]:
-    """Return the path and the contents of the checkpoint to resume from; log a warning for each newer one.
+    """Return the path and the contents of the checkpoint to resume from; log a warning for each newer one of `saved`.
 
     Args:
-        named: The checkpoint that the user named; "" for the newest one of `saved` that is undamaged and has training
-            state.
+        named: The checkpoint that the user named, which may lack training state; "" for the newest one of `saved` that
+            is undamaged and has training state.
         saved: The run's checkpoints, oldest first.
 
     Raises:
@@ -153,7 +153,7 @@ def check_identity(
         arrays: Its contents.
         identity: The run's identity.
         rates_for: Returns the learning rate of every update of this run under other options.
-        fits: Whether the checkpoint holds the state of this run.
+        fits: Whether the checkpoint holds the state of this run; the error does not suggest `--resume_changes` if not.
 
     Raises:
         ValueError: the checkpoint is of another run; the message says what differs.

@@ -125,7 +125,7 @@ def build_run(config: Config) -> Run:
         )
     if config.tensorboard:
         summary_writer()
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
     workers = config.num_devices * config.num_nodes if config.dry_run and config.distribute else distributed.size
     with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():

@@ -66,6 +66,7 @@ class Scores(Metric):
         self.sums += sums.asnumpy()
 
     def eval(self) -> dict[str, float]:
+        """Return the scores of the images since `clear`, by name; NaN without images."""
         images, loss, top_1, top_5 = self.sums
         scores = {"loss": loss / images, "top_1": 100 * top_1 / images}
         if self.num_classes >= 5:

@@ -8,8 +8,9 @@ from mindspore import Parameter, Tensor, nn, ops
 
 
 class StepStats(NamedTuple):
-    """Statistics of an epoch's training steps so far. A step failed if its loss or its gradients were not finite.
+    """Statistics of an epoch's training steps so far.
 
+    A step failed if its loss or its gradients were not finite, unless the loss scale handled that as an overflow.
     The order of the fields is the order of the numbers on the device and in a checkpoint.
 
     Attributes:
@@ -63,7 +64,7 @@ class DeviceStats(nn.Cell):
 
         Args:
             loss: The step's loss, a scalar.
-            succeeded: Whether loss and gradients are finite, bool.
+            succeeded: Whether loss and gradients are finite, or an overflow was handled by the loss scale, bool.
             updated: Whether the weights were updated, bool.
             stop_requests: Number of workers that received a stop signal.
             grad_norm: Global norm of the gradients before clipping; 0 where no update was due.

@@ -134,7 +134,7 @@ class TrainStep(nn.Cell):
 
         Returns:
             Whether the update succeeded (an overflow that the loss scale handles counts as success) and whether the
-            gradients were finite, both bool, and their global norm before clipping.
+            gradients were finite, both bool, and the unscaled gradients' global norm before clipping.
         """
         factor = 1 / (self.loss_scale.factor() * self.accumulation)
         grad_norm = factor * ops.sqrt(ops.addn(self.hyper_map(self.sum_of_squares, gradients)))

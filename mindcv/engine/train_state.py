@@ -49,7 +49,7 @@ class TrainState:
         }
 
     def arrays(self, position: TrainPosition, best: float) -> dict[str, np.ndarray]:
-        """Return the contents of a checkpoint.
+        """Return the contents of a checkpoint by name: the model, all state, the run's identity, position and score.
 
         Args:
             position: Position of the run.

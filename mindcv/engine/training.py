@@ -76,10 +76,13 @@ def train(config: Config) -> None:
 def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, metrics_file: Path) -> TrainPosition:
     """Archive or resume what is in the run's folder, write the options there, and return where training begins.
 
-    Only the worker that writes calls it. Resuming sets `state` and `checkpoints`, and raises the errors of `resume`.
+    The list of unreadable images is written too, and other programs' files of the same names are archived. Only the
+    worker that writes calls it. Resuming sets `state` and `checkpoints`.
 
     Raises:
         IsADirectoryError: a folder has the name of a checkpoint; nothing is changed then.
+        ValueError, FileNotFoundError: the checkpoint to resume from is missing, damaged or of another run, or nothing
+            is left to do.
     """
     config, folder, position = run.config, checkpoints.folder, START
     require_free_names(folder, config.model)
@@ -154,7 +157,7 @@ class Trainer:
         If `position` is at an epoch's end, that epoch is first validated and recorded.
 
         Raises:
-            FloatingPointError: as `train`.
+            FloatingPointError: too many steps in a row failed, or weights or the loss of a validation are not finite.
             Stopped: a worker received SIGINT or SIGTERM; a checkpoint was written.
         """
         with self.stop_flag.listening(), closing(self.tensorboard) if self.tensorboard else nullcontext():
@@ -172,8 +175,8 @@ class Trainer:
         """Train from `position` to the epoch's end, or to the run's end inside it, and save what is due.
 
         At its end the epoch is validated and recorded, by `end_epoch`; at the run's end inside it, it is only saved.
-        Each epoch has a data pipeline of its own, whose C++ operations are seeded anew: what an epoch draws follows
-        from the seed and the epoch alone.
+        A stop signal ends it after a step, by Stopped. Each epoch has a data pipeline of its own, whose C++ operations
+        are seeded anew: what an epoch draws follows from the seed and the epoch alone. All workers must call it.
         """
         config, run, progress = self.run.config, self.run, self.progress
         run.step.set_train()
@@ -221,7 +224,7 @@ class Trainer:
         checkpoint is the one with the highest top-1.
 
         Args:
-            saved: Whether the checkpoint of the epoch's end was written; if not, a best one is written anew.
+            saved: Whether the checkpoint of the epoch's end was written; a best one is then a link to it, else written.
         """
         config, checkpoints, epoch = self.run.config, self.checkpoints, self.progress.position.epoch
         metrics = {**self.progress.metrics, "top_1": None, "top_5": None}
@@ -265,8 +268,8 @@ class Trainer:
     def is_stop_requested(self) -> bool:
         """Whether all workers stop after this step; they all get the same answer.
 
-        Several workers learn of each other's requests from the step's statistics. To read them they wait for the
-        device: after every step on a CPU, elsewhere where they read them anyway.
+        All must call it. Several workers learn of each other's requests from the next step's statistics. To read them
+        they wait for the device: after every step on a CPU, elsewhere where they read them anyway.
         """
         step, progress = self.run.step, self.progress
         if self.run.distributed.size == 1:
@@ -282,10 +285,10 @@ class Trainer:
             self.stop()
 
     def stop_in_validation(self) -> None:
-        """Stop in the middle of a validation, by `stop`, unless other workers would wait for this one.
+        """Save a checkpoint and raise Stopped in the middle of a validation; with several workers, do nothing.
 
-        With several workers it does nothing: they stop after the validation. Averages that are swapped in as weights
-        are swapped out before the checkpoint is written.
+        They stop after the validation, as they would otherwise wait for this one. Averages that are swapped in as
+        weights are swapped out before the checkpoint is written.
         """
         if self.run.distributed.size == 1:
             if self.run.step.ema:
@@ -310,7 +313,8 @@ class Trainer:
     def train_sunk_epochs(self, position: TrainPosition) -> None:
         """Train from `position` to the run's end with whole epochs of data sunk into the device.
 
-        One call of `Model.train` makes all whole epochs, because each call compiles the graph anew.
+        One call of `Model.train` makes all whole epochs, because each call compiles the graph anew; the rest of an
+        epoch that has begun is a call of its own. Each epoch ends by `end_epoch`.
         """
         model = ms.train.Model(self.run.step)
         last = self.run.end.epoch
@@ -361,7 +365,7 @@ def decorrelate_workers(model: ms.nn.Cell, distributed: DistributedContext) -> N
 
 
 def log_run(run: Run) -> None:
-    """Log the run's size, in two lines."""
+    """Log the run's parameters, images, classes, steps, epochs, devices and peak learning rate, in two lines."""
     _log.info(
         "%s: %s parameters, %s training images in %s classes, %s steps an epoch, %s epochs",
         run.config.model, f"{sum(p.size for p in run.model.get_parameters()):,}", f"{len(run.training):,}",

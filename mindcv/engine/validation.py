@@ -34,9 +34,9 @@ from mindcv.weights import classes_in
 def validate(config: Config) -> dict[str, float]:
     """Score a checkpoint, or published weights, on the validation split, and print the scores.
 
-    With `config.results_file` they are also written to that file. The labels follow the class names in the checkpoint;
-    without names, the folders of the training split, or else those of the validation split. All workers must call it;
-    worker 0 alone prints and writes.
+    With `config.results_file` they are also written to that JSON file. The labels follow the class names in the
+    checkpoint; without names, the folders of the training split, or else those of the validation split. All workers
+    must call it; worker 0 alone prints and writes.
 
     Returns:
         On every worker: "loss" (unsmoothed), "top_1" and, with five classes or more, "top_5", in per cent.
@@ -52,7 +52,7 @@ def validate(config: Config) -> dict[str, float]:
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     if config.results_file:
         _require_results_file(Path(config.results_file))
-    device.set_up(config.device_target, config.mode)
+    device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
     class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None
     with distributed.main_first() if config.dataset_download or config.pretrained else nullcontext():
@@ -87,7 +87,10 @@ def validate(config: Config) -> dict[str, float]:
 
 
 def _require_results_file(path: Path) -> None:
-    """Check that `path` can be written and does not exist or holds older results. Raises ConfigError or OSError."""
+    """Raise a ConfigError if `path` does not end in .json, an OSError if it cannot be written or holds something else.
+
+    Older results may be replaced.
+    """
     if path.suffix != ".json":
         raise ConfigError(f"results_file: got {str(path)!r}, wanted a file that ends in .json")
     require_replaceable(path, "results of validate.py", lambda old: {"Top_1_Accuracy", "images"} <= {*json_object(old)})

@@ -44,6 +44,7 @@ class NonLocalityProbe(AttentionProbe):
         self.distance = Tensor(distance.reshape(-1, 1) / len(position), ms.float32)
 
     def construct(self, images: Tensor) -> Tensor:
+        """Return the mean distances (layers, heads) float32, NaN where attention is; the images are normalised."""
         layers = ()
         for i, x in enumerate(self.attention_inputs(images)):
             attn = self.model.blocks[i].attn

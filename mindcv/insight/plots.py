@@ -109,7 +109,8 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
         training: The same after each epoch, (epochs, GPSA layers, heads).
 
     Returns:
-        The figure, neither saved nor shown; a dashed line marks the gates' initial value.
+        The figure, not one of pyplot's, neither saved nor shown. Layers and epochs are numbered from 1; a dashed line
+        marks the gates' initial value.
     """
     figure, axes = _by_layer_and_epoch(gates, training, "gate σ(λ)", now="in the checkpoint, by layer")
     for axis in axes:
@@ -131,7 +132,7 @@ def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = Non
         training: The same after each epoch, (epochs, layers, heads).
 
     Returns:
-        The figure, neither saved nor shown.
+        The figure, not one of pyplot's, neither saved nor shown. Layers and epochs are numbered from 1.
     """
     figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches", now="on this image, by layer")
     top = max(values.max() for values in (distances, training) if values is not None)

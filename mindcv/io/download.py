@@ -73,7 +73,7 @@ def fetch(
     The bytes are written to `path` + ".part", which is renamed to `path` once its length and checksum are right. One
     process downloads a file at a time; others wait for it. After a broken connection the next attempt resumes where it
     ended, and so does a later call if a checksum is given. Partial files with wrong bytes are deleted and downloaded
-    again.
+    again. A terminal shows a progress bar.
 
     Args:
         url: An http, https or file address, or several mirrors to try in turn.
@@ -107,7 +107,9 @@ def fetch(
 def _fetch(urls: list[str], path: Path, sha256: str, md5: str, retries: int, backoff: float, timeout: float) -> None:
     """Download `path`, which is locked by the caller, from the first of `urls` that works; `urls` is not changed.
 
-    The arguments and the DownloadError are those of `fetch`.
+    The digests are hexadecimal, "" if unknown. `retries` attempts may follow the first, after `backoff` seconds,
+    doubled each time; a connection without data for `timeout` seconds is broken. If no attempt succeeds, or a retry
+    would not help, a DownloadError tells why the last one failed.
     """
     urls = list(urls)
     part = _Part(path.with_name(f"{path.name}.part"), bool(sha256 or md5))
@@ -139,7 +141,10 @@ class _Unusable(DownloadError):
 
 
 def _is_final(error: Exception) -> bool:
-    """Return whether a retry at the same address would end in the same error."""
+    """Return whether the address refuses the request for good: by some HTTP statuses, such as 404, or `_Unusable`.
+
+    False for every other error, even one that would come again, such as a full disk.
+    """
     if isinstance(error, urllib.error.HTTPError):
         return error.code < 400 or error.code in _REFUSED  # below 400: a redirect that urllib does not follow
     return isinstance(error, _Unusable)
@@ -189,7 +194,7 @@ class _Part:
 
 
 def _transfer(url: str, part: _Part, timeout: float) -> None:
-    """Download what is missing of `part` from `url`.
+    """Download what is missing of `part` from `url`, and set its `url`, `version` and `total`; `timeout` is in seconds.
 
     Raises:
         OSError, HTTPException: the connection broke, or the response does not continue or complete the file. What was
@@ -238,8 +243,8 @@ def _extent(response, part: _Part) -> tuple[int, int | None]:
 
     Raises:
         DownloadError: the body begins neither where `part` ends nor at 0, does not reach the file's end, or is of
-            another version of the file than `part`, which is deleted then. Or the status or the length is none that can
-            be used, or neither a length nor a checksum would show that the connection ended too soon.
+            another version of the file than `part`, which is deleted then. Also if the status or the length is invalid,
+            or if neither a length nor a checksum would show that the connection ended too soon.
     """
     length = response.headers.get("Content-Length")
     if length is not None and not re.fullmatch("[0-9]+", length.strip()):

@@ -124,9 +124,10 @@ def require_writable(folder: Path) -> None:
 
 
 def archive_foreign(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
-    """Move files that another program or the user wrote to a new folder `earlier-N`, and log a warning for each.
+    """Move files that another program or the user wrote to a new folder `earlier-N` beside them; warn of each.
 
-    Missing and empty files, and those that this program wrote, are left where they are.
+    Missing and empty files, and those that this program wrote, are left where they are. Without others no folder is
+    created.
 
     Args:
         owned: Paths in one folder that this program is about to write, each with a function that returns whether this

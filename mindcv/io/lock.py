@@ -1,7 +1,6 @@
 """File locks that are held by one process at a time and released when it ends."""
 
 import errno
-import fcntl
 import logging
 import math
 import os
@@ -13,8 +12,15 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
 _OWNER = re.compile(r"(process \d+ on .*)?")  # contents of a lock file
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_BEYOND_TEXT = 1 << 30  # a byte that no lock file reaches: others can still read the text
 _log = logging.getLogger("mindcv")
 
 
@@ -82,7 +88,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows does not delete an open file
+                path.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> TextIOWrapper:
@@ -108,7 +115,10 @@ def _lock(file: TextIOWrapper) -> bool:
     On a file system without locks, warn and return True. Other failures are an OSError.
     """
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            _lock_on_windows(file)
     except BlockingIOError:
         return False
     except OSError as error:
@@ -116,6 +126,18 @@ def _lock(file: TextIOWrapper) -> bool:
             raise
         _log.warning("%s is on a file system without locks: two processes there do not notice each other", file.name)
     return True
+
+
+def _lock_on_windows(file: TextIOWrapper) -> None:
+    """Lock `file` by Windows' locks of byte ranges; a BlockingIOError means that it is locked already."""
+    position = os.lseek(file.fileno(), 0, os.SEEK_CUR)
+    os.lseek(file.fileno(), _BEYOND_TEXT, os.SEEK_SET)
+    try:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    except PermissionError as error:
+        raise BlockingIOError(error.errno, error.strerror) from error
+    finally:
+        os.lseek(file.fileno(), position, os.SEEK_SET)
 
 
 def _is_still_at(file: TextIOWrapper, path: Path) -> bool:

@@ -36,6 +36,7 @@ class AsymmetricLossMultilabel(nn.Cell):
         self.gamma_neg, self.gamma_pos, self.clip, self.log_eps = gamma_neg, gamma_pos, clip, math.log(eps)
 
     def construct(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss, a float32 scalar, of logits (B, C) and labels (B, C). Raises ValueError for other shapes."""
         if labels.shape != logits.shape:
             raise ValueError(f"labels must be (B, C) like the logits {logits.shape}, got {labels.shape}")
         logits, labels = logits.astype(mstype.float32), labels.astype(mstype.float32)

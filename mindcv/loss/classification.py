@@ -35,6 +35,7 @@ class ClassificationLoss(nn.Cell):
         self.weight = as_class_weights(weight, "weight")
 
     def construct(self, logits: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
+        """Return the loss of logits (B, C), or of main and auxiliary ones in a tuple, reduced as `reduction` says."""
         if not isinstance(logits, tuple):
             return self.compute(logits.astype(mstype.float32), labels)
         loss = self.compute(logits[0].astype(mstype.float32), labels)

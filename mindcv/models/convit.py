@@ -84,6 +84,7 @@ class ContentAttention(PolicyCell):
         self.matmul = MatMul()
 
     def construct(self, q: Tensor, k: Tensor, v: Tensor, rng_state: Tensor) -> Tensor:
+        """Return (B, h, M, d); `rng_state` is the model's random state, int32 (2,), for dropout."""
         if self.flash is not None and not self.drop.is_active():
             return self.flash(q, k, v)
         content = self.content_map(q, k)
@@ -570,7 +571,8 @@ class ConViT(PolicyCell):
             (B, 1, C) for the last block with `cls_token_only`.
 
         Raises:
-            ValueError, TypeError: As in `embed`.
+            ValueError: The images are not of the model's size or channels, or have no batch axis.
+            TypeError: The images are not float32, float16 or bfloat16.
         """
         rng_state = self.one_step  # unused in evaluation, so that exported graphs contain weights only
         if self.training and self.is_random:
@@ -593,7 +595,8 @@ class ConViT(PolicyCell):
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W).
 
-        Images are as for `hidden_states`, and so is what happens to `rng_state` in training.
+        Images are normalised. In training, `rng_state` advances by one step if a dropout or stochastic-depth rate is
+        above 0. Images of another shape are a ValueError, those of another type than a float a TypeError.
         """
         states = self.hidden_states(images, cls_token_only=True)
         return self.norm(states[-1][:, 0])
@@ -673,7 +676,9 @@ def _published(publisher: str, licence: str, file: str, act: str, norm_eps: floa
 
 
 def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
-    """Return the configuration of one of MindCV's weight files, as its model card states it; see `_published`.
+    """Return the configuration of one of MindCV's weight files: URL, licence, accuracy, and the model's arguments.
+
+    It has all keys that `get_pretrained_cfg` lists, except "sources". The figures are those of MindCV's model cards.
 
     Args:
         name: Name of the model.
@@ -763,7 +768,8 @@ def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_chan
     """Build ConViT-Ti: 4 heads of width 48, 5.7 million parameters.
 
     `pretrained` is False for random weights, True for MindCV's, "mindcv-910v2", "fb" or "timm".
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_tiny", 4, 192, pretrained, num_classes, in_channels, kwargs)
 
@@ -773,7 +779,8 @@ def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in
     """Build ConViT-Ti+: 4 heads of width 64, 10.0 million parameters.
 
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_tiny_plus", 4, 256, pretrained, num_classes, in_channels, kwargs)
 
@@ -783,7 +790,8 @@ def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_cha
     """Build ConViT-S: 9 heads of width 48, 27.8 million parameters.
 
     `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_small", 9, 432, pretrained, num_classes, in_channels, kwargs)
 
@@ -795,7 +803,8 @@ def convit_small_plus(
     """Build ConViT-S+: 9 heads of width 64, 49.0 million parameters.
 
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_small_plus", 9, 576, pretrained, num_classes, in_channels, kwargs)
 
@@ -805,7 +814,8 @@ def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_chan
     """Build ConViT-B: 16 heads of width 48, 86.5 million parameters.
 
     `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_base", 16, 768, pretrained, num_classes, in_channels, kwargs)
 
@@ -815,6 +825,7 @@ def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in
     """Build ConViT-B+: 16 heads of width 64, 153.1 million parameters.
 
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
-    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT, an unknown one is a TypeError.
+    A wrong value, or weights that do not exist, are a ValueError; a failed download is an OSError.
     """
     return _convit("convit_base_plus", 16, 1024, pretrained, num_classes, in_channels, kwargs)

@@ -90,7 +90,7 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
 
     Args:
         build: Returns the model for `arguments`.
-        cfg: The model's pretrained configuration, see `get_pretrained_cfg`.
+        cfg: The model's pretrained configuration, with those of all its published weights by name under "sources".
         pretrained: True for the first of `cfg["sources"]`, or the name of one; False for random weights.
         **arguments: Arguments of `build`; `act` and `norm_eps` default to those the weights were trained with.
 

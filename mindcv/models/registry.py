@@ -68,7 +68,9 @@ def is_model(model_name: str) -> bool:
 
 
 def model_entrypoint(model_name: str) -> Callable:
-    """Return the registered function that builds the model `model_name`, see `register_model`.
+    """Return the registered function that builds the model `model_name`.
+
+    It is called as `fn(pretrained, num_classes, in_channels, **kwargs)`.
 
     Raises:
         ValueError: No such model is registered; the message suggests a similar name.

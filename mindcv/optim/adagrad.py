@@ -30,7 +30,10 @@ class Adagrad(Optimizer):
         self.eps = eps
 
     def update(self, terms, lr, weight_decay, parameter, squares, gradient):
-        """Update `parameter` and the sum of its squared gradients in place; arguments as in `Optimizer.update`."""
+        """Update `parameter` and `squares`, the sum of its squared gradients, in place; `terms` is not used.
+
+        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        """
         gradient = add_l2(weight_decay, parameter, gradient)
         total = squares + gradient * gradient
         ops.assign(squares, total)

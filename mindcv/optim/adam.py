@@ -44,7 +44,10 @@ class Adam(Optimizer):
         return root / bias_correction(step, self.log_beta1), self.eps * root
 
     def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
-        """Update `parameter` and its moments in place; arguments as in `Optimizer.update`."""
+        """Update `parameter` and its moments in place; `terms` is what `step_terms` returned.
+
+        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        """
         if not self.decoupled:
             gradient = add_l2(weight_decay, parameter, gradient)
         elif weight_decay > 0:

@@ -61,7 +61,10 @@ class Adan(Optimizer):
         )
 
     def update(self, terms, lr, weight_decay, parameter, moment1, difference, moment2, last_gradient, gradient):
-        """Update `parameter` and its slots m, n, v and last gradient in place; arguments as in `Optimizer.update`."""
+        """Update `parameter` and its slots m, n, v and last gradient in place; `terms` is what `step_terms` returned.
+
+        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        """
         has_last, correction1, correction2, root = terms
         d = has_last * (gradient - last_gradient)
         ops.assign(last_gradient, gradient)

@@ -128,7 +128,7 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
     """Return the arguments for the algorithm `name`: those of `options` that it has, and `extra`.
 
     Args:
-        name: Key of `OPTIMIZERS`.
+        name: Name of the optimizer, in lower case.
         options: Arguments of `create_optimizer` that only some algorithms have.
         extra: Its `**kwargs`.
 

@@ -99,9 +99,10 @@ def _given_groups(params: list) -> tuple[list[dict], list[Parameter]]:
 
 
 def _is_exempt(weight_decay_filter: str, no_decay: set[str], parameter: Parameter) -> bool:
-    """Return whether the filter, see `parameter_groups`, exempts `parameter` from weight decay.
+    """Return whether the filter exempts `parameter` from weight decay.
 
-    `no_decay` are the names that "auto" exempts besides the 1-D parameters.
+    "disable" exempts none, "auto" 1-D parameters and the names in `no_decay`, "norm_and_bias" every gamma, beta and
+    bias.
     """
     if weight_decay_filter == "auto":
         return parameter.ndim == 1 or parameter.name in no_decay

@@ -57,7 +57,10 @@ class Lamb(Optimizer):
         return clip_factor, bias_correction(step, self.log_beta1), root
 
     def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
-        """Update `parameter` and its moments in place; arguments as in `Optimizer.update`."""
+        """Update `parameter` and its moments in place; `terms` is what `step_terms` returned.
+
+        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        """
         clip_factor, correction1, root = terms
         gradient = gradient * clip_factor
         m = update_average(moment1, self.beta1, gradient)

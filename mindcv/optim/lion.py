@@ -28,7 +28,10 @@ class Lion(Optimizer):
         self.beta1, self.beta2 = beta1, beta2
 
     def update(self, terms, lr, weight_decay, parameter, moment1, gradient):
-        """Update `parameter` and its momentum m, `moment1`, in place; arguments as in `Optimizer.update`."""
+        """Update `parameter` and its momentum m, `moment1`, in place; `terms` is not used.
+
+        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        """
         direction = ops.sign(self.beta1 * moment1 + (1 - self.beta1) * gradient)
         update_average(moment1, self.beta2, gradient)
         return ops.assign(parameter, (1 - lr * weight_decay) * parameter - lr * direction)

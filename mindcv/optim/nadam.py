@@ -61,7 +61,10 @@ class NAdam(Optimizer):
         return gradient_factor, moment_factor, ops.sqrt(bias_correction(step, self.log_beta2))
 
     def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
-        """Update `parameter` and its moments in place; arguments as in `Optimizer.update`."""
+        """Update `parameter` and its moments in place; `terms` is what `step_terms` returned.
+
+        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        """
         gradient_factor, moment_factor, root = terms
         gradient = add_l2(weight_decay, parameter, gradient)
         m = update_average(moment1, self.beta1, gradient)

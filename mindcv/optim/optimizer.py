@@ -51,6 +51,10 @@ class Optimizer(nn.Optimizer):
 
     @ms.jit
     def construct(self, gradients):
+        """Update all parameters and slots in place, and count `global_step` up; nothing uses the result.
+
+        `gradients` are those of the scaled loss, one for each of `parameters`, in their order.
+        """
         lrs = self.current_lrs()
         self.assignadd(self.global_step, self.global_step_increase_tensor)
         step = self.global_step.astype(mstype.float32).reshape(())

@@ -35,9 +35,10 @@ class RMSProp(Optimizer):
         self.decay, self.momentum, self.eps = decay, momentum, eps
 
     def update(self, terms, lr, weight_decay, parameter, moment2, *velocity_and_gradient):
-        """Update `parameter` and its slots v and, with momentum, b in place; arguments as in `Optimizer.update`.
+        """Update `parameter` and its slots v and, with momentum, b in place; `terms` is not used.
 
-        `velocity_and_gradient` is (b, gradient), without momentum (gradient,).
+        `velocity_and_gradient` is (b, gradient), without momentum (gradient,); the gradient is unscaled, float32. `lr`
+        is this step's learning rate. Nothing uses the result.
         """
         gradient = add_l2(weight_decay, parameter, velocity_and_gradient[-1])
         v = update_average(moment2, self.decay, gradient * gradient)

@@ -33,9 +33,10 @@ class SGD(Optimizer):
         self.apply_momentum = ops.ApplyMomentum()
 
     def update(self, terms, lr, weight_decay, parameter, *velocity_and_gradient):
-        """Update `parameter` and, with momentum, its velocity v in place; arguments as in `Optimizer.update`.
+        """Update `parameter` and, with momentum, its velocity v in place; `terms` is not used.
 
-        `velocity_and_gradient` is (v, gradient), without momentum (gradient,).
+        `velocity_and_gradient` is (v, gradient), without momentum (gradient,); the gradient is unscaled, float32. `lr`
+        is this step's learning rate. Nothing uses the result.
         """
         gradient = add_l2(weight_decay, parameter, velocity_and_gradient[-1])
         if self.momentum == 0:

@@ -72,9 +72,13 @@ def adapt_weights(
     Args:
         weights: The checkpoint's weights, under MindCV's names. Neither the dictionary nor the arrays are changed.
         shapes: The shapes of the model's parameters, by name.
-        allowed: The differences to adapt to, any of `ARGUMENTS`.
+        allowed: The differences to adapt to, any of "num_classes", "in_channels", "image_size", "local_up_to_layer".
         known: Pairs of (the checkpoint's, the model's) values that names and shapes do not tell: under "image_size"
             rows and columns of patches, under "num_classes" the names of the classes; None for an unknown value.
+
+    Returns:
+        The weights to load, the names of the model's parameters that keep their initial values, and a line of text for
+        each difference that was adapted (`done`) or not allowed (`refused`).
     """
     fresh, done, refused = frozenset(), [], []
     for argument, find_change in _DIFFERENCES.items():
@@ -93,10 +97,11 @@ def adapt_weights(
 def _num_classes(
     weights: Arrays, shapes: Shapes, checkpoint_names: Names = None, model_names: Names = None
 ) -> Change | None:
-    """Initialise the classifier anew for other classes; permute its rows for the same classes in another order.
+    """Return how to adapt the classifier: left out for other classes, rows permuted for the same in another order.
 
-    A classifier that the model lacks is left out. Returns None if the numbers of classes agree and the names do too or
-    are unknown on one side.
+    A classifier that is left out starts afresh in the model, if that has one. `weights` are the checkpoint's arrays and
+    `shapes` those of the model's parameters, by name; neither is changed. Class names are in the order of the outputs,
+    None if unknown. Returns None if the numbers of classes agree and the names do too or are unknown on one side.
     """
     head = {name: array for name, array in weights.items() if name.startswith(CLASSIFIER)}
     fresh = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
@@ -132,10 +137,11 @@ def _num_rows(shapes: Shapes) -> int:
 
 
 def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
-    """Adapt the patch embedding to other channels as timm does.
+    """Return how to adapt the patch embedding to other channels, as timm does.
 
     For one channel the kernels of all channels are summed. For n channels they are repeated in order and scaled by
-    old / n, so that their sum stays about the same. Returns None if the channels agree or one side has no patch
+    old / n, so that their sum stays about the same. `weights` are the checkpoint's arrays and `shapes` those of the
+    model's parameters, by name; neither is changed. Returns None if the channels agree or one side has no patch
     embedding.
     """
     kernel, shape = weights.get(FIRST_CONV), shapes.get(FIRST_CONV, ())
@@ -154,11 +160,13 @@ def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
 def _image_size(
     weights: Arrays, shapes: Shapes, checkpoint_grid: Grid = None, model_grid: Grid = None
 ) -> Change | None:
-    """Resample the position embedding to another grid of patches; positional attention is relative and stays.
+    """Return how to resample the position embedding to another grid (rows, cols) of patches.
 
-    An unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square. Returns
-    None if the grids are the same, `model_grid` is unknown, the checkpoint's grid does not have as many patches as the
-    embedding has positions, or one side has no position embedding.
+    Positional attention is relative and stays. `weights` are the checkpoint's arrays and `shapes` those of the model's
+    parameters, by name; neither is changed. An unknown (None) `checkpoint_grid` is taken to be `model_grid` if the
+    number of positions agrees, else a square. Returns None if the grids are the same, `model_grid` is unknown, the
+    checkpoint's grid does not have as many patches as the embedding has positions, or one side has no position
+    embedding.
     """
     embedding, shape = weights.get(POS_EMBED), shapes.get(POS_EMBED, ())
     if embedding is None or embedding.ndim != 3 or len(shape) != 3 or model_grid is None:
@@ -175,8 +183,9 @@ def _image_size(
 
 
 def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
-    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised.
+    """Return how GPSA blocks become MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or fresh.
 
+    `weights` are the checkpoint's arrays and `shapes` those of the model's parameters, by name; neither is changed.
     Returns None if no block that both have differs in kind.
     """
     shared = [match[0].removesuffix("q.weight") for name in weights if (match := _BLOCK.match(name)) and name in shapes]

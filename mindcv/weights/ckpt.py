@@ -138,7 +138,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 
 def _varints(packed: memoryview) -> list[int]:
-    """Return the integers of a packed field."""
+    """Return the integers of a packed field, one varint after the other; a ValueError if it is cut off."""
     numbers, at = [], 0
     while at < len(packed):
         number, at = _varint(packed, at)

@@ -86,7 +86,9 @@ def weights_of(contents: Arrays, ema: bool = False) -> Arrays:
 
 
 def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
-    """Split a checkpoint into its parts, any of which may be empty; names stay MindCV's or PyTorch's.
+    """Split a checkpoint into weights, moving averages, optimizer state and everything else; any may be empty.
+
+    Weights and averages are named without the prefixes around the model; the names stay MindCV's or PyTorch's.
 
     Args:
         contents: All arrays of the checkpoint by name, as `read` returns them.
@@ -109,10 +111,10 @@ def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
 
 
 def _weights(names: Names, contents: Arrays, known: Collection[str]) -> Names:
-    """Return the names of weights among `names`, without prefixes.
+    """Return the weights among `names`: their names in the file, by names without any prefix.
 
     Args:
-        names: Names to choose from, by names without the prefixes found so far.
+        names: Names in the file to choose from, by names without the prefixes found so far.
         contents: All arrays of the checkpoint, by their names in the file.
         known: The names of the model's parameters, which always count as weights; () without a model.
 
@@ -130,9 +132,10 @@ def _weights(names: Names, contents: Arrays, known: Collection[str]) -> Names:
 
 
 def _without_prefixes(names: Names, known: Collection[str]) -> Names:
-    """Strip the prefixes around a model from `names`, as long as no name that the model knows is lost.
+    """Return `names` (names in the file, by shorter names) with the prefixes around a model stripped from the keys.
 
-    Stops also where two names would become the same. Names that lack a prefix keep theirs. Raises like `_prefix`.
+    Stops where a name that the model knows would be lost, or two names would become the same. Names that lack a prefix
+    stay. Raises a ValueError if several prefixes are possible.
     """
     while prefix := _prefix(names, known):
         inner = _under(prefix, names)
@@ -144,7 +147,7 @@ def _without_prefixes(names: Names, known: Collection[str]) -> Names:
 
 
 def _loses_known(inner: Names, names: Names, known: Collection[str]) -> bool:
-    """Return whether `inner` has fewer of the model's `known` names than `names` has."""
+    """Return whether fewer of the model's `known` names are keys of `inner` than of `names`."""
     return len(inner.keys() & known) < len(names.keys() & known)
 
 

@@ -68,7 +68,15 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_contents(path: str | Path) -> Contents:
-    """Return the arrays of the checkpoint `path`, its format and its stored digest. Verifies and raises like `read`."""
+    """Return the format, the arrays by name and the stored digest of the checkpoint `path`.
+
+    Its digest and its CRCs are verified, where it has them. bfloat16 becomes float32.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        DamagedCheckpoint: (a ValueError) it is empty, damaged, not a checkpoint, or a .pth without PyTorch installed.
+        OSError: the file cannot be opened.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}: check the path")
@@ -111,14 +119,17 @@ def _parse(data: bytes) -> Contents:
 
 
 def _safetensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
-    """Return the arrays of a .safetensors file and the digest in its metadata, "" without one; not verified."""
+    """Return the arrays of a .safetensors file and the digest in its metadata, "" without one; not verified.
+
+    Raises SafetensorError for damaged bytes, and ValueError for a type that NumPy lacks.
+    """
     arrays = {name: _array(tensor) for name, tensor in safetensors.deserialize(data)}
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return arrays, (header.get("__metadata__") or {}).get("sha256", "")
 
 
 def _array(tensor: dict) -> np.ndarray:
-    """Return the array of a tensor of `safetensors.deserialize`; bfloat16 becomes float32.
+    """Return the array of a tensor of `safetensors.deserialize`, its "dtype", "shape" and "data"; bfloat16 as float32.
 
     Raises ValueError for types that NumPy lacks, such as float8.
     """

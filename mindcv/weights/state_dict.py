@@ -94,7 +94,7 @@ def to_pytorch(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _renamed(name: str, layout: str) -> str:
-    """Return a norm's or the head's name in `layout`; other names are returned unchanged."""
+    """Return a norm's or the head's name in `layout`, MINDCV or PYTORCH; other names are returned unchanged."""
     old, new = ("head.", "classifier.") if layout == MINDCV else ("classifier.", "head.")
     if name.startswith(old):
         return new + name[len(old) :]

@@ -14,15 +14,15 @@ from mindcv.cli.scripts import FAILURE, USER_ERROR, run_script
 from mindcv.deploy import mindir
 from mindcv.weights.classes import CLASS_NAMES
 
-pytestmark = pytest.mark.usefixtures("pynative")
+pytestmark = pytest.mark.usefixtures("shallow_tiny", "pynative")
 
-OPTIONS = ["--device_target", "CPU", "--image_resize", "32", "16", "--patch_size", "16", "--model", "convit_tiny"]
+OPTIONS = ["--device_target", "CPU", "--image_resize", "32", "16", "--patch_size", "8", "--model", "convit_tiny"]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "a.ckpt"
-    model = mindcv.create_model("convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16)
+    model = mindcv.create_model("convit_tiny", num_classes=2, image_size=(32, 16), patch_size=8)
     arrays = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
     averages = {f"ema.{name}": 1.5 * array for name, array in arrays.items()}
     weights.write(path, {**arrays, **averages, CLASS_NAMES: np.array(json.dumps(["ant", "bee"]))})
@@ -37,7 +37,7 @@ def test_export_writes_verified_mindir_of_averages(checkpoint, tmp_path, capsys,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["convit_tiny.mindir", "convit_tiny.mindir.json"]
     ms.set_context(mode=ms.PYNATIVE_MODE)
     model = mindcv.create_model(
-        "convit_tiny", num_classes=2, image_size=(32, 16), patch_size=16, checkpoint_path=str(checkpoint), ema=True
+        "convit_tiny", num_classes=2, image_size=(32, 16), patch_size=8, checkpoint_path=str(checkpoint), ema=True
     )
     images = np.random.default_rng(0).standard_normal((3, 3, 32, 16)).astype(np.float32)
     wanted = model(Tensor(images)).asnumpy()

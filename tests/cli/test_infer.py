@@ -17,7 +17,7 @@ from mindcv.cli.scripts import FAILURE, USER_ERROR, run_script
 from mindcv.deploy.prediction import classify
 from mindcv.weights.classes import CLASS_NAMES
 
-pytestmark = pytest.mark.usefixtures("pynative")
+pytestmark = pytest.mark.usefixtures("shallow_tiny", "pynative")
 
 NAMES = ["ant", "bee", "cow, brown", "dog"]
 # The model that the options describe: convit_tiny on 2 by 1 patches.

@@ -13,6 +13,7 @@ from mindcv.cli import insight
 from mindcv.config import resolve
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.usefixtures("shallow_tiny")
 SMALL = ["--device_target", "CPU", "--image_resize", "16", "--patch_size", "8", "--num_classes", "3"]
 
 
@@ -25,7 +26,7 @@ def run_folder(tmp_path_factory):
     resolve(SMALL).save(folder / "config.yaml")
     rng = np.random.default_rng(0)
     records = [
-        {"epoch": e, "top_1": None, "gates": rng.random((10, 4)).tolist(), "non_locality": rng.random((12, 4)).tolist()}
+        {"epoch": e, "top_1": None, "gates": rng.random((1, 4)).tolist(), "non_locality": rng.random((2, 4)).tolist()}
         for e in (1, 2)
     ]
     (folder / "metrics.jsonl").write_text(
@@ -68,7 +69,7 @@ def test_first_image_is_the_first_of_the_validation_split(tmp_path):
 
 def test_read_gate_history_returns_arrays_by_epoch(run_folder, tmp_path):
     history = insight.read_gate_history(run_folder / "metrics.jsonl")
-    assert {name: values.shape for name, values in history.items()} == {"gates": (2, 10, 4), "non_locality": (2, 12, 4)}
+    assert {name: values.shape for name, values in history.items()} == {"gates": (2, 1, 4), "non_locality": (2, 2, 4)}
     first = json.loads((run_folder / "metrics.jsonl").read_text().splitlines()[1])
     assert history["gates"][0].tolist() == first["gates"]
     assert insight.read_gate_history(tmp_path / "metrics.jsonl") == {}

@@ -5,7 +5,7 @@ from mindspore import Tensor
 import mindcv
 
 # The smallest ConViT with both kinds of blocks, on a grid that is not square.
-SMALL = {"image_size": (32, 24), "patch_size": 8, "embed_dim": 32, "depth": 3, "local_up_to_layer": 2}
+SMALL = {"image_size": (32, 24), "patch_size": 8, "embed_dim": 32, "depth": 2, "local_up_to_layer": 1}
 
 
 @pytest.fixture(autouse=True)

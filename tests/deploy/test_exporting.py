@@ -11,6 +11,7 @@ from mindspore import Tensor, nn
 
 import mindcv
 from mindcv.deploy import ExportError, export_model, exporting, mindir, onnx_graph
+from mindcv.deploy.export_spec import ExportSpec
 from tests.golden import rule
 
 PREPARATION = {"mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0), "crop_pct": 0.8, "interpolation": "bicubic"}
@@ -54,6 +55,15 @@ def test_export_model_dynamic_batch_computes_the_model(kind, act, attn_impl, exp
     model, path = exported(kind, attn_impl, act)
     for found, batch in zip(RUN[kind](path, [images, images[:2]]), (images, images[:2]), strict=True):
         assert relative(found, outputs(model, batch)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_export_model_logits_near_zero_are_verified_by_absolute_error(kind, small_model, tmp_path):
+    model = small_model(num_classes=2).set_train(False)
+    [logits] = outputs(model, ExportSpec.of_model(model, False, False, None).random_images(1))
+    model.classifier.bias.set_data(model.classifier.bias - Tensor(logits))
+    export_model(model, tmp_path / f"a.{kind}", **PREPARATION)
+    assert json.loads((tmp_path / f"a.{kind}.json").read_text())["verified"]["relative_error"] <= 1e-5
 
 
 @pytest.mark.parametrize("kind", FORMATS)

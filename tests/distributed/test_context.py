@@ -13,7 +13,7 @@ from mindcv.distributed.context import DistributedContext
 from mindcv.distributed.workers import RETRY_INTERVAL
 
 ROOT = Path(__file__).parents[2]
-STEPS = 20
+STEPS = 8
 pytestmark = pytest.mark.usefixtures("all_cores")
 
 

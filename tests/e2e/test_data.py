@@ -17,6 +17,8 @@ QUICK = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0",
          "--image_resize", "32", "--patch_size", "16", "--epoch_size", "1", "--num_parallel_workers", "2",
          "--log_gates", "False"]  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("shallow_tiny")
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""One step of every recipe, on a CPU, with a small folder of small images and one worker."""
+"""One step of every recipe, on a CPU, with a small folder of small images, one worker and a shallow convit_tiny."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from mindcv.weights import write
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs/convit").glob("*.yaml"))
 LIGHT = {"convit_tiny_ascend", "convit_tiny_paper", "convit_tiny_digits", "convit_tiny_finetune"}
+pytestmark = pytest.mark.usefixtures("shallow_tiny")
 HERE = ["--device_target", "CPU", "--mode", "1", "--distribute", "False", "--batch_size", "2", "--steps", "1",
         "--num_parallel_workers", "1", "--log_gates", "False"]  # fmt: skip
 

@@ -1,7 +1,6 @@
 """Runs that are killed or stopped, and resumed, end as uninterrupted ones do."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -25,21 +24,14 @@ WORDS = [
     "--epoch_size", "3", "--drop_path_rate", "0.2", "--mixup", "0.2", "--re_prob", "0.5", "--val_interval", "2",
 ]  # fmt: skip
 
+pytestmark = pytest.mark.usefixtures("shallow_tiny")
 TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # metrics that differ between equal runs
 
 
-def start(out, *more):
+def start(out):
     """Start train.py with the folder `out` as a process."""
-    line = [sys.executable, str(ROOT / "train.py"), *map(str, WORDS), "--ckpt_save_dir", str(out), *map(str, more)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(out, *more):
-    """Run train.py to its end and return its exit code and its errors."""
-    run = start(out, *more)
-    _, error = run.communicate(timeout=300)
-    return run.returncode, error
+    line = [sys.executable, "tests/shallow/train.py", *map(str, WORDS), "--ckpt_save_dir", str(out)]
+    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path, run):
@@ -53,8 +45,9 @@ def wait_for(path, run):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     out = tmp_path_factory.mktemp("uninterrupted")
-    code, error = finish(out)
-    assert code == 0, error
+    run = start(out)
+    _, error = run.communicate(timeout=300)
+    assert run.returncode == 0, error
     return out
 
 
@@ -98,7 +91,9 @@ def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
 )
-def test_train_on_a_signal_saves_and_stops_and_resume_completes_it(number, code, uninterrupted, tmp_path):
+def test_train_on_a_signal_saves_and_stops_and_resume_completes_it(
+    number, code, uninterrupted, tmp_path, run_in_process
+):
     run = start(tmp_path)
     wait_for(tmp_path / "convit_tiny-1_3.ckpt", run)
     run.send_signal(number)
@@ -109,8 +104,8 @@ def test_train_on_a_signal_saves_and_stops_and_resume_completes_it(number, code,
     newest = max(checkpoints_in(tmp_path, "convit_tiny"))
     assert f"after step {newest.step} of epoch {newest.epoch}" in error.splitlines()[-1]
     if number == signal.SIGTERM:
-        code, error = finish(tmp_path, "--resume")
-        assert code == 0, error
+        done = run_in_process("train", *WORDS, "--ckpt_save_dir", tmp_path, "--resume")
+        assert done.returncode == 0, done.stderr
         assert_same_end(tmp_path, uninterrupted)
 
 

@@ -19,12 +19,14 @@ from mindcv.cli.scripts import DIVERGED, USER_ERROR, run_script
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs/convit/convit_tiny_ascend.yaml"
 ON_CPU = ["--device_target", "CPU", "--distribute", "False", "--amp_level", "O0", "--batch_size", "4"]
+pytestmark = pytest.mark.usefixtures("shallow_tiny")
+SHALLOW = ROOT / "tests/shallow"
 QUICK = ["--mode", "1", "--image_resize", "32", "--patch_size", "16"]
 
 
 def run(script, *words, cwd=ROOT):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    line = [sys.executable, str(ROOT / script), *map(str, words)]
+    line = [sys.executable, *map(str, [script, *words])]
     return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -47,17 +49,18 @@ def trained(folder, tmp_path_factory):
     """Train two epochs in PyNative mode on small images."""
     out = tmp_path_factory.mktemp("run")
     words = ["-c", RECIPE, "--data_dir", folder, *ON_CPU, *QUICK, "--num_classes", "7", "--ckpt_save_dir", out]
-    return run("train.py", *words, "--epoch_size", "2", "--val_while_train"), out
+    return run(SHALLOW / "train.py", *words, "--epoch_size", "2", "--val_while_train"), out
 
 
-def test_train_and_validate_by_the_model_cards_commands(folder, tmp_path):
+@pytest.mark.parametrize("scripts", [SHALLOW, pytest.param(ROOT, marks=pytest.mark.slow)], ids=["shallow", "full"])
+def test_train_and_validate_by_the_model_cards_commands(scripts, folder, tmp_path):
     """In graph mode at 224 pixels, from a folder outside the repository."""
     words = ["--config", RECIPE, "--data_dir", folder, *ON_CPU]
-    done = run("train.py", *words, "--epoch_size", "1", cwd=tmp_path)
+    done = run(scripts / "train.py", *words, "--epoch_size", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [checkpoint] = (tmp_path / "ckpt").glob("convit_tiny-*.ckpt")
     assert checkpoint.name == "convit_tiny-1_2.ckpt"
-    done = run("validate.py", *words, "--ckpt_path", checkpoint, cwd=tmp_path)
+    done = run(scripts / "validate.py", *words, "--ckpt_path", checkpoint, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Top_1_Accuracy: " in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpt"], "the commands leave nothing else in the folder"

@@ -14,7 +14,7 @@ from mindcv.optim import create_optimizer
 SMALL = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 16}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_model():
     """Return a function that builds a two-block ConViT for 16 x 16 pixels, each time with the same weights."""
 

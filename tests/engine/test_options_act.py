@@ -15,6 +15,8 @@ from mindcv.engine.build import build_loss, build_model, build_optimizer, build_
 from mindcv.engine.dataloaders import open_training, open_validation, training_loader, validation_loader
 from mindcv.engine.validation import validate
 
+pytestmark = pytest.mark.usefixtures("shallow_tiny")
+
 
 @pytest.fixture(autouse=True)
 def pynative():
@@ -68,6 +70,20 @@ def test_option_changes_learning_rates(base, change):
     )
 
 
+@pytest.fixture(scope="module")
+def two_updates(small_model):
+    """Return a function that returns the weights after two updates by the optimizer of a configuration."""
+
+    def update(config):
+        model = small_model(depth=1, local_up_to_layer=0)
+        optimizer = build_optimizer(config, model, [0.1, 0.1])
+        for size in (1.0, 0.1):
+            optimizer(tuple(ms.ops.full_like(parameter, size) for parameter in optimizer.parameters))
+        return [parameter.asnumpy() for parameter in model.get_parameters()]
+
+    return update
+
+
 @parametrize(
     ({}, {"opt": "lion"}),
     ({}, {"weight_decay": 0.1}),
@@ -79,14 +95,7 @@ def test_option_changes_learning_rates(base, change):
     ({}, {"head_lr_multiple": 5}),
     ({}, {"freeze": ("stem",)}),
 )
-def test_option_changes_updates(base, change, small_model):
-    def two_updates(config):
-        model = small_model()
-        optimizer = build_optimizer(config, model, [0.1, 0.1])
-        for size in (1.0, 0.1):
-            optimizer(tuple(ms.ops.full_like(parameter, size) for parameter in optimizer.parameters))
-        return [parameter.asnumpy() for parameter in model.get_parameters()]
-
+def test_option_changes_updates(base, change, two_updates):
     assert_acts(two_updates, Config(**base), change)
 
 

@@ -18,14 +18,18 @@ def at_64_pixels(name, shape):
 
 
 @pytest.mark.parametrize(
-    ("name", "mode"),
+    ("name", "mode", "updates"),
     [
-        ("adamw_filter", ms.PYNATIVE_MODE),
-        ("adamw_all_smooth_clip", ms.GRAPH_MODE),
-        ("sgd_nesterov_accum2", ms.PYNATIVE_MODE),
+        ("adamw_filter", ms.PYNATIVE_MODE, 5),
+        ("adamw_all_smooth_clip", ms.PYNATIVE_MODE, 5),
+        ("sgd_nesterov_accum2", ms.PYNATIVE_MODE, 3),
+        pytest.param("adamw_filter", ms.PYNATIVE_MODE, None, marks=pytest.mark.slow),
+        pytest.param("adamw_all_smooth_clip", ms.GRAPH_MODE, None, marks=pytest.mark.slow),
+        pytest.param("sgd_nesterov_accum2", ms.PYNATIVE_MODE, None, marks=pytest.mark.slow),
     ],
 )
-def test_train_step_gives_the_losses_and_final_norms_of_the_authors_code(name, mode, golden):
+def test_train_step_gives_the_losses_and_final_norms_of_the_authors_code(name, mode, updates, golden):
+    """Of the first `updates`, or of all with None; there are norms of the final weights only."""
     ms.set_context(mode=mode)
     case, reference = golden.facts("trajectory")[name], golden.array("trajectory")
     shapes = {n: at_64_pixels(n, s) for n, s in golden.facts("manifest")["convit_tiny"]["shapes"].items()}
@@ -46,10 +50,12 @@ def test_train_step_gives_the_losses_and_final_norms_of_the_authors_code(name, m
     loss = create_loss("CE", label_smoothing=case["smoothing"])
     step = TrainStep(model, loss, optimizer, accumulation=case["accum"], clip_norm=case["clip"]).set_train()
     losses = []
-    for batch in range(case["steps"] * case["accum"]):
+    for batch in range((updates or case["steps"]) * case["accum"]):
         images, labels = rule.inputs(case["salt"] * 1000 + batch, case["batch"], case["image"], case["classes"])
         losses.append(float(step(Tensor(images), Tensor(labels, ms.int32)).asnumpy()))
-    np.testing.assert_allclose(losses, reference[f"{name}/losses"], rtol=1e-3)
+    np.testing.assert_allclose(losses, reference[f"{name}/losses"][: len(losses)], rtol=1e-3)
+    if updates:
+        return
 
     final = {p.name: p.asnumpy().astype(np.float64) for p in model.get_parameters()}
     for torch_name, norm in zip(shapes, reference[f"{name}/final_norm"], strict=True):

@@ -11,8 +11,6 @@ from mindcv.config import Config
 from mindcv.distributed.context import ALONE
 from mindcv.distributed.signals import StopFlag
 from mindcv.engine.build import compute_in
-from mindcv.engine.checkpoints import TrainPosition
-from mindcv.engine.train_state import TrainState
 from mindcv.engine.validation import Evaluator
 
 
@@ -39,13 +37,15 @@ def weights_unchanged(model):
 
 
 def test_evaluator_scores_weights_and_averages_and_restores_the_weights(
-    both_modes, small_model, averaging_step, evaluator, batch, identity, tmp_path
+    both_modes, perceptron, averaging_step, evaluator, batch, tmp_path
 ):
-    model = small_model(depth=1, local_up_to_layer=0)
+    model = perceptron()
     step, evaluate = averaging_step(model, 0.9), evaluator(model)
     for _ in range(2):
         step(*batch)
-    weights.write(tmp_path / "1.ckpt", TrainState(step, identity).arrays(TrainPosition(1, 1), 0.0))
+    named = {f"ema.{w.name}": mean for w, mean in zip(step.ema.weights, step.ema.averages, strict=True)}
+    named |= {parameter.name: parameter for parameter in model.get_parameters()}
+    weights.write(tmp_path / "1.ckpt", {name: parameter.asnumpy() for name, parameter in named.items()})
     with weights_unchanged(model):
         first = evaluate(step.ema)
     assert abs(first["loss"] - first["ema_loss"]) > 1e-4

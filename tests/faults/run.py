@@ -17,6 +17,7 @@ import psutil
 from mindcv import weights
 
 ROOT = Path(__file__).parents[2]
+SHALLOW = "tests/shallow/train.py"  # with a model of two blocks
 TIMED = ("seconds", "images_per_second", "data_wait", "peak_memory")  # metrics that differ between equal runs
 EPOCHS, STEPS = 3, 3
 LAST = f"convit_tiny-{EPOCHS}_{STEPS}.ckpt"
@@ -34,6 +35,7 @@ class Run:
     Attributes:
         max_restarts: How often the launcher restarts failed workers.
         more: Options besides `OPTIONS`.
+        script: The program that trains, below `ROOT`.
         kills: Number of kills so far.
         resumes: Number of starts with --resume so far.
         lost: Epochs that had a record in metrics.jsonl and had to be repeated.
@@ -45,6 +47,7 @@ class Run:
     workers: int = 1
     max_restarts: int = 0
     more: tuple[str, ...] = ()
+    script: str = "train.py"
     kills: int = 0
     resumes: int = 0
     lost: int = 0
@@ -52,18 +55,18 @@ class Run:
     restarts: list[float] = field(default_factory=list)
 
     def start(self) -> subprocess.Popen:
-        """Start train.py, with --resume if there is a checkpoint."""
+        """Start to train, with --resume if there is a checkpoint."""
         resume = any(self.folder.glob("convit_tiny-*.ckpt"))
         self.resumes += resume
         return self.begin(*(["--resume"] if resume else []))
 
     def begin(self, *more: str) -> subprocess.Popen:
-        """Start train.py as a process."""
+        """Start to train in a process."""
         words = [*OPTIONS, "--ckpt_save_dir", self.folder]
         if self.workers > 1 or self.max_restarts:
             words += ["--distribute", "True", "--num_devices", self.workers, "--batch_size", 32 // self.workers]
             words += ["--max_restarts", self.max_restarts]
-        line = [sys.executable, "train.py", *map(str, [*words, *self.more, *more])]
+        line = [sys.executable, self.script, *map(str, [*words, *self.more, *more])]
         log = (self.folder / "test.log").open("a")
         return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
 
@@ -175,7 +178,7 @@ def killed_until_done(folder: Path, like: Run, kills: int, seed: int) -> list[Ru
     """
     chance, runs = random.Random(seed), []
     while (left := kills - sum(run.kills for run in runs)) > 0:
-        run = Run(folder / str(len(runs)), like.workers, more=like.more)
+        run = Run(folder / str(len(runs)), like.workers, more=like.more, script=like.script)
         run.folder.mkdir(parents=True)
         while run.kills < min(left, 5) and not run.is_done:
             run.kill(chance, 0.3 * like.training_seconds)

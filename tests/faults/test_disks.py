@@ -9,7 +9,7 @@ from PIL import Image
 
 from mindcv.cli.data import main
 from mindcv.io.files import append_line, atomic_write_text
-from tests.faults.run import OPTIONS, ROOT, is_undamaged
+from tests.faults.run import OPTIONS, ROOT, SHALLOW, is_undamaged
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def disk(tmp_path):
 
 
 def train(folder):
-    """Run train.py into `folder` to its end."""
+    """Run train.py into `folder` to its end, with a model of two blocks."""
     words = [*OPTIONS, "--ckpt_save_dir", str(folder)]
-    return subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, SHALLOW, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 def test_train_on_a_full_disk_keeps_the_last_complete_checkpoint(disk):
-    folder = disk("size=150m")  # two checkpoints of 64 MB
+    folder = disk("size=28m")  # two checkpoints of 11 MB
     done = train(folder)
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]

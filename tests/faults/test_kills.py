@@ -11,18 +11,18 @@ import psutil
 import pytest
 
 from mindcv import weights
-from tests.faults.run import Run, assert_same_end, killed_until_done, workers_of
+from tests.faults.run import SHALLOW, Run, assert_same_end, killed_until_done, workers_of
 
 ALL_STATE = ("--ema", "--gradient_accumulation_steps", "2", "--loss_scale_type", "dynamic")
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """Return a function that returns an uninterrupted run with the given workers and options."""
+    """Return a function that returns an uninterrupted run of a script with the given workers and options."""
 
     @cache
-    def run(workers, *more):
-        run = Run(tmp_path_factory.mktemp("uninterrupted"), workers, more=more)
+    def run(script, workers, *more):
+        run = Run(tmp_path_factory.mktemp("uninterrupted"), workers, more=more, script=script)
         run.finish()
         return run
 
@@ -30,21 +30,21 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("workers", "kills", "more"),
+    ("script", "workers", "kills", "more"),
     [
-        (1, 5, ()),
-        pytest.param(1, 70, (), marks=pytest.mark.slow),
-        pytest.param(2, 30, (), marks=pytest.mark.slow),
-        pytest.param(1, 10, ALL_STATE, marks=pytest.mark.slow),
-        pytest.param(2, 6, ALL_STATE, marks=pytest.mark.slow),
+        (SHALLOW, 1, 5, ()),
+        pytest.param("train.py", 1, 70, (), marks=pytest.mark.slow),
+        pytest.param("train.py", 2, 30, (), marks=pytest.mark.slow),
+        pytest.param("train.py", 1, 10, ALL_STATE, marks=pytest.mark.slow),
+        pytest.param("train.py", 2, 6, ALL_STATE, marks=pytest.mark.slow),
     ],
 )
 def test_train_killed_at_random_moments_ends_as_an_uninterrupted_run(
-    workers, kills, more, uninterrupted, tmp_path, request
+    script, workers, kills, more, uninterrupted, tmp_path, request
 ):
     if workers > 1:
         request.getfixturevalue("all_cores")
-    expected = uninterrupted(workers, *more)
+    expected = uninterrupted(script, workers, *more)
     runs = killed_until_done(tmp_path, expected, kills, seed=kills)
     assert sum(run.resumes for run in runs) >= kills / 2, "most kills come after a checkpoint"
     assert sum(run.kills for run in runs) == kills

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from tests.faults.run import ROOT, is_worker, workers_of
+from tests.faults.run import ROOT, SHALLOW, is_worker, workers_of
 
 ADDRESS = "10.77.{}.{}"
 pytestmark = pytest.mark.usefixtures("all_cores")
@@ -47,7 +47,7 @@ def machines():
             "--ckpt_save_dir", str(folder), *more,
         ]  # fmt: skip
         with (folder / "test.log").open("w") as log:
-            line = ["ip", "netns", "exec", names[rank], sys.executable, "train.py", *words]
+            line = ["ip", "netns", "exec", names[rank], sys.executable, SHALLOW, *words]
             started.append(subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log))
         return started[-1]
 

@@ -4,7 +4,7 @@ import pytest
 from mindcv.insight import attention_maps, rollout
 
 
-def test_rollout_sums_all_paths_to_the_class_token(both_modes, random_model, images):
+def test_rollout_sums_all_paths_to_the_class_token(pynative, random_model, images):
     """Against the sum over all paths through the layers, one path at a time."""
     model = random_model()
     maps = [layer.mixed[0].mean(0, dtype=np.float64) for layer in attention_maps(model, images)]

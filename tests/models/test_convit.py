@@ -14,12 +14,13 @@ import mindcv
 from mindcv.models import GPSA, MHSA, ConViT, Features
 from tests.conftest import GOLDEN
 
-# The two largest models are counted in test_golden.py, which builds them anyway.
 PARAMETERS = {
     "convit_tiny": 5_710_512,
     "convit_tiny_plus": 9_972_912,
     "convit_small": 27_777_322,
     "convit_small_plus": 48_979_882,
+    "convit_base": 86_540_040,
+    "convit_base_plus": 153_134_856,
 }
 SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "depth": 2, "local_up_to_layer": 1}
 
@@ -99,16 +100,15 @@ def test_gpsa_heads_beyond_the_kernel_attend_almost_uniformly(heads):
     assert max(ranges[side * side :]) < 0.1
 
 
-@pytest.mark.parametrize("attn_impl", ["separable", "plain"])
-def test_convit_with_oblong_images_and_patches_matches_plain_attention(attn_impl, both_modes):
-    shape = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "attn_impl": attn_impl}
+def test_convit_with_oblong_images_and_patches_matches_plain_attention(both_modes):
+    shape = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16)}
     model = ConViT(**shape, num_heads=4, embed_dim=32)
     assert model.grid_size == (6, 2)
     for parameter in model.get_parameters():
         draw = np.random.default_rng(len(parameter.name)).standard_normal(parameter.shape)
         parameter.set_data(Tensor((0.5 * draw).astype(np.float32)))
     logits = model(images(2, 3, 48, 32)).asnumpy()
-    plain = ConViT(**{**shape, "attn_impl": "plain"}, num_heads=4, embed_dim=32)
+    plain = ConViT(**shape, attn_impl="plain", num_heads=4, embed_dim=32)
     ms.load_param_into_net(plain, model.parameters_dict())
     np.testing.assert_allclose(logits, plain(images(2, 3, 48, 32)).asnumpy(), rtol=1e-6, atol=1e-6)
 
@@ -157,7 +157,7 @@ def test_convit_with_images_without_a_batch_axis_raises(shape, both_modes):
 
 @pytest.mark.parametrize("kind", [ms.float16, ms.bfloat16])
 def test_convit_with_half_precision_images_computes_in_float32(kind, both_modes):
-    model = ConViT(**SMALL, num_heads=1, embed_dim=16)
+    model = ConViT(**{**SMALL, "depth": 1, "local_up_to_layer": 0}, num_heads=1, embed_dim=16)
     rounded = images(2, 3, 32, 32).astype(kind)
     logits = model(rounded)
     assert logits.dtype == ms.float32
@@ -210,7 +210,7 @@ def test_convit_cls_token_only_matches_the_full_last_block(both_modes):
 
 
 def test_convit_reset_classifier_replaces_and_removes_the_classifier(both_modes):
-    model = ConViT(**SMALL, num_heads=4, embed_dim=32)
+    model = ConViT(**{**SMALL, "depth": 1, "local_up_to_layer": 0}, num_heads=4, embed_dim=32)
     x = images(2, 3, 32, 32)
     features = model.forward_features(x)
     assert features.shape == (2, model.num_features)
@@ -232,9 +232,17 @@ def test_convit_group_matcher_matches_all_parameters_but_the_classifier():
     assert unmatched == {"classifier.weight", "classifier.bias"}
 
 
-@pytest.mark.parametrize("rates", [{"drop_path_rate": 0.5}, {"drop_rate": 0.3}, {"attn_drop_rate": 0.3}])
-def test_convit_in_training_draws_from_its_rng_state(rates, both_modes):
+RATES = [{"drop_path_rate": 0.5}, {"drop_rate": 0.3}, {"attn_drop_rate": 0.3}]
+
+
+@pytest.mark.parametrize(("rates", "mode"), [
+    *((rate, ms.PYNATIVE_MODE) for rate in RATES),
+    (RATES[0] | RATES[1] | RATES[2], ms.GRAPH_MODE),
+    *(pytest.param(rate, ms.GRAPH_MODE, marks=pytest.mark.slow) for rate in RATES),
+])  # fmt: skip
+def test_convit_in_training_draws_from_its_rng_state(rates, mode):
     """Each training step draws anew and evaluation draws nothing; the same state gives the same draws."""
+    ms.set_context(mode=mode)
     model = ConViT(**SMALL, num_heads=4, embed_dim=32, **{"drop_path_rate": 0.0, **rates})
     for block in model.blocks:
         block.mlp.fc2.weight.set_data(block.mlp.fc2.weight * 20)

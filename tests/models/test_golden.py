@@ -72,15 +72,12 @@ def test_convit_in_pynative_mode_matches_the_authors_code(name, golden, golden_m
     check_forward_and_gradients(golden_model(name), golden.facts("manifest")[name], golden.array(name))
 
 
-@pytest.mark.parametrize(("name", "count"), [("convit_base", 86_540_040), ("convit_base_plus", 153_134_856)])
-def test_large_convit_forward_matches_the_authors_code(name, count, golden, golden_model):
+@pytest.mark.parametrize("name", [ALL[4], pytest.param(ALL[5], marks=pytest.mark.slow)])
+def test_large_convit_forward_matches_the_authors_code(name, golden, golden_model):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     images, labels = rule.inputs(golden.facts("manifest")[name]["salt"])
     model = golden_model(name)
     check_forward(WithLoss(model)(Tensor(images), Tensor(labels, ms.int32)), golden.array(name))
-    names = {p.name for p in model.get_parameters()}
-    assert names == set(golden.facts("mindcv_convit_parameters")["convit_tiny"])
-    assert sum(p.size for p in model.get_parameters()) == count
 
 
 def test_plain_attention_in_pynative_mode_matches_the_authors_code(golden, golden_model):

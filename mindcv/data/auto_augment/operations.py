@@ -51,7 +51,7 @@ def rotate(image: np.ndarray, degrees: float, context: AugmentContext) -> np.nda
 
 
 def shear_x(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
-    """Return `image`, (H, W, 3) uint8, with each row shifted sideways by `rate` pixels more than the row above it.
+    """Return `image`, (H, W, 3) uint8, with each row shifted left by `rate` pixels more than the row above it.
 
     The middle row stays; empty corners get `context.fill`.
     """
@@ -59,7 +59,7 @@ def shear_x(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarr
 
 
 def shear_y(image: np.ndarray, rate: float, context: AugmentContext) -> np.ndarray:
-    """Return `image`, (H, W, 3) uint8, with each column shifted down by `rate` pixels more than the column left of it.
+    """Return `image`, (H, W, 3) uint8, with each column shifted up by `rate` pixels more than the column left of it.
 
     The middle column stays; empty corners get `context.fill`.
     """
@@ -184,7 +184,7 @@ def linear(start: float, end: float) -> Amount:
 
 
 def linear_int(start: int, end: int) -> Amount:
-    """Return a function of (magnitude, rng) that goes from `start` at 0 to `end` at 1 in integers.
+    """Return a function of (magnitude, rng) that goes from `start` at magnitude 0 to `end` at 1 in integers.
 
     The distance from `start` is rounded down.
     """

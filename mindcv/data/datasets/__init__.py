@@ -64,8 +64,8 @@ def open_source(
         download: Download CIFAR or MNIST, verified by checksum, if it is not in `root`.
         class_names: Class names in the order of their indices, such as those of the training split; by default,
             those of the split. Other data sets than folders and MindRecord accept only their own.
-        listing: For folders, path of a list with the class of each image, if the images lie in `root/split` itself;
-            `ListedSource` describes its format.
+        listing: For folders, path of a list with the class of each image, if the images lie in `root/split` itself, in
+            lines such as `image.jpg 65` or `my image.jpg,tiger cat`; `ListedSource` describes further forms.
 
     Raises:
         ValueError: The name or split is unknown, a class is not in `class_names`, a file is damaged, or `download` is

@@ -144,7 +144,7 @@ def walk(
         contents = contents_of(full)
         yield path, contents
         for name in contents.folders:
-            yield from below(os.path.join(path, name), above | {identity})
+            yield from below(path + b"/" + name if path else name, above | {identity})
 
     return sorted(below(b"", frozenset()), key=lambda found: found[0])
 

@@ -28,8 +28,8 @@ def list_class_images(folder: Path, classes: Sequence[str]) -> tuple[list[np.nda
     ImageFolder, by folder and then by name. An empty class gives an empty array; a missing one raises
     FileNotFoundError.
 
-    If there are `MIN_CACHED_IMAGES` or more, the names are written to `indices/` in `get_download_root()`, and later
-    calls list only the folders in which files were added, removed or renamed since.
+    If there are 100,000 (`MIN_CACHED_IMAGES`) or more, the names are written to `indices/` in `get_download_root()`,
+    and later calls list only the folders in which files were added, removed or renamed since.
 
     Args:
         folder: Folder that holds the class folders.
@@ -109,7 +109,7 @@ def _write_cache(path: Path, contents_by_state: dict[tuple[bytes, int, int], Fol
 
     Args:
         path: The cache; replaced if it exists.
-        contents_by_state: At least one entry, as `_read_cache` returns them.
+        contents_by_state: Folders' contents by (path in the split's folder, inode, ctime in nanoseconds), at least one.
     """
     paths, *states = zip(*contents_by_state, strict=True)
     images, folders, skipped = zip(*contents_by_state.values(), strict=True)

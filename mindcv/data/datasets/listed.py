@@ -115,7 +115,7 @@ def _read_classes(files: list[str], listing: str) -> list[str]:
 
     Args:
         files: Names of all images in the folder, sorted.
-        listing: Path of the list; `ListedSource` describes its forms.
+        listing: Path of the list: lines `FILE CLASS` or `FILE,CLASS`, or the class alone, in the order of `files`.
 
     Raises:
         FileNotFoundError: The list does not exist.
@@ -145,7 +145,8 @@ def _split_line(line: str, where: str) -> list[str]:
     """Return [file name, class] of a line, or [its only word] if it has no class.
 
     Args:
-        line: A line that is not blank, in a form that `ListedSource` describes.
+        line: A line that is not blank: `a.jpg 65`, `my a.jpg,tiger cat`, `a,n01751748 1 2 30 40` (a class and boxes,
+            which are ignored), or a class alone.
         where: The list and the line's number, for error messages.
 
     Raises:

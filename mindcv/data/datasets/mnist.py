@@ -50,7 +50,8 @@ def open_mnist(root: str, split: str, download: bool) -> ArraySource:
 def _find_or_fetch(root: Path, name: str, download: bool) -> Path:
     """Return the path of the IDX file `name` in `root`, unpacked or else gzipped (`name`.gz).
 
-    A missing file is downloaded to `root`, gzipped, if `download`; otherwise raises FileNotFoundError.
+    A missing file is downloaded to `root`, gzipped, if `download` (an OSError if that fails); otherwise it is a
+    FileNotFoundError.
     """
     for path in (root / name, root / f"{name}.gz"):
         if path.is_file():

@@ -56,9 +56,9 @@ class RandomCell(PolicyCell):
     """
 
     def draw(self, rng_state: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return independent numbers in [0, 1), float32 of `shape`: the same for the same `rng_state`, see `uniform`.
+        """Return independent uniform numbers in [0, 1), float32 of `shape`: the same for the same arguments.
 
-        `rng_state` is the model's random state, int32 (2,): a seed and a step.
+        `rng_state` is the model's random state, int32 (2,): a seed and a step. It does not change here.
         """
         return uniform(rng_state, self.stream, shape)
 
@@ -68,7 +68,7 @@ class Dropout(RandomCell):
 
     Args:
         rate: A probability in [0, 1).
-        stream: The layer's random stream, see `uniform`.
+        stream: The layer's random stream, a number that no other layer of the model has.
 
     Raises:
         ValueError: `rate` is not in [0, 1).
@@ -101,7 +101,7 @@ class StochasticDepth(RandomCell):
 
     Args:
         rates: A probability in [0, 1) for each branch.
-        stream: The layer's random stream, see `uniform`.
+        stream: The layer's random stream, a number that no other layer of the model has.
 
     Raises:
         ValueError: A rate is not in [0, 1).

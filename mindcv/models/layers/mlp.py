@@ -16,9 +16,9 @@ class Mlp(PolicyCell):
     Args:
         dim: Channels of input and output.
         hidden_dim: Channels between the two layers.
-        act: Name of the activation, see `create_activation`.
+        act: The activation: "gelu", or "gelu_tanh" for its approximation with tanh.
         drop_rate: Dropout after each layer, in training: a probability in [0, 1).
-        streams: Random streams of the two dropouts, see `uniform`.
+        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
     """
 
     def __init__(self, dim: int, hidden_dim: int, act: str, drop_rate: float, streams: Sequence[int]):

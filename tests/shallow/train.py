@@ -1,0 +1,7 @@
+"""train.py with a convit_tiny of two blocks."""
+
+import sys
+
+from model import run
+
+sys.exit(run("train"))

@@ -1,0 +1,60 @@
+"""The package on systems without what only POSIX has, and with another encoding of text than UTF-8: Windows."""
+
+import subprocess
+import sys
+
+# Runs the commands given as arguments, separated by "--", in a process in which mindcv's modules cannot import what
+# only POSIX systems have, nor open text without naming its encoding; `msvcrt` is a stand-in that locks nothing.
+WITHOUT_POSIX = """
+import builtins, signal, sys, types, warnings
+
+missing, real = {"fcntl", "resource", "pwd", "grp", "termios"}, builtins.__import__
+
+def imported(name, globals=None, *more, **named):
+    if (globals or {}).get("__name__", "").startswith("mindcv"):
+        if name in missing:
+            raise ImportError(f"{name} does not exist on this system")
+        if name == "msvcrt":
+            return msvcrt
+    return real(name, globals, *more, **named)
+
+builtins.__import__ = imported
+msvcrt = types.SimpleNamespace(LK_NBLCK=2, locking=lambda descriptor, mode, size: None)
+for name in ("pthread_sigmask", "sigwait", "SIGKILL"):
+    delattr(signal, name)
+warnings.filterwarnings("error", category=EncodingWarning, module="mindcv")
+
+from mindcv.__main__ import main
+
+commands, words = [[]], sys.argv[1:]
+for word in words:
+    commands.append([]) if word == "--" else commands[-1].append(word)
+for command in commands:
+    print("ran", command[0], main(command) or 0)
+"""
+TINY = ["--device_target", "CPU", "--mode", "1", "--image_resize", "16", "--patch_size", "8", "--model", "convit_tiny"]
+
+
+def test_commands_without_posix_modules_work(tmp_path):
+    data = ["--dataset", "digits", "--num_classes", "10", "--batch_size", "4", "--num_parallel_workers", "1"]
+    model = [*TINY, "--num_classes", "10", "--ckpt_path", "run/convit_tiny-1_2.ckpt"]
+    commands = [
+        ["list"],
+        ["train", *TINY, *data, "--num_samples", "8", "--epoch_size", "1", "--val_while_train", "False",
+         "--distribute", "False", "--ckpt_save_dir", "run"],
+        ["validate", *model, *data, "--num_samples", "8"],
+        ["export", *model],
+    ]  # fmt: skip
+    words = [word for command in commands for word in ["--", *command]][1:]
+    done = subprocess.run(
+        [sys.executable, "-X", "warn_default_encoding", "-c", WITHOUT_POSIX, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert [line for line in done.stdout.splitlines() if line.startswith("ran ")] == [
+        f"ran {command[0]} 0" for command in commands
+    ], done.stderr
+    assert (tmp_path / "convit_tiny.mindir").is_file()
+    assert not list(tmp_path.glob("**/*.tmp"))
