@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindcv.cli.parser import Parser, run_command
+from mindcv.cli.scripts import USER_ERROR
+from mindcv.config.options import OPTIONS
 from mindcv.data.check import is_unreadable_list, unreadable_images, write_unreadable_list
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import list_class_folders
 from mindcv.data.datasets.files import list_folder
+from mindcv.data.image_decode import limit_image_pixels
 from mindcv.data.pack import pack as pack_source
 from mindcv.data.pack import require_pack_folder
 from mindcv.io.files import require_replaceable
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mindcv data` and return its exit code: 0, 1 if `check` found unreadable images, or 2 for a mistake.
+    """Run `mindcv data` and return its exit code: 0, or 2 if `check` found unreadable images and for a mistake.
 
     Args:
         argv: The words after `mindcv data`; None for those of this process. A mistake in them, or --help, raises
@@ -37,16 +40,17 @@ def check(options: argparse.Namespace) -> int:
 
     Args:
         options: What `build_parser` parses, with `dataset` besides those named here; `list`, a file with the classes of
-            images that lie directly in a split's folder, or None; and `workers`, the number of threads, None for one
-            per core. `split` is a list of names.
+            images that lie directly in a split's folder, or None; `workers`, the number of threads, None for one per
+            core; and `max_image_pixels`. `split` is a list of names.
 
     Returns:
-        1 if an image is unreadable, otherwise 0.
+        2 if an image is unreadable, otherwise 0.
 
     Raises:
         ValueError, OSError: The dataset cannot be opened, or the file exists and is not such a list, or cannot be
             written.
     """
+    limit_image_pixels(options.max_image_pixels)
     output = Path(options.output) if options.output else None
     if output:
         require_replaceable(output, "a list of unreadable images", is_unreadable_list)
@@ -57,7 +61,7 @@ def check(options: argparse.Namespace) -> int:
     if output:
         write_unreadable_list(output, lines)
     print(f"{sum(map(len, sources)):,} images, {len(lines):,} unreadable", file=sys.stderr)
-    return 1 if lines else 0
+    return USER_ERROR if lines else 0
 
 
 def pack(options: argparse.Namespace) -> None:
@@ -121,7 +125,7 @@ def build_parser() -> Parser:
         "check",
         help="find the images that cannot be read",
         description="Decode every image and list those that cannot be read. Training with --on_bad_image skip then "
-        "leaves these out without decoding all files again. The exit code is 1 if there are any.",
+        "leaves these out without decoding all files again. The exit code is 2 if there are any.",
     )
     command.set_defaults(run=check)
     _add_source(command)
@@ -130,6 +134,8 @@ def build_parser() -> Parser:
     )
     command.add_argument("--output", metavar="FILE", help="also write the list to this file")
     command.add_argument("--workers", type=int, metavar="N", help="threads (default: one per core)")
+    limit = OPTIONS["max_image_pixels"]
+    command.add_argument("--max_image_pixels", type=int, default=limit.default, metavar="N", help=limit.help)
 
     command = commands.add_parser(
         "pack",

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,9 @@ from mindcv.cli.loading import load_model, preprocessor_of
 from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
 from mindcv.data.datasets.files import skipped_kind, skipped_line, walk
+from mindcv.data.image_decode import limit_image_pixels
 from mindcv.deploy.prediction import Prediction, batched, classify
+from mindcv.errors import printable
 from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
 
@@ -27,8 +30,9 @@ _COLUMNS = ["image", "rank", *Prediction._fields]
 def infer(config: Config) -> dict[str, list[Prediction]]:
     """Classify the images that `config.image` names, print a table, and write `config.output` (.json or .csv) if given.
 
-    Unreadable images are skipped, and reported by an error once everything else is printed and written. Only an older
-    file of predictions is replaced.
+    Unreadable images are skipped, and reported by an error once everything else is printed and written. If another
+    error ends the work, the predictions made before it are printed and written. Only an older file of predictions is
+    replaced. Bytes of a file name that are not UTF-8 are escaped.
 
     Returns:
         The `config.topk` most probable classes of each image, by its path, most probable first.
@@ -38,7 +42,7 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
         FileNotFoundError: one of the places has no image.
         ValueError, OSError: the checkpoint is unusable, or `config.output` is another file or cannot be written.
         UnreadableImage: some images could not be read; the predictions for the others are written.
-        FloatingPointError: the logits are not finite; nothing is printed or written.
+        FloatingPointError: the logits of a batch are not finite.
     """
     if not config.image:
         raise ConfigError("image: nothing to classify; pass --image FILE, FOLDER or 'PATTERN'")
@@ -47,6 +51,7 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
         raise ConfigError(f"output: got {config.output!r}, wanted a file that ends in {' or '.join(_FORMATTERS)}")
     if output:
         require_replaceable(output, "predictions of infer.py", _is_predictions_file)
+    limit_image_pixels(config.max_image_pixels)
     paths = find_images(config.image)
     model, class_names = load_model(config)
     preprocessor = preprocessor_of(config, model)
@@ -60,23 +65,25 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
         except (UnreadableImage, OSError) as error:
             return error
 
-    with (
-        ThreadPoolExecutor(config.num_parallel_workers) as pool,
-        tqdm(total=len(paths), desc="inference", unit="image", disable=None, leave=False) as bar,
-    ):
-        for batch in batched(paths, batch_size):
-            crops = dict(zip(batch, pool.map(crop_or_error, batch), strict=True))
-            failures |= {path: str(result) for path, result in crops.items() if isinstance(result, Exception)}
-            crops = {path: result for path, result in crops.items() if path not in failures}
-            if crops:
-                images = preprocessor.batch(list(crops.values()))
-                classes = classify(model, images, batch_size, config.topk, class_names)
-                predictions |= dict(zip(crops, classes, strict=True))
-            bar.update(len(batch))
-
-    print(as_table(predictions), end="", flush=True)
-    if output:
-        atomic_write_text(output, _FORMATTERS[output.suffix](predictions, failures))
+    try:
+        with (
+            ThreadPoolExecutor(config.num_parallel_workers) as pool,
+            tqdm(total=len(paths), desc="inference", unit="image", disable=None, leave=False) as bar,
+        ):
+            for batch in batched(paths, batch_size):
+                crops = dict(zip(batch, pool.map(crop_or_error, batch), strict=True))
+                failures |= {path: str(result) for path, result in crops.items() if isinstance(result, Exception)}
+                crops = {path: result for path, result in crops.items() if path not in failures}
+                if crops:
+                    images = preprocessor.batch(list(crops.values()))
+                    classes = classify(model, images, batch_size, config.topk, class_names)
+                    predictions |= dict(zip(crops, classes, strict=True))
+                bar.update(len(batch))
+    finally:
+        if predictions or failures:
+            print(as_table(predictions), end="", flush=True)
+            if output:
+                atomic_write_text(output, _FORMATTERS[output.suffix](predictions, failures))
     if failures:
         for reason in failures.values():
             tqdm.write(reason)
@@ -122,17 +129,22 @@ def _images_below(folder: str) -> tuple[list[str], Counter[str]]:
 
 
 def as_table(predictions: dict[str, list[Prediction]]) -> str:
-    """Return a line with each image's path, each followed by a line per class: probability in per cent, and name."""
+    """Return a line with each image's path, each followed by a line per class: probability in per cent, and name.
+
+    Control characters in paths and names are escaped, and bytes that are not UTF-8.
+    """
     lines = []
     for path, classes in predictions.items():
-        lines += [path, *(f"  {100 * prediction.probability:6.2f} %  {prediction.name}" for prediction in classes)]
+        lines.append(printable(path))
+        lines += [f"  {100 * prediction.probability:6.2f} %  {printable(prediction.name)}" for prediction in classes]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _to_json(predictions: dict[str, list[Prediction]], failures: dict[str, str]) -> str:
     """Return the JSON text {"images": [{"image", "classes": [{"name", "probability", "number"}]}], "unreadable": […]}.
 
-    The entries of "unreadable" are {"image", "reason"}. Classes are sorted by descending probability (0 to 1).
+    The entries of "unreadable" are {"image", "reason"}. Classes are sorted by descending probability (0 to 1). A byte
+    0xE9 of a path that is not UTF-8 is written as JSON's \\udce9, which Python's `os.fsencode` turns back.
     """
     record = {
         "images": [
@@ -141,20 +153,23 @@ def _to_json(predictions: dict[str, list[Prediction]], failures: dict[str, str])
         ],
         "unreadable": [{"image": path, "reason": reason} for path, reason in failures.items()],
     }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    return re.sub(r"[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
 def _to_csv(predictions: dict[str, list[Prediction]], failures: dict[str, str]) -> str:
     """Return CSV text with a header and the columns image, rank (from 1), name, probability (0 to 1), number (from 0).
 
-    Each image has a row per class, by rank; an image that could not be read has one row, with only its path.
+    Each image has a row per class, by rank; an image that could not be read has one row, with only its path. Paths and
+    names are escaped as in `as_table`.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for path, classes in predictions.items():
-        writer.writerows([path, rank, *prediction] for rank, prediction in enumerate(classes, 1))
-    writer.writerows([path, *[""] * (len(_COLUMNS) - 1)] for path in failures)
+        for rank, prediction in enumerate(classes, 1):
+            writer.writerow([printable(path), rank, *prediction._replace(name=printable(prediction.name))])
+    writer.writerows([printable(path), *[""] * (len(_COLUMNS) - 1)] for path in failures)
     return out.getvalue()
 
 

@@ -5,10 +5,11 @@ import os
 import sys
 from importlib import import_module
 
-from mindcv.cli.terminal import print_any_text
+from mindcv.cli.terminal import log_handler, print_any_text
 from mindcv.config import ConfigError, parse
 from mindcv.distributed import LAUNCHED, exit_with_parent, is_due, launch
 from mindcv.distributed.signals import install_signal_handlers
+from mindcv.errors import printable
 
 FAILURE = 1
 USER_ERROR = 2
@@ -49,7 +50,7 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
     print_any_text()
     prog = prog or f"{name}.py"
     config = parse(argv, prog=prog, description=description)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.basicConfig(handlers=[log_handler()], level=logging.INFO)
     if LAUNCHED in os.environ:
         exit_with_parent(int(os.environ[LAUNCHED]))
     if not config.debug and (LAUNCHED in os.environ or LOG_LEVEL not in os.environ):
@@ -72,8 +73,11 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or the name of its class if it has no message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return the first line of an error's message, or the name of its class if it has no message.
+
+    Control characters in it are escaped.
+    """
+    return printable((str(error).strip() or type(error).__name__).split("\n")[0])
 
 
 def _code(error: Exception) -> int:

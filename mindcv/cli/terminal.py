@@ -1,8 +1,11 @@
 """Text for terminals."""
 
+import logging
 import os
 import sys
 from contextlib import suppress
+
+from mindcv.errors import printable
 
 
 def print_any_text() -> None:
@@ -12,6 +15,18 @@ def print_any_text() -> None:
     """
     with suppress(AttributeError):  # a stream without an encoding, such as StringIO
         sys.stdout.reconfigure(errors="replace")
+
+
+def log_handler() -> logging.Handler:
+    """Return a handler that prints the messages of a log to standard error, with control characters escaped."""
+
+    class Escaping(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return "\n".join(map(printable, super().format(record).split("\n")))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Escaping("%(message)s"))
+    return handler
 
 
 def bold(text: str) -> str:

@@ -158,6 +158,8 @@ class Data:
     on_bad_image: str = option(Choice("raise", "skip"), "raise", "free",
         "what to do about an unreadable image: raise ends the run and names the file; skip leaves it out, after "
         "decoding every image once before the first run")
+    max_image_pixels: int = option(_large_count, 178956970, "free",
+        "largest image that is read, in pixels; larger ones are refused, and those above half of it are named")
 
 
 class Augmentation:

@@ -1,8 +1,8 @@
 """Find the images of a data set that cannot be read, before training meets them.
 
-Pillow decodes every image completely: for randomly damaged files it finds those that MindSpore's decoder would fail on,
-and it reports damaged JPEG headers on which MindSpore's decoder can crash the process. The result is kept in `checked/`
-of `get_download_root()`, under a name that changes with the files, so that the same files are decoded only once.
+Pillow decodes every image completely: of randomly damaged files it finds all on which MindSpore's decoder would fail or
+crash the process. The result is kept in `checked/` of `get_download_root()`, under a name that changes with the files,
+so that the same files are decoded only once.
 """
 
 import hashlib
@@ -10,23 +10,29 @@ import io
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import PIL
+from mindspore.dataset import vision
 from PIL import Image
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.subset import Subset
-from mindcv.data.image_decode import UnreadableImage
+from mindcv.data.image_decode import UnreadableImage, image_pixel_limit
+from mindcv.errors import printable
 from mindcv.io.bars import tqdm
 from mindcv.io.download import get_download_root
 from mindcv.io.files import atomic_write_text, first_bytes
 
+MAX_CHECKED_AT_START = 1000  # images of a data set that every run decodes before it begins, some seconds' work
 MAX_EXCLUDED = 0.1  # fraction of a data set; more unreadable images mean that something else is wrong
 
+_RULES = 2  # raised when other images become readable, so that older results do not count
 _HEADING = "# unreadable images, listed by mindcv"  # first line of a list, which tells it from the user's files
 
 
@@ -58,8 +64,7 @@ def find_unreadable(source: Source, num_parallel_workers: int | None = None) -> 
         try:
             decode(source, i)
         except UnreadableImage as error:
-            line = str(error).removeprefix("cannot read image ")
-            return BadImage(i, line.encode(errors="backslashreplace").decode())
+            return BadImage(i, str(error).removeprefix("cannot read image "))
         return None
 
     with ThreadPool(num_parallel_workers or os.cpu_count()) as pool:
@@ -103,20 +108,64 @@ def unreadable_images(
         return []
     record = record_path(source)
     if wait is not None:
-        _wait_for(record, wait)
-    if not record.exists():
-        atomic_write_text(record, json.dumps(find_unreadable(source, num_parallel_workers)))
-    return [BadImage(*bad) for bad in json.loads(record.read_text(encoding="utf-8"))]
+        return _wait_for(record, wait)
+    if (bad := _read_record(record)) is None:
+        bad = find_unreadable(source, num_parallel_workers)
+        atomic_write_text(record, json.dumps(bad))
+    return bad
+
+
+def require_readable(source: Source) -> None:
+    """Raise UnreadableImage, naming the first unreadable image, if a small source has any; do nothing for a large one.
+
+    Small are at most `MAX_CHECKED_AT_START` images. The result is kept as by `unreadable_images`, where that is
+    possible.
+    """
+    if not source.encoded or len(source) > MAX_CHECKED_AT_START:
+        return
+    if (bad := _read_record(record_path(source))) is None:
+        bad = find_unreadable(source)
+        with suppress(OSError):
+            atomic_write_text(record_path(source), json.dumps(bad))
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise UnreadableImage(f"cannot read image {bad[0].line}{more}")
+
+
+def name_undecodable(images: Iterable[tuple[Source, int]]) -> str | None:
+    """Return "cannot read image PATH: REASON" about the first of `images` that Pillow or MindSpore cannot decode.
+
+    None if both decode all of them.
+
+    Args:
+        images: Sources and indices into them.
+    """
+
+    def try_decode(image: tuple[Source, int]) -> str | None:
+        source, i = image
+        try:
+            decode(source, i)
+            vision.Decode()(source[i][0])
+        except UnreadableImage as error:
+            return str(error)
+        except RuntimeError:
+            return f"cannot read image {printable(source.path(i))}: MindSpore cannot decode it"
+        return None
+
+    with ThreadPool() as pool:
+        return next(filter(None, pool.imap(try_decode, images)), None)
 
 
 def record_path(source: Source) -> Path:
     """Return the path of the JSON file that keeps the unreadable images of `source`, which must be encoded.
 
-    It is in `checked/` of `get_download_root()`. Its name changes with the files and their permissions. It does not
-    exist before `unreadable_images` writes it.
+    It is in `checked/` of `get_download_root()`. Its name changes with the files and their permissions, and with what
+    is readable: the version of Pillow and the largest number of pixels. It does not exist before `unreadable_images`
+    writes it.
     """
-    fingerprint = source.fingerprint("st_mode", "st_uid", "st_gid")
-    return Path(get_download_root()) / "checked" / f"{hashlib.sha256(fingerprint).hexdigest()[:32]}.json"
+    rules = f"{_RULES} {PIL.__version__} {image_pixel_limit()} ".encode()
+    key = hashlib.sha256(rules + source.fingerprint("st_mode", "st_uid", "st_gid")).hexdigest()
+    return Path(get_download_root()) / "checked" / f"{key[:32]}.json"
 
 
 def write_unreadable_list(path: Path, lines: Sequence[str]) -> None:
@@ -154,13 +203,22 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
     return Subset(source, kept, tuple(b.line for b in bad))
 
 
-def _wait_for(record: Path, seconds: float) -> None:
-    """Wait until the file `record` exists. Raises TimeoutError after so many seconds."""
+def _read_record(record: Path) -> list[BadImage] | None:
+    """Return what the file `record` keeps, or None if it is missing or damaged."""
+    try:
+        return [BadImage(int(index), str(line)) for index, line in json.loads(record.read_bytes())]
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _wait_for(record: Path, seconds: float) -> list[BadImage]:
+    """Return what the file `record` keeps, once it can be read. Raises TimeoutError after so many seconds."""
     deadline = time.monotonic() + seconds
-    while not record.exists():
+    while (bad := _read_record(record)) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(
                 f"waited {seconds:.0f} s for the process that checks the images to write {record}; "
                 "python -m mindcv.data check does it before a run"
             )
         time.sleep(0.2)
+    return bad

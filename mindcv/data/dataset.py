@@ -16,6 +16,8 @@ from mindcv.errors import explain_unknown, require_in_range
 
 logger = logging.getLogger("mindcv")
 
+recent_images = deque(maxlen=4096)  # (source, index) of the images read last, by all pipelines of this process
+
 
 class ImageDataset(ds.GeneratorDataset):
     """A MindSpore data set with the images and labels of a source.
@@ -89,6 +91,7 @@ def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tu
     """
 
     def read(chunk: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        recent_images.extend((source, i) for i in chunk)
         return [tuple(map(np.asarray, source[i])) for i in chunk]
 
     pool, chunks = ThreadPoolExecutor(readers), deque()

@@ -48,7 +48,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
 
     Raises:
         ValueError: `folder` holds other files, other images or another number of shards, `shards` is below 1, an image
-            file is empty or larger than 32 MiB, its name is not UTF-8, or a file was not read back as it was written.
+            file is empty or larger than 32 MiB, or a file was not read back as it was written.
         OSError: An image cannot be read, or a file cannot be written.
     """
     require_in_range("shards", shards, at_least=1)
@@ -60,7 +60,6 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
         "class_names": source.class_names,
         "packed_from": hashlib.sha256(source.fingerprint()).hexdigest(),
     }
-    _require_utf8_names(source)
     _write_manifest(folder, manifest)
     bounds = shard_bounds(len(source), shards)
     with tqdm(total=len(source), desc="packing", unit="image", disable=None) as bar:
@@ -80,16 +79,6 @@ def require_pack_folder(folder: Path) -> None:
     others = sorted(path.name for path in folder.glob("[!.]*"))
     if others and MANIFEST not in others:
         raise ValueError(f"{folder} holds other files, such as {others[0]}: give another folder")
-
-
-def _require_utf8_names(source: Source) -> None:
-    """Raise ValueError if the name of an image is not in UTF-8, the encoding of MindRecord's strings."""
-    for name in source.names():
-        try:
-            name.decode()
-        except UnicodeDecodeError:
-            path = (os.fsencode(source.folder) + b"/" + name).decode(errors="backslashreplace")
-            raise ValueError(f"cannot pack {path}: its name is not in UTF-8; rename it") from None
 
 
 def _write_manifest(folder: Path, manifest: dict) -> None:
@@ -156,6 +145,8 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
 def _row(source: Source, i: int) -> dict:
     """Return image `i` as a row of the MindRecord schema: data (bytes), label (int), file_name (path in the folder).
 
+    Bytes of the path that are not UTF-8 are escaped, as `MindRecordSource.names` expects.
+
     Raises ValueError if the file is empty or larger than 32 MiB, half a page, and OSError if it cannot be read.
     """
     data = source.read_bytes(i)
@@ -163,7 +154,7 @@ def _row(source: Source, i: int) -> dict:
         raise ValueError(
             f"{source.path(i)}: cannot pack a file of {len(data):,} bytes: 1 to {_PAGE_BYTES // 2:,} are wanted"
         )
-    name = os.fspath(source.path(i).relative_to(source.folder))
+    name = source.relative_path(i).decode(errors="backslashreplace")
     return {"data": data, "label": int(source.labels[i]), "file_name": name}
 
 

@@ -8,6 +8,7 @@ from mindspore import nn
 from PIL import Image
 
 from mindcv.data import Normalize, UnreadableImage, create_transforms, read_encoded, upright_rgb
+from mindcv.errors import printable
 
 OPTIONS = ("mean", "std", "crop_pct", "interpolation")  # arguments of `create_transforms` that matter in validation
 
@@ -51,13 +52,13 @@ class Preprocessor:
         Raises FileNotFoundError if there is no such file, and UnreadableImage (a ValueError) if it cannot be decoded.
         """
         if not os.path.isfile(path):
-            raise FileNotFoundError(f"no image {os.fspath(path)}: check the path")
-        pixels = read_encoded(path)
+            raise FileNotFoundError(f"no image {printable(os.fspath(path))}: check the path")
+        pixels = read_encoded(path, verify=True)
         try:
             for transform in self.file_transforms:
                 pixels = transform(pixels)
         except RuntimeError as error:  # MindSpore's decoder
-            raise UnreadableImage(f"cannot read image {os.fspath(path)}: it is damaged") from error
+            raise UnreadableImage(f"cannot read image {printable(os.fspath(path))}: it is damaged") from error
         return pixels
 
     def batch(self, crops: Sequence[np.ndarray]) -> np.ndarray:

@@ -21,10 +21,12 @@ from mindcv.data import (
     unreadable_images,
     unreadable_message,
 )
-from mindcv.data.check import write_unreadable_list
+from mindcv.data.check import name_undecodable, require_readable, write_unreadable_list
+from mindcv.data.dataset import recent_images
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import summarize_names
 from mindcv.data.datasets.subset import stratified_subset
+from mindcv.data.image_decode import limit_image_pixels
 from mindcv.data.transforms import OPTIONS as TRANSFORM_OPTIONS
 from mindcv.distributed.context import ALONE, DistributedContext
 from mindcv.engine.checkpoints import START, TrainPosition
@@ -32,6 +34,7 @@ from mindcv.io.files import archive_foreign
 
 _log = logging.getLogger("mindcv")
 
+_REMEDIES = "--on_bad_image skip leaves such images out, python -m mindcv.data check lists them"
 CHECK_TIMEOUT = 4 * 3600.0  # seconds that a process waits for the one that decodes every image
 
 
@@ -119,10 +122,17 @@ def _training_split(config: Config) -> Source:
 def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
     """Return `source`, without its unreadable images if `config.on_bad_image` is "skip"; log how many there are.
 
+    With "raise", an unreadable image of a small source is an `UnreadableImage`. Also sets the limit of
+    `config.max_image_pixels` in this process.
+
     With `waits` another process on this machine decodes the images, and a TimeoutError is raised if that takes longer
     than 4 hours (`CHECK_TIMEOUT`). Too many unreadable images are a ValueError.
     """
+    limit_image_pixels(config.max_image_pixels)
     if config.on_bad_image == "raise":
+        if not waits:
+            with name_unreadable_images():
+                require_readable(source)
         return source
     bad = unreadable_images(source, wait=CHECK_TIMEOUT if waits else None)
     if bad:
@@ -133,24 +143,27 @@ def _without_unreadable(config: Config, source: Source, waits: bool) -> Source:
 
 @contextmanager
 def name_unreadable_images() -> Iterator[None]:
-    """Replace MindSpore's error about an unreadable image by an `UnreadableImage` with one line that names it.
+    """Replace an error about an unreadable image by an `UnreadableImage` with one line that names it and the remedies.
 
+    If MindSpore's decoder failed, which does not know the image, the images that were read last are decoded to find it.
     Other errors pass unchanged. MindSpore leaves a copy of the image in the working folder; it is deleted.
 
     Raises:
-        UnreadableImage: (a ValueError) an image cannot be read. If MindSpore does not know its name, the line says how
-            to find it.
+        UnreadableImage: (a ValueError) an image cannot be read.
     """
     copy = Path("abnormal_image.jpg")
     existed_before = copy.exists()
     try:
         yield
-    except RuntimeError as error:
-        if (line := unreadable_message(error)) is None:
+    except (RuntimeError, UnreadableImage) as error:
+        line = str(error) if isinstance(error, UnreadableImage) else unreadable_message(error)
+        if not (line or "").startswith("cannot read image ") and "dataset pipeline" in str(error):
+            line = name_undecodable(reversed(list(recent_images))) or line
+        if line is None:
             raise
         if not existed_before:
             copy.unlink(missing_ok=True)
-        raise UnreadableImage(line) from error
+        raise UnreadableImage(f"{line}: {_REMEDIES}") from error
 
 
 def class_count(config: Config, source: Source) -> int:

@@ -17,12 +17,12 @@ def dataset(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_check_of_an_unreadable_image_lists_it_with_exit_code_1(dataset, capsys):
+def test_check_of_an_unreadable_image_lists_it_with_exit_code_2(dataset, capsys):
     assert main(["check", str(dataset)]) == 0
     assert capsys.readouterr().out == ""
     (dataset / "val/a/1.png").write_bytes(b"text")
     listed = dataset.parent / "bad.txt"
-    assert main(["check", str(dataset), "--split", "train", "val", "--output", str(listed)]) == 1
+    assert main(["check", str(dataset), "--split", "train", "val", "--output", str(listed)]) == 2
     printed = capsys.readouterr()
     assert printed.out == f"{dataset}/val/a/1.png: not an image, or it ends inside its header\n"
     assert listed.read_text() == f"# unreadable images, listed by mindcv\n{printed.out}"
@@ -45,7 +45,7 @@ def test_check_overwrites_its_own_list(dataset):
     (dataset / "val/a/1.png").write_bytes(b"text")
     listed = dataset.parent / "bad.txt"
     for expected in (1, 0):
-        assert main(["check", str(dataset), "--split", "val", "--output", str(listed)]) == expected
+        assert main(["check", str(dataset), "--split", "val", "--output", str(listed)]) == 2 * expected
         assert len(listed.read_text().splitlines()) == 1 + expected  # a heading and the images
         (dataset / "val/a/1.png").write_bytes((dataset / "val/a/0.png").read_bytes())
 
@@ -71,3 +71,11 @@ def test_command_counts_files_that_are_not_read(command, dataset, caplog):
     (dataset / "train/a/b/x.heix").touch()
     assert main([command, str(dataset), *[str(dataset.parent / "out")] * (command == "pack")]) == 0
     assert caplog.messages == [f"{dataset}/train: 1 file of a kind that is not read: 1 .heix"]
+
+
+def test_check_refuses_images_above_max_image_pixels(dataset, capsys, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    assert main(["check", str(dataset), "--max_image_pixels", "11"]) == 2
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"{dataset}/train/a/0.png: it has more than 11 pixels: raise max_image_pixels to read it"
+    assert main(["check", str(dataset), "--max_image_pixels", "12"]) == 0

@@ -11,8 +11,10 @@ import pytest
 
 import mindcv
 from mindcv import weights
+from mindcv.cli import infer as command
 from mindcv.cli.infer import find_images
-from mindcv.cli.scripts import USER_ERROR, run_script
+from mindcv.cli.scripts import FAILURE, USER_ERROR, run_script
+from mindcv.deploy.prediction import classify
 from mindcv.weights.classes import CLASS_NAMES
 
 pytestmark = pytest.mark.usefixtures("shallow_tiny", "pynative")
@@ -108,6 +110,53 @@ def test_infer_unreadable_images_are_named_and_others_written_as_csv(infer, phot
     assert [row["name"] for row in rows if row not in good] == ["", ""]
 
 
+def test_infer_survives_a_jpeg_that_crashes_mindspores_decoder(infer, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    data = (photos / "a.jpg").read_bytes()
+    table = data.find(b"\xff\xc4") + 5
+    (tmp_path / "in/a.jpg").write_bytes(data[:table] + b"\xff" * 16 + data[table + 16 :])
+    (tmp_path / "in/b.jpg").write_bytes(data)
+    code, out, err = infer("--image", tmp_path / "in", "--topk", 1)
+    assert code == USER_ERROR and "1 of 2 images could not be read" in err
+    assert out.startswith(f"{tmp_path}/in/b.jpg\n") and f"cannot read image {tmp_path}/in/a.jpg: " in out + err
+
+
+def test_infer_writes_the_predictions_made_before_an_error(infer, photos, tmp_path, monkeypatch):
+    calls = []
+
+    def fail_at_the_second_call(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise MemoryError("no memory left")
+        return classify(*arguments)
+
+    monkeypatch.setattr(command, "classify", fail_at_the_second_call)
+    code, out, err = infer("--image", photos, "--batch_size", 2, "--topk", 1, "--output", tmp_path / "r.json")
+    assert code == FAILURE and err.endswith("infer.py: no memory left (--debug shows where)\n")
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert [entry["image"] for entry in record["images"]] == [f"{photos}/a.jpg", f"{photos}/b.png"]
+    assert out.count("\n") == 4
+
+
+def test_infer_writes_names_that_are_not_utf8_escaped(infer, photos, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in (b"caf\xe9.jpg", b"a\x1b[2J\n.jpg"):
+        (tmp_path / "in" / os.fsdecode(name)).symlink_to(photos / "a.jpg")
+    (tmp_path / "in" / os.fsdecode(b"\xff.jpg")).write_bytes(b"text")
+    code, out, err = infer("--image", tmp_path / "in", "--topk", 1, "--output", tmp_path / "r.json")
+    assert code == USER_ERROR
+    assert rf"{tmp_path}/in/caf\xe9.jpg" in out and rf"{tmp_path}/in/a\x1b[2J\n.jpg" in out
+    assert rf"cannot read image {tmp_path}/in/\xff.jpg" in out + err and "\x1b" not in out + err
+    record = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    paths = [entry["image"] for entry in record["images"] + record["unreadable"]]
+    assert sorted(map(os.fsencode, paths)) == sorted(map(os.fsencode, (tmp_path / "in").iterdir()))
+    infer("--image", tmp_path / "in", "--topk", 1, "--output", tmp_path / "r.csv")
+    with open(tmp_path / "r.csv", newline="", encoding="utf-8") as file:
+        assert {row["image"] for row in csv.DictReader(file)} == {
+            rf"{tmp_path}/in/{name}" for name in (r"caf\xe9.jpg", r"a\x1b[2J\n.jpg", r"\xff.jpg")
+        }
+
+
 def test_infer_class_names_come_from_file_or_are_numbered(infer, checkpoint, photos, tmp_path):
     (tmp_path / "names.txt").write_text("w\nx\ny\nz\n")
     _, out, _ = infer("--image", photos / "a.jpg", "--class_names", tmp_path / "names.txt")
@@ -141,7 +190,7 @@ def test_find_images_counts_what_is_not_read(tmp_path, monkeypatch, caplog):
     assert find_images(["*", "x"]) == ["a.jfif", "x/b.jpe", "x/gone.png"]
     assert caplog.messages == [
         "*: 1 file of a kind that is not read: 1 .txt",
-        "x: 5 files of kinds that are not read: 2 .heix, 1 .txt, 1 special file, 1 link to a folder above it",
+        "x: 5 files of kinds that are not read: 2 .heix, 1 .txt, 1 link to a folder above it, 1 special file",
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mindcv.data import (
+    UnreadableImage,
     check,
     create_dataset,
     create_loader,
@@ -115,6 +116,58 @@ def test_unreadable_images_decodes_unchanged_files_once(root, monkeypatch):
     (root / "train/plain/new.jpg").chmod(0o400)
     monkeypatch.setattr(check, "find_unreadable", lambda *_: [])
     assert found() == [], "an image with new permissions is decoded again"
+
+
+@pytest.mark.parametrize("damage", ["", "[[1,", "{}", "[1]", "[[1]]", "[" * 100_000])
+def test_unreadable_images_with_a_damaged_record_decodes_again(damage, root):
+    source = open_source("folder", str(root), "train")
+    record = check.record_path(source)
+    record.parent.mkdir(parents=True)
+    record.write_text(damage)
+    if damage != "{}":  # an empty object is a list of none
+        with pytest.raises(TimeoutError):
+            unreadable_images(source, wait=0)
+        assert len(unreadable_images(source)) == 6
+        assert unreadable_images(source, wait=0) == unreadable_images(source)
+
+
+def test_record_path_changes_with_what_is_readable(root, monkeypatch):
+    source = open_source("folder", str(root), "train")
+    before = check.record_path(source)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    assert check.record_path(source) != before
+
+
+def test_require_readable_names_the_first_unreadable_image_of_a_small_source(root, monkeypatch):
+    source = open_source("folder", str(root), "train")
+    message = rf"^cannot read image {root}/train/mixed/body.jpg: image file is truncated .* \(and 5 more\)$"
+    for _ in range(2):
+        with pytest.raises(UnreadableImage, match=message):
+            check.require_readable(source)
+    check.require_readable(exclude_images(source, unreadable_images(source)))
+    (root / "home/checked").rename(root / "aside")
+    (root / "home/checked").write_text("no folder")
+    with pytest.raises(UnreadableImage, match=message):
+        check.require_readable(source)
+    monkeypatch.setattr(check, "MAX_CHECKED_AT_START", 113)
+    check.require_readable(source)
+
+
+def test_name_undecodable_names_what_pillow_or_mindspore_cannot_decode(root, monkeypatch):
+    source = open_source("folder", str(root), "train")
+    bad = unreadable_images(source)
+    good = [(source, i) for i in range(len(source)) if i not in {image.index for image in bad}]
+    assert check.name_undecodable(good) is None
+    assert check.name_undecodable([*good[:5], (source, bad[0].index), *good]) == f"cannot read image {bad[0].line}"
+
+    class Decoder:
+        def __call__(self, data):
+            raise RuntimeError("Decode failed")
+
+    monkeypatch.setattr(check.vision, "Decode", Decoder)
+    assert check.name_undecodable(good[-1:]) == (
+        f"cannot read image {root}/train/plain/099.jpg: MindSpore cannot decode it"
+    )
 
 
 def test_unreadable_images_with_wait_waits_for_another_process(root):

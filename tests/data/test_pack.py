@@ -145,15 +145,17 @@ def test_pack_with_list_packs_listed_and_folder_splits(root, tmp_path, capsys):
     assert f"no images directly in {flat}/train for the list {tmp_path}/val.txt" in capsys.readouterr().err
 
 
-def test_pack_of_a_name_that_is_not_utf8_writes_nothing(tmp_path):
+def test_pack_of_unusual_names_keeps_them(tmp_path):
     folder = tmp_path / "images/train/a"
-    folder.mkdir(parents=True)
-    for name in (b"0.png", b"caf\xe9.png"):
+    (folder / "deep").mkdir(parents=True)
+    for name in (b"0.png", b"caf\xe9.png", b"caf\xc3\xa9.png", b'it\'s "1".png', b"line\nbreak.png", b"deep/0.png"):
         with open(os.path.join(os.fsencode(folder), name), "wb") as file:
             Image.new("RGB", (4, 3)).save(file, "png")
-    with pytest.raises(ValueError, match=r"cannot pack .*/train/a/caf\\xe9.png: its name is not in UTF-8; rename it$"):
-        pack(open_source("folder", str(tmp_path / "images"), "train"), tmp_path / "out/train", 2)
-    assert not (tmp_path / "out").exists()
+    source = open_source("folder", str(tmp_path / "images"), "train")
+    records = pack(source, tmp_path / "out/train", 2)
+    assert list(records.names()) == list(source.names()) and len(records) == 6
+    assert [records.read_bytes(i) for i in range(6)] == [source.read_bytes(i) for i in range(6)]
+    assert records.path(2).endswith(r"(a/caf\xe9.png)")
 
 
 def test_pack_read_back_differently_raises(root, tmp_path, monkeypatch):
@@ -221,9 +223,32 @@ def test_packed_images_with_duplicate_class_name_raise(changed):
     assert message == "/pack.json: several classes are called class1: give each a name of its own"
 
 
-@pytest.mark.parametrize("values", [{"images": "21"}, {"shards": 0}, {"class_names": [1, 2, 3]}, {"class_names": None}])
+@pytest.mark.parametrize("values", [
+    {"images": "21"}, {"shards": 0}, {"class_names": [1, 2, 3]}, {"class_names": None},
+    {"images": 21.0}, {"shards": True}, {"class_names": "abc"}, {"class_names": []}, {"images": [21]},
+])  # fmt: skip
 def test_packed_images_with_damaged_manifest_raise(changed, values):
     assert changed(**values) == "/pack.json is damaged: remove the folder and run pack again"
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda d: d[:20], lambda d: b"", lambda d: b"[1]", lambda d: b"[" * 100_000, lambda d: d[::-1]]
+)
+def test_packed_images_with_a_manifest_that_is_not_json_raise(damage, packed, tmp_path):
+    shutil.copytree(packed / "val", tmp_path / "val")
+    manifest = tmp_path / "val/pack.json"
+    manifest.write_bytes(damage(manifest.read_bytes()))
+    with pytest.raises(ValueError, match=r"pack.json is damaged: remove the folder and run pack again"):
+        open_source("mindrecord", str(tmp_path), "val")
+
+
+def test_packed_images_with_any_number_of_files_in_the_manifest_raise_at_once(packed, tmp_path):
+    shutil.copytree(packed / "val", tmp_path / "val")
+    manifest = tmp_path / "val/pack.json"
+    values = json.loads(manifest.read_text()) | {"images": 10**12, "shards": 10**12}
+    manifest.write_text(json.dumps(values))
+    with pytest.raises(FileNotFoundError, match="999999999997 of 1000000000000 files are missing"):
+        open_source("mindrecord", str(tmp_path), "val")
 
 
 def test_open_source_of_a_folder_that_is_not_packed_raises(root):

@@ -1,4 +1,5 @@
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from mindspore import Tensor
 from PIL import Image
 
 from mindcv.config import Config, ConfigError
-from mindcv.data import Normalize, UnreadableImage
+from mindcv.data import Normalize, UnreadableImage, check
+from mindcv.data.dataset import recent_images
 from mindcv.distributed.context import DistributedContext
 from mindcv.engine.build import build_loss
 from mindcv.engine.dataloaders import (
@@ -66,7 +68,7 @@ def test_skip_leaves_out_unreadable_images_and_lists_them(config, folder, caplog
     heading, *lines = (folder / "out/bad_images.txt").read_text().splitlines()
     assert heading == "# unreadable images, listed by mindcv"
     assert [Path(line.split(": ")[0]).relative_to(folder).parts[0] for line in lines] == ["train", "val"]
-    write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise"), waits=True))
     assert os.listdir(folder / "out") == []
 
 
@@ -75,18 +77,54 @@ def test_write_bad_images_archives_the_users_list(config, folder):
     listed = folder / "out/bad_images.txt"
     listed.parent.mkdir()
     listed.write_text(notes)
-    write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise")))
+    write_bad_images(folder / "out", open_training(config.replace(on_bad_image="raise"), waits=True))
     assert os.listdir(folder / "out") == ["bad_images.txt"]
     write_bad_images(folder / "out", open_training(config))
     assert (folder / "out/earlier-1/bad_images.txt").read_text() == notes
     assert listed.read_text().splitlines()[1].startswith(f"{folder}/train/class1/4.jpg: ")
 
 
-def test_raise_stops_at_an_unreadable_image_and_names_it(config, folder):
+REMEDIES = "--on_bad_image skip leaves such images out, python -m mindcv.data check lists them"
+
+
+@pytest.mark.parametrize("open_images", [open_training, open_validation])
+def test_raise_names_an_unreadable_image_of_a_small_folder_at_the_start(open_images, config, folder):
+    config, split = config.replace(on_bad_image="raise"), "train" if open_images is open_training else "val"
+    message = rf"^cannot read image {folder}/{split}/class1/4.jpg: not an image, .*: {REMEDIES}$"
+    with pytest.raises(UnreadableImage, match=message):
+        open_images(config)
+    assert len(open_images(config, waits=True)) == 30, "one process of a machine decodes"
+
+
+def test_raise_stops_at_an_unreadable_image_of_a_large_folder_and_names_it(config, folder, monkeypatch):
+    monkeypatch.setattr(check, "MAX_CHECKED_AT_START", 29)
     config = config.replace(on_bad_image="raise")
     loader = training_loader(config, open_training(config), 3)
     with (
-        pytest.raises(UnreadableImage, match=r"^cannot read image .*/train/class1/4.jpg: .*$"),
+        pytest.raises(UnreadableImage, match=rf"^cannot read image .*/train/class1/4.jpg: .*: {REMEDIES}$"),
+        name_unreadable_images(),
+    ):
+        epoch(loader)
+
+
+@pytest.mark.parametrize("transforms", ["training", "validation"])
+def test_damage_after_a_header_is_named_though_mindspore_finds_it(transforms, config, folder, monkeypatch):
+    monkeypatch.setattr(check, "MAX_CHECKED_AT_START", 0)
+    path = folder / "train/class0/3.jpg"
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\xff\xda") + 5] = 9  # pixels of a component that the header does not have
+    path.write_bytes(data)
+    shutil.copyfile(path, folder / "val/class0/3.jpg")
+    (folder / "train/class1/4.jpg").unlink(), (folder / "val/class1/4.jpg").unlink()
+    config = config.replace(on_bad_image="raise")
+    if transforms == "training":
+        loader = training_loader(config, open_training(config), 3)
+    else:
+        loader = validation_loader(config, open_validation(config))
+    with (
+        pytest.raises(
+            UnreadableImage, match=rf"^cannot read image .*/class0/3.jpg: broken data stream .*: {REMEDIES}$"
+        ),
         name_unreadable_images(),
     ):
         epoch(loader)
@@ -94,8 +132,9 @@ def test_raise_stops_at_an_unreadable_image_and_names_it(config, folder):
 
 def test_name_unreadable_images_turns_a_decoder_error_into_one_line_and_removes_its_dump(folder):
     error = RuntimeError("libjpeg: Bogus table\nDump the abnormal image to [./abnormal_image.jpg]. You can check")
+    recent_images.clear()
     with (
-        pytest.raises(UnreadableImage, match=r"^an image cannot be decoded: .*check names it"),
+        pytest.raises(UnreadableImage, match=rf"^an image cannot be decoded: {REMEDIES}$"),
         name_unreadable_images(),
     ):
         Path("abnormal_image.jpg").write_bytes(b"")

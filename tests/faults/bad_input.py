@@ -3,12 +3,14 @@
 Each function gets a `Bench`, prepares the mistake in its folder, and returns the script's name and its arguments.
 """
 
+import gzip
 import json
 import os
 import pickle
 import socket
 import sqlite3
 import struct
+import zipfile
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -316,6 +318,25 @@ def _(bench):
     return train_on(bench.folder / "packed", "--dataset", "mindrecord")
 
 
+@row("packed images with a damaged manifest")
+def _(bench):
+    bench.file("packed/train/pack.json", '{"images": 4, "sha')
+    return train_on(bench.folder / "packed", "--dataset", "mindrecord")
+
+
+@row("a list in UTF-16")
+def _(bench):
+    listing = bench.file("list.txt", "0.png 0\n1.png 1\n".encode("utf-16-le"))
+    return train_on(bench.images(val=("",)), "--val_list", listing, "--num_classes", "2", "--val_while_train")
+
+
+@row("MNIST cut off")
+def _(bench):
+    pixels = struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28) + bytes(2 * 28 * 28)
+    bench.file("train-images-idx3-ubyte.gz", gzip.compress(pixels)[:-6])
+    return train_on(bench.folder, "--dataset", "mnist")
+
+
 def mnist(what: str, *labels: int):
     """Register a row about two MNIST images with the given labels."""
 
@@ -346,6 +367,20 @@ unreadable("a text named .jpg", lambda jpeg: b"a text")
 unreadable("an empty image file", lambda jpeg: b"")
 unreadable("a JPEG truncated in its pixels", lambda jpeg: jpeg[: len(jpeg) // 2])
 unreadable("a JPEG truncated in its header", lambda jpeg: jpeg[:150])
+
+
+@row("a PNG with a wrong checksum")
+def _(bench):
+    folder = bench.images(each=4)
+    data = bytearray((folder / "train/cat/0.png").read_bytes())
+    data[data.index(b"IDAT") + 9] ^= 1
+    bench.file("images/train/cat/odd.png", bytes(data))
+    return train_on(folder, "--num_classes", "2")
+
+
+@row("an image with too many pixels")
+def _(bench):
+    return train_on(bench.images(), "--num_classes", "2", "--max_image_pixels", "399")
 
 
 @row("an image that cannot be opened")
@@ -409,6 +444,15 @@ def _(bench):
         return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
 
     return validate("--ckpt_path", bench.checkpoint(flip))
+
+
+@row("a PyTorch file with one bit changed")
+def _(bench):
+    with zipfile.ZipFile(bench.folder / "a.pth", "w") as archive:
+        archive.writestr("a/data.pkl", bytes(50))
+    data = bytearray((bench.folder / "a.pth").read_bytes())
+    data[50] ^= 1
+    return validate("--ckpt_path", bench.file("changed.pth", bytes(data)))
 
 
 @row("a file that is not a checkpoint")

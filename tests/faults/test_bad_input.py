@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mindcv.cli import scripts
 from tests.faults.bad_input import ROWS, Bench, linked, train
@@ -40,6 +41,7 @@ def test_errors_page_and_tests_have_the_same_rows():
 
 @pytest.mark.parametrize("what", ROWS)
 def test_mistake_prints_its_documented_line(what, run_in_process, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     work, bench = tmp_path / "work", Bench(tmp_path / "bench", trained, [])
     work.mkdir()

@@ -109,16 +109,17 @@ def list_folder(folder: str | bytes | Path) -> FolderContents:
     images, folders, skipped = [], [], Counter()
     with os.scandir(os.fsencode(folder)) as entries:
         for entry in entries:
-            if is_hidden(entry.name):
+            name = entry.name
+            if name[:1] != b"." and _suffix(name) in _SUFFIXES and entry.is_file(follow_symlinks=False):
+                images.append(name)  # nearly all, so that they are decided fast
+            elif is_hidden(name):
                 continue
-            if entry.is_file(follow_symlinks=False) and _suffix(entry.name) in _SUFFIXES:
-                images.append(entry.name)
             elif os.path.isdir(entry):
-                folders.append(entry.name)
+                folders.append(name)
             elif kind := skipped_kind(entry):
                 skipped[kind] += 1
             else:
-                images.append(entry.name)
+                images.append(name)
     return FolderContents(sorted(images), sorted(folders), skipped)
 
 
@@ -143,7 +144,7 @@ def walk(
         contents = contents_of(full)
         yield path, contents
         for name in contents.folders:
-            yield from below(os.path.join(path, name), above | {identity})
+            yield from below(path + b"/" + name if path else name, above | {identity})
 
     return sorted(below(b"", frozenset()), key=lambda found: found[0])
 

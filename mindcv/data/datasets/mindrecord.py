@@ -10,6 +10,7 @@ index gives page and byte range of an image; the range begins with 8 bytes that 
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +19,10 @@ import numpy as np
 
 from mindcv.data.datasets.classes import check_labels, check_unique_names, class_indices, list_folders, split_folder
 from mindcv.data.image_decode import UnreadableImage, make_decodable
+from mindcv.errors import printable
 
 MANIFEST = "pack.json"
+_NO_INDEX = "{} is not a MindRecord file with its index {}.db: pack it again"
 LENGTH_BYTES = 8  # before an image's bytes, little-endian
 
 
@@ -50,11 +53,13 @@ class MindRecordSource:
         self.folder = split_folder(root, split, self.splits)
         images, shards, packed_classes = _read_manifest(self.folder)
         self.class_names = list(class_names) if class_names else packed_classes
-        self._files = [self.folder / shard_name(k) for k in range(shards)]
-        if missing := [file for file in self._files if not file.exists()]:
+        present = set(os.listdir(self.folder))
+        names = [shard_name(k) for k in range(min(shards, len(present)))]  # a damaged manifest may give any number
+        if missing := shards - sum(name in present for name in names):
             raise FileNotFoundError(
-                f"{len(missing)} of {len(self._files)} files are missing in {self.folder}: run pack again, it goes on"
+                f"{missing} of {shards} files are missing in {self.folder}: run pack again, it goes on"
             )
+        self._files = [self.folder / name for name in names]
         rows = [read_index(file) for file in self._files]
         self._shard_starts = shard_bounds(images, shards)
         for file, found, wanted in zip(self._files, map(len, rows), np.diff(self._shard_starts), strict=True):
@@ -72,18 +77,21 @@ class MindRecordSource:
         return len(self.labels)
 
     def names(self) -> Iterator[bytes]:
-        """Iterate over the paths that the images had relative to the packed folder, in the order of `labels`."""
+        """Iterate over the paths that the images had relative to the packed folder, in the order of `labels`.
+
+        Bytes that are not UTF-8, which `pack` writes as "\\xe9", are turned back.
+        """
         for file in self._files:
             with _Index(file) as index:
                 for (name,) in index.execute("SELECT file_name_0 FROM INDEXES ORDER BY ROW_ID"):
-                    yield os.fsencode(name)
+                    yield re.sub(rb"\\x([89a-f][0-9a-f])", lambda byte: bytes.fromhex(byte[1].decode()), name.encode())
 
     def path(self, i: int) -> str:
         """Return "FILE (NAME)": the MindRecord file of image `i`, and the image's path before packing."""
         shard, row = self._locate(i)
         with _Index(self._files[shard]) as index:
-            (name,) = index.execute("SELECT file_name_0 FROM INDEXES WHERE ROW_ID = ?", (row,)).fetchone()
-        return f"{self._files[shard]} ({name})"
+            found = index.execute("SELECT file_name_0 FROM INDEXES WHERE ROW_ID = ?", (row,)).fetchone()
+        return f"{self._files[shard]} ({printable(found[0]) if found else f'image {row}'})"
 
     def fingerprint(self, *stat_fields: str) -> bytes:
         """Return bytes that change when a MindRecord file is written again.
@@ -103,7 +111,7 @@ class MindRecordSource:
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """Return image `i` as encoded bytes, (n,) uint8, and its label. Raises UnreadableImage."""
         try:
-            return make_decodable(self.read_bytes(i)), self.labels[i]
+            return make_decodable(self.read_bytes(i), lambda: self.path(i)), self.labels[i]
         except Exception as error:  # Pillow's decoders raise many types of error
             raise UnreadableImage.of(self.path(i), error) from error
 
@@ -142,12 +150,13 @@ def _read_manifest(folder: Path) -> tuple[int, int, list[str]]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         images, shards, class_names = (manifest[key] for key in ("images", "shards", "class_names"))
-        is_valid = 0 < shards <= images and all(isinstance(name, str) for name in class_names)
+        is_valid = 0 < shards <= images and [type(value) for value in (images, shards, class_names)] == [int, int, list]
+        is_valid = is_valid and class_names and all(isinstance(name, str) for name in class_names)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"no {MANIFEST} in {folder}: python -m mindcv.data pack writes MindRecord files there"
         ) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         is_valid = False
     if not is_valid:
         raise ValueError(f"{path} is damaged: remove the folder and run pack again")
@@ -171,22 +180,27 @@ def read_index(file: Path) -> np.ndarray:
             ).fetchall()
         page, start, end, label = np.array(rows, np.int64).T
         return np.stack([header["header_size"] + page * header["page_size"] + start, end - start, label], axis=1)
-    except (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        raise ValueError(f"{file} is not a MindRecord file with its index {file.name}.db: pack it again") from error
+    except (sqlite3.Error, ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError) as error:
+        raise ValueError(_NO_INDEX.format(file, file.name)) from error
 
 
 class _Index:
     """A read-only connection to the index of a MindRecord file, closed at the end of its `with` block.
 
+    An SQLite error in the block becomes a ValueError that names the file.
+
     (SQLite's own `with connection:` commits, but does not close.)
     """
 
     def __init__(self, file: Path):
+        self.file = file
         self.uri = f"{file.absolute().as_uri()}.db?mode=ro&immutable=1"
 
     def __enter__(self) -> sqlite3.Connection:
         self.connection = sqlite3.connect(self.uri, uri=True)
         return self.connection
 
-    def __exit__(self, *_):
+    def __exit__(self, _, error: BaseException | None, __) -> None:
         self.connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise ValueError(_NO_INDEX.format(self.file, self.file.name)) from error
