@@ -69,11 +69,13 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
     from mindcv import insight
     from mindcv.cli.loading import load_model, preprocessor_of
     from mindcv.config import model_arguments
+    from mindcv.engine.build import with_recorded_model_args
     from mindcv.insight import plots
     from mindcv.models import create_model
 
     require_writable(out)
     history = read_gate_history(Path(config.ckpt_path).with_name("metrics.jsonl"))
+    config = with_recorded_model_args(config)
     model, _names = load_model(config)
     rows, cols = grid = insight.probe.require_convit(model).grid_size
     row, col = patch or (rows // 2 + 1, cols // 2 + 1)

@@ -22,6 +22,7 @@ def model_arguments(config: Config) -> dict:
         "checkpoint_path": config.ckpt_path,
         "ema": config.use_ema,
         **{name: getattr(config, name) for name in _SAME_NAME},
+        **(config.model_args or {}),
     }
 
 

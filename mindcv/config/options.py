@@ -14,6 +14,7 @@ from mindcv.config.option_types import (
     FilePaths,
     Integer,
     ListOf,
+    NamedValues,
     Number,
     OneOf,
     Optional,
@@ -227,6 +228,9 @@ class Model:
     attn_impl: str = option(Choice("separable", "plain", "flash"), "separable", "warn",
         "attention implementation: separable is fast and exact, plain follows the paper's formula, flash is the half- "
         "precision fused kernel of an Atlas A2")
+    model_args: dict | None = option(Optional(NamedValues()), None, "refuse",
+        "other arguments of the model's constructor, such as local_up_to_layer=5 locality_strength=0.5; a mapping in "
+        "YAML; if none are given, those recorded in ckpt_path")
     pretrained: bool | str = option(OneOf(_bool, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
         "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's")
 

@@ -175,12 +175,17 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
             raise ConfigError(f"{where}: a recipe cannot name another recipe in 'config': remove the line")
         if name in recipe:
             raise ConfigError(f"{where}: {name} is given twice, first in line {origins[name].split()[-1]}")
-        recipe[name], origins[name] = _plain(node, f"{name} ({where})"), where
+        recipe[name], origins[name] = _plain(node, f"{name} ({where})", name == "model_args"), where
     return recipe, origins
 
 
-def _plain(node: yaml.Node, where: str):
-    """Return a YAML node as text, None, or a list of text; a ConfigError that begins with `where` for nested values."""
+def _plain(node: yaml.Node, where: str, may_be_mapping: bool = False):
+    """Return a YAML node as text, None, or a list of text; a mapping, if it may be one, as a list of pairs.
+
+    Other values raise a ConfigError that begins with `where`.
+    """
+    if may_be_mapping and isinstance(node, yaml.MappingNode):
+        return [(key.value, _plain(value, where)) for key, value in node.value]
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == "tag:yaml.org,2002:null" else node.value
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

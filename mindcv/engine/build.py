@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 import mindspore as ms
 from mindspore import nn
 
-from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, is_resuming, model_arguments
+from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, is_resuming, model_arguments, show
 from mindcv.engine.loss_scale import START, LossScale, is_dynamic
 from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
 from mindcv.models.factory import trained_with
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
+from mindcv.weights import options_in
 
 _log = logging.getLogger("mindcv")
 
@@ -47,6 +48,24 @@ def build_model(
         own |= {name: arguments[name] for name in own if arguments[name] is not None}
         arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}
     return create_model(num_classes=num_classes, adapt=adapt, class_names=class_names, **arguments)
+
+
+def with_recorded_model_args(config: Config) -> Config:
+    """Return `config` with the `model_args` that the checkpoint `ckpt_path` records for a model of the same name.
+
+    It is unchanged if `model_args` is given, if the run is resumed, or if no `model_args` are recorded.
+
+    Raises:
+        ValueError, OSError: the checkpoint cannot be read.
+    """
+    if not config.ckpt_path or is_resuming(config) or config.origin("model_args") != "default":
+        return config
+    recorded = options_in(config.ckpt_path)
+    if recorded.get("model") != config.model or not recorded.get("model_args"):
+        return config
+    config = config.replace(model_args=recorded["model_args"])
+    _log.info("model_args %s, as in %s", show(config.model_args), config.ckpt_path)
+    return config
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:

@@ -14,7 +14,7 @@ from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.distributed.signals import StopFlag, Stopped
-from mindcv.engine.build import build_model, compute_in
+from mindcv.engine.build import build_model, compute_in, with_recorded_model_args
 from mindcv.engine.dataloaders import (
     class_count,
     name_unreadable_images,
@@ -52,6 +52,7 @@ def validate(config: Config) -> dict[str, float]:
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     if config.results_file:
         _require_results_file(Path(config.results_file))
+    config = with_recorded_model_args(config)
     device.set_up(config.device_target, config.mode)
     distributed = init_distributed(config)
     class_names = classes_in(config.ckpt_path).names if config.ckpt_path else None

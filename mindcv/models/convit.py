@@ -9,14 +9,13 @@ Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of 
 import math
 import warnings
 from collections.abc import Sequence
-from inspect import signature
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import TruncatedNormal, initializer
 
-from mindcv.errors import did_you_mean, require_in_range
+from mindcv.errors import require_in_range
 from mindcv.mindspore_hooks import clear_compile_cache
 from mindcv.models.factory import build_pretrained
 from mindcv.models.layers import (
@@ -746,15 +745,11 @@ def _convit(
         kwargs: Further arguments of ConViT; they may override `num_heads` and `embed_dim`.
 
     Raises:
-        TypeError: ConViT has no such argument.
+        TypeError: ConViT has no such argument, or one is not of its type.
         ValueError: An argument is out of range, or there are no such published weights.
         OSError: The weights cannot be downloaded.
     """
     arguments = {"num_heads": num_heads, "embed_dim": embed_dim, "num_classes": num_classes, "in_channels": in_channels}
-    known = signature(ConViT).parameters
-    for argument in kwargs:
-        if argument not in known:
-            raise TypeError(f"{name} takes no argument {argument!r}{did_you_mean(argument, known)}")
     return build_pretrained(ConViT, default_cfgs[name], pretrained, **{**arguments, **kwargs})
 
 

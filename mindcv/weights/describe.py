@@ -12,6 +12,7 @@ from mindcv.weights.adapt import FIRST_CONV, POS_EMBED
 from mindcv.weights.classes import count_classes
 from mindcv.weights.parts import split_parts
 from mindcv.weights.read import naming, read_contents
+from mindcv.weights.recorded import recorded_in
 
 # Variants by the width of their tokens.
 _VARIANTS = {
@@ -24,8 +25,9 @@ _DEPTH, _LOCAL = 12, 10
 def describe(path: str | Path) -> dict[str, str]:
     """Return a description of the checkpoint `path`, one line of text under each heading.
 
-    The headings are file, format, layout, model, classes, image, parameters, beside (parts other than weights, if any),
-    sha256 (of the file) and digest; classes and image only for a ConViT.
+    The headings are file, format, layout, model, model_args (those of the run, if it had any), classes, image,
+    parameters, beside (parts other than weights, if any), sha256 (of the file) and digest; classes and image only for a
+    ConViT.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -44,11 +46,18 @@ def describe(path: str | Path) -> dict[str, str]:
         "format": contents.format,
         "layout": {state_dict.MINDCV: "MindCV's names", state_dict.PYTORCH: "PyTorch's names"}[layout],
         **_model(state_dict.to_mindcv(weights), grid),
+        **_model_args(recorded_in(contents.arrays) or {}),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
         **({"beside": others} if (others := parts.describe_others()) else {}),
         "sha256": sha256(Path(path).read_bytes()).hexdigest(),
         "digest": f"{contents.digest} (of the contents, verified)" if contents.digest else "carries none",
     }
+
+
+def _model_args(options: dict) -> dict[str, str]:
+    """Return the heading model_args, as the option is typed, or {} if the recorded `options` have none."""
+    arguments = options.get("model_args") or {}
+    return {"model_args": " ".join(f"{name}={value}" for name, value in arguments.items())} if arguments else {}
 
 
 def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str, str]:
