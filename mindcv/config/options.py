@@ -283,7 +283,8 @@ class Training:
     skip_nonfinite: int = option(Integer(at_least=0), 0, "free",
         "how many steps in a row may have a NaN or infinite loss or gradient; they are skipped and counted")
     freeze: tuple[str, ...] | None = option(Optional(ListOf(Text("PART"))), None, "refuse",
-        "parts that stay as loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
+        "parts that stay as loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, gates or gpsa of a "
+        "ConViT, or several",
         aliases=("freeze_backbone",))
     ema: bool = option(_bool, False, "refuse",
         "keep exponential moving averages of the weights, saved and validated; best.ckpt follows the weights",

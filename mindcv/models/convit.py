@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import TruncatedNormal, initializer
+from mindspore.common.initializer import Constant, TruncatedNormal, initializer
 
 from mindcv.errors import require_in_range
 from mindcv.mindspore_hooks import clear_compile_cache
@@ -192,6 +192,8 @@ class GPSA(SelfAttention):
         attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
         drop_rate: Dropout of the output, in training: a probability in [0, 1).
         locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
+            None leaves out the convolutional initialisation.
+        gate_init: Initial λ of every head; its gate is σ(λ).
         attn_impl: "separable", "plain" or "flash".
         streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
 
@@ -207,7 +209,8 @@ class GPSA(SelfAttention):
         qkv_bias: bool,
         attn_drop_rate: float,
         drop_rate: float,
-        locality_strength: float,
+        locality_strength: float | None,
+        gate_init: float,
         attn_impl: str,
         streams: Sequence[int],
     ):
@@ -216,12 +219,13 @@ class GPSA(SelfAttention):
         self.separable = attn_impl != "plain"
         self.softmax = Softmax()
         self.matmul = MatMul()
-        self.gating_param = Parameter(initializer("ones", (num_heads,)), name="gating_param")
+        self.gating_param = Parameter(initializer(Constant(gate_init), (num_heads,)), name="gating_param")
         self.pos_proj = Linear(3, num_heads)
         self.row_offsets, self.col_offsets = (
             Tensor(np.subtract.outer(np.arange(side), np.arange(side)).T, ms.float32) for side in grid_size
         )
-        self.init_locality(locality_strength)
+        if locality_strength is not None:
+            self.init_locality(locality_strength)
 
     def init_locality(self, locality_strength: float) -> None:
         """Initialise as a convolution (section 3): values are passed on unchanged, head i attends to one offset.
@@ -391,6 +395,8 @@ class ConViT(PolicyCell):
         local_up_to_layer: Number of GPSA blocks, 0 to depth − 1; the class token joins after them.
         use_pos_embed: Whether a learned embedding (1, N, C) is added to the patches.
         locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
+        conv_init: Whether GPSA blocks start as convolutions; else their values and positional weights are random.
+        gate_init: Initial λ of GPSA's gates σ(λ); the paper's ablation without gating freezes them at 0.
         norm_eps: Epsilon of the LayerNorms; 1e-7 for MindCV's released weights.
         act: "gelu", or "gelu_tanh" for weights trained with that approximation (MindCV's).
         attn_impl: "separable"; "plain" for GPSA as the paper writes it; or "flash" for the separable form in half
@@ -424,6 +430,8 @@ class ConViT(PolicyCell):
         local_up_to_layer: int = 10,
         use_pos_embed: bool = True,
         locality_strength: float = 1.0,
+        conv_init: bool = True,
+        gate_init: float = 1.0,
         norm_eps: float = 1e-6,
         act: str = "gelu",
         attn_impl: str = "separable",
@@ -464,7 +472,11 @@ class ConViT(PolicyCell):
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
             "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate, "attn_impl": attn_impl,
         }  # fmt: skip
-        positional = {"grid_size": self.grid_size, "locality_strength": locality_strength}
+        positional = {
+            "grid_size": self.grid_size,
+            "locality_strength": locality_strength if conv_init else None,
+            "gate_init": gate_init,
+        }
         blocks = []
         for i in range(depth):
             streams = range(4 * i + 1, 4 * i + 5)
@@ -539,6 +551,15 @@ class ConViT(PolicyCell):
             "stem": r"^cls_token|pos_embed|patch_embed",
             "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))],
         }
+
+    def freezable_parts(self) -> dict[str, str]:
+        """Return regular expressions that find, in parameter names, the parts that only this family can freeze.
+
+        "gates": the gating parameters λ. "gpsa": all parameters of GPSA layers, so that of the first blocks only norms
+        and perceptrons are trained.
+        """
+        gpsa = "|".join(map(str, range(self.local_up_to_layer))) or "(?!)"
+        return {"gates": r"\.gating_param$", "gpsa": rf"^blocks\.({gpsa})\.attn\."}
 
     def embed(self, images: Tensor) -> Tensor:
         """Return patch plus position embedding, (B, N, C), before dropout, for images (B, in_channels, H, W).

@@ -149,6 +149,7 @@ options("an argument that the model does not have", "--model_args", "local_up_to
 options("a model's argument of the wrong type", "--model_args", "depth=deep")
 options("a model's argument without a value", "--model_args", "depth")
 options("a model's argument that has an option of its own", "--model_args", "drop_path_rate=0.2")
+options("a part to freeze that does not exist", "--freeze", "gate")
 options("auxiliary loss of a model that has none", "--aux_factor", "0.4")
 options("an option of another script", "--results_file", "a.json")
 options("more accumulation than an epoch has batches", "--gradient_accumulation_steps", "100", "--num_samples", "64")
