@@ -135,14 +135,18 @@ def _is_true(given) -> bool:
     return False
 
 
-def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
+def read_recipe(path: str | Path, is_base: bool = False) -> tuple[dict, dict[str, str]]:
     """Return the options in a YAML file by name, and where each stands: "FILE line N".
+
+    If the file names another recipe in `config`, a path relative to its own folder, the options of that one are the
+    base that it overrides; `config` itself is left out. A base cannot name another recipe. `is_base` says that the file
+    is one.
 
     Values are text, None or lists of these: option types read them later, since YAML would take `7e-4` for text.
 
     Raises:
         ConfigError: The file is missing, empty, unreadable or not valid YAML, or an option in it is unknown, nested or
-            given twice, or is `config`. Whether values are accepted is not checked.
+            given twice, or the same holds for its base. Whether values are accepted is not checked.
     """
     if not os.path.exists(path):
         raise ConfigError(f"config: {_no_file(path, recipe_names())}")
@@ -171,12 +175,19 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
             raise ConfigError(f"{where}: wanted the name of an option before the colon")
         if name not in OPTIONS:
             raise ConfigError(f"{where}: {unknown_option(name)}")
-        if name == "config":
-            raise ConfigError(f"{where}: a recipe cannot name another recipe in 'config': remove the line")
+        if name == "config" and is_base:
+            raise ConfigError(f"{where}: the base of another recipe cannot name one itself in 'config'")
         if name in recipe:
             raise ConfigError(f"{where}: {name} is given twice, first in line {origins[name].split()[-1]}")
         recipe[name], origins[name] = _plain(node, f"{name} ({where})", name == "model_args"), where
-    return recipe, origins
+    if "config" not in recipe:
+        return recipe, origins
+    where = origins.pop("config")
+    base = Path(path).parent / read_option("config", recipe.pop("config"), where)
+    if not base.exists():
+        raise ConfigError(f"config ({where}): {_no_file(base)}")
+    inherited, inherited_origins = read_recipe(base, is_base=True)
+    return {**inherited, **recipe}, {**inherited_origins, **origins}
 
 
 def _plain(node: yaml.Node, where: str, may_be_mapping: bool = False):

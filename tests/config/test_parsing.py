@@ -483,3 +483,26 @@ def test_resolve_refuses_a_bad_mapping_in_one_line(recipe, text, part):
         resolve(["-c", path])
     assert part.replace("FILE", path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_recipe_overrides_the_recipe_that_it_names(recipe, tmp_path):
+    (tmp_path / "base.yaml").write_text("lr: 0.1\nepoch_size: 7\n")
+    (tmp_path / "ablations").mkdir()
+    own = tmp_path / "ablations/own.yaml"
+    own.write_text("config: ../base.yaml\nlr: 0.2\n")
+    config = resolve(["-c", str(own)])
+    assert (config.lr, config.epoch_size, config.config) == (0.2, 7, str(own))
+    assert config.origin("lr") == f"{own} line 2"
+    assert config.origin("epoch_size") == f"{tmp_path}/ablations/../base.yaml line 2"
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [("config: own.yaml\n", "the base of another recipe cannot name one itself"), (None, "no file")],
+)
+def test_recipe_with_a_bad_base_is_refused(base, message, tmp_path):
+    if base:
+        (tmp_path / "base.yaml").write_text(base)
+    (tmp_path / "own.yaml").write_text("config: base.yaml\n")
+    with pytest.raises(ConfigError, match=message):
+        resolve(["-c", str(tmp_path / "own.yaml")])
