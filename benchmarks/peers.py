@@ -130,7 +130,7 @@ def _mindspore_batch(image: int, batch: int):
 
 def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool = False):
     """Return the same function with timm on PyTorch, optionally compiled by `torch.compile`."""
-    sys.meta_path.insert(0, _Torchvision())
+    sys.meta_path.insert(0, TorchvisionStub())
     import timm
     import torch
 
@@ -154,7 +154,7 @@ def timm_compiled(*case):
     return timm_eager(*case, compiled=True)
 
 
-class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class TorchvisionStub(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Importer of a stub of torchvision, which timm imports and these models do not use."""
 
     def find_spec(self, name, path, target=None):

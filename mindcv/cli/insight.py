@@ -12,7 +12,7 @@ from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import require_writable
 from mindcv.io.pictures import save_figures
 
-_DESCRIPTION = """Draw where a trained ConViT's heads attend, as PNG files. attention.png: the attention of every head
+_DESCRIPTION = """Draw where a trained model's heads attend, as PNG files. attention.png: the attention of every head
 from one patch over the image; kernels.png: positional attention before and after training; gates.png and
 non_locality.png: values by layer and, if the run's metrics.jsonl lies beside the checkpoint, over the epochs."""
 
@@ -58,26 +58,26 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         patch: Row and column, from 1, of the query patch; None for the middle one.
 
     Returns:
-        The paths of attention.png and non_locality.png and, for a model with GPSA layers, kernels.png and gates.png.
+        The paths of attention.png and non_locality.png and, for a model with positional attention, kernels.png and
+        gates.png.
 
     Raises:
         ValueError, OSError: The checkpoint or the image cannot be used, `patch` is outside the grid, or `out` cannot
             be written to.
-        TypeError: The model is not a ConViT.
+        TypeError: The model has no attention.
         FloatingPointError: The attention is not finite.
     """
     from mindcv import insight
     from mindcv.cli.loading import load_model, preprocessor_of
-    from mindcv.config import model_arguments
-    from mindcv.engine.build import with_recorded_model_args
+    from mindcv.engine.build import create_configured, with_recorded_model_args
     from mindcv.insight import plots
-    from mindcv.models import create_model
+    from mindcv.insight.kernel import positional_layers
 
     require_writable(out)
     history = read_gate_history(Path(config.ckpt_path).with_name("metrics.jsonl"))
     config = with_recorded_model_args(config)
     model, _names = load_model(config)
-    rows, cols = grid = insight.probe.require_convit(model).grid_size
+    rows, cols = grid = insight.probe.AttentionProbe(model).model.grid_size
     row, col = patch or (rows // 2 + 1, cols // 2 + 1)
     if not (1 <= row <= rows and 1 <= col <= cols):
         raise ValueError(f"patch: got {row} {col}, wanted a row from 1 to {rows} and a column from 1 to {cols}")
@@ -89,10 +89,11 @@ def draw(config: Config, image: str | None, out: Path, patch: tuple[int, int] | 
         "attention": plots.attention_figure(view, maps, (row - 1, col - 1), grid),
         "non_locality": plots.non_locality_figure(insight.non_locality(model, images), history.get("non_locality")),
     }
-    if model.local_up_to_layer:
-        untrained = create_model(num_classes=model.num_classes, **{**model_arguments(config), "checkpoint_path": ""})
-        kernels = [insight.effective_kernel(model, layer) for layer in range(model.local_up_to_layer)]
-        figures["kernels"] = plots.kernels_figure(insight.effective_kernel(untrained, 0), kernels)
+    if layers := positional_layers(model):
+        untrained = create_configured(config, model.num_classes, checkpoint_path="")
+        kernels = [insight.effective_kernel(model, layer) for layer in layers]
+        figures["kernels"] = plots.kernels_figure(insight.effective_kernel(untrained, layers[0]), kernels)
+    if len(insight.gates(model)):
         figures["gates"] = plots.gates_figure(insight.gates(model), history.get("gates"))
     out.mkdir(parents=True, exist_ok=True)
     files = {out / f"{name}.png": figure for name, figure in figures.items()}

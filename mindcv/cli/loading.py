@@ -3,11 +3,10 @@
 from mindspore import nn
 
 from mindcv import device, weights
-from mindcv.config import Config, ConfigError, model_arguments
+from mindcv.config import Config, ConfigError
 from mindcv.deploy.labels import read_class_names
 from mindcv.deploy.preprocess import OPTIONS, Preprocessor
-from mindcv.engine.build import with_recorded_model_args
-from mindcv.models import create_model
+from mindcv.engine.build import create_configured, with_recorded_model_args
 
 _PUBLISHED_CLASSES = 1000
 
@@ -37,8 +36,7 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
     if names and len(names) > num_classes:
         source = config.class_names or config.ckpt_path
         raise ConfigError(f"{source} names {len(names)} classes, but the model has {num_classes}")
-    arguments = {"adapt": ("in_channels", "image_size"), **model_arguments(config)}
-    return create_model(num_classes=num_classes, **arguments), names
+    return create_configured(config, num_classes, adapt=("in_channels", "image_size")), names
 
 
 def preprocessor_of(config: Config, model: nn.Cell) -> Preprocessor:

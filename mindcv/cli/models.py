@@ -1,15 +1,14 @@
 """`mindcv list` and `mindcv info`: the names of the models, and a description of one."""
 
 import os
-import re
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from mindcv.cli.parser import Parser, run_command
 from mindcv.cli.scripts import LOG_LEVEL
 from mindcv.cli.terminal import bold
 from mindcv.config import find_recipe, read_recipe, recipe_names
 from mindcv.errors import did_you_mean
+from mindcv.models.family import families, part_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,10 +52,7 @@ def print_info(name: str) -> None:
 
 def model_names() -> list[str]:
     """Return the sorted names of the models, as `mindcv.list_models()` does, but without importing MindSpore."""
-    sources = sorted((Path(__file__).parents[1] / "models").glob("*.py"))
-    return sorted(
-        name for source in sources for name in re.findall(r"^@register_model\ndef (\w+)", source.read_text(), re.M)
-    )
+    return sorted(name for family in families() for name in family.models)
 
 
 def describe_model(name: str) -> dict[str, list[str]]:
@@ -69,15 +65,10 @@ def describe_model(name: str) -> dict[str, list[str]]:
 
     model = models.create_model(name)
     flops = models.count_flops(model)
-    gpsa = model.local_up_to_layer
-    heads = model.blocks[0].attn.num_heads
     (height, width), (rows, cols) = model.image_size, model.grid_size
     return {
         "model": [name],
-        "blocks": [
-            f"{gpsa} GPSA and {len(model.blocks) - gpsa} MHSA, {heads} heads of width {model.num_features // heads}, "
-            f"{model.num_features} channels"
-        ],
+        "blocks": [part_of(model, "describe", "description")(model)],
         "image": [f"{height}x{width}, {rows * cols} patches of {height // rows}x{width // cols}"],
         "parameters": [f"{sum(p.size for p in model.get_parameters()):,}"],
         "FLOPs": [f"{flops / 1e9:.2f} G per image ({flops / 2e9:.2f} G multiply-adds)"],

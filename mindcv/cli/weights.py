@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mindcv.cli.parser import Parser, run_command
 from mindcv.io.files import require_replaceable
+from mindcv.models.family import families
 from mindcv.weights import state_dict
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.describe import describe
@@ -36,7 +37,7 @@ def inspect(path: str) -> None:
         FileNotFoundError: The file does not exist.
         ValueError: It is damaged or not a checkpoint.
     """
-    for heading, text in describe(path).items():
+    for heading, text in describe(path, [family.checkpoints for family in families()]).items():
         print(f"{heading:<11} {text}")
 
 

@@ -5,8 +5,9 @@ from mindcv.config.options import OPTIONS
 
 GRAPH_MODE = 0  # MindSpore's number for it
 
-_SAME_NAME = (
-    "pretrained", "in_channels", "patch_size", "drop_rate", "attn_drop_rate", "drop_path_rate", "act", "norm_eps",
+_SAME_NAME = ("pretrained", "in_channels")
+OF_SOME_MODELS = (  # arguments of the model itself, which not every model takes
+    "image_size", "patch_size", "drop_rate", "attn_drop_rate", "drop_path_rate", "act", "norm_eps",
     "attn_impl",
 )  # fmt: skip
 
@@ -14,14 +15,16 @@ _SAME_NAME = (
 def model_arguments(config: Config) -> dict:
     """Return the keyword arguments of `create_model` that the options give.
 
-    `num_classes`, which may follow from the dataset, and `adapt`, what loading may change in weights, are left out.
+    `num_classes`, which may follow from the dataset, and `adapt`, what loading may change in weights, are left out, and
+    so are arguments of the model itself, except for the image size, that the user left at the default.
     """
     return {
         "model_name": config.model,
-        "image_size": config.image_resize,
         "checkpoint_path": config.ckpt_path,
         "ema": config.use_ema,
         **{name: getattr(config, name) for name in _SAME_NAME},
+        "image_size": config.image_resize,
+        **{name: value for name in OF_SOME_MODELS[1:] if (value := getattr(config, name)) != OPTIONS[name].default},
         **(config.model_args or {}),
     }
 

@@ -210,6 +210,8 @@ class Model:
     """Which model, and its arguments."""
 
     model: str = option(Text("NAME"), "convit_tiny", "refuse", "name of the model", aliases=("arch", "model_name"))
+    model_module: str = option(_file, "", "free",
+        "Python file of your own that registers models, for model to name one of them")
     num_classes: int | None = option(Optional(_count), None, "refuse", "number of classes; none: that of the dataset")
     in_channels: int = option(_count, 3, "refuse",
         "channels of an image: 3, or 1 for greyscale, with one mean and std", aliases=("in_chans",))

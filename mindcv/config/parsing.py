@@ -17,6 +17,7 @@ from mindcv.config.recipes import find_recipe, recipe_names
 from mindcv.errors import closest
 
 RUN_CONFIG = "config.yaml"  # the file in a run's folder that holds its options
+_EXAMPLE = f"lines such as 'model: {OPTIONS['model'].default}'"
 OF_ONE_START = (  # options that a resumed run does not take over
     "ckpt_path", "use_ema", "keep_classifier", "resume", "resume_opt", "resume_changes", "steps", "dry_run",
 )  # fmt: skip
@@ -161,10 +162,10 @@ def read_recipe(path: str | Path, is_base: bool = False) -> tuple[dict, dict[str
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if top is None:
-        raise ConfigError(f"{path}: empty, wanted lines such as 'model: convit_tiny'")
+        raise ConfigError(f"{path}: empty, wanted {_EXAMPLE}")
     if not isinstance(top, yaml.MappingNode):
         found = "a list" if isinstance(top, yaml.SequenceNode) else "text"
-        raise ConfigError(f"{path}: holds {found}, wanted lines such as 'model: convit_tiny'")
+        raise ConfigError(f"{path}: holds {found}, wanted {_EXAMPLE}")
 
     recipe: dict = {}
     origins: dict[str, str] = {}

@@ -37,7 +37,7 @@ class ExportSpec(NamedTuple):
         """
         if normalize:
             require_matching_channels(model, normalize)
-        return cls(model.patch_embed.proj.weight.shape[1], model.image_size, dynamic_batch, fp16, normalize)
+        return cls(model.in_channels, model.image_size, dynamic_batch, fp16, normalize)
 
     @property
     def shape(self) -> tuple[int | None, ...]:

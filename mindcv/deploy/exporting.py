@@ -52,7 +52,7 @@ def export_model(
     Older exports of these names are replaced, each file atomically. MindSpore's mode and the model's are restored.
 
     Args:
-        model: A ConViT. For MindIR any cell with `patch_embed`, `image_size` and `num_classes` will do.
+        model: A cell with `in_channels`, `image_size` and `num_classes`; for ONNX, one whose family writes its graph.
         path: Ends in .mindir or .onnx.
         dynamic_batch: Accept batches of any size; otherwise one image at a time.
         fp16: Keep the linear layers' weights, and multiply by them, in float16. Input and output stay float32.

@@ -84,13 +84,17 @@ class Float16Dense(nn.Cell):
 def with_float16_dense(model: nn.Cell) -> nn.Cell:
     """Return a copy of `model` with `Float16Dense` layers, whose parameters have the names of those they replace.
 
-    GPSA's `pos_proj` is not replaced, because the model reads its weights without calling it; nor is the patch
+    Layers that the model reads without calling them, such as GPSA's `pos_proj`, are not replaced; nor is the patch
     embedding, whose weight has four axes.
     """
     copy = deepcopy(model)
     for parent_name, parent in list(copy.cells_and_names()):
         for name, child in parent.name_cells().items():
-            if isinstance(child, nn.Dense) and child.weight.ndim == 2 and name != "pos_proj":
+            if (
+                isinstance(child, nn.Dense)
+                and child.weight.ndim == 2
+                and name not in getattr(parent, "uncalled_layers", ())
+            ):
                 dense = Float16Dense(child)
                 setattr(parent, name, dense)
                 for parameter_name in ("weight", "bias")[: 1 + dense.has_bias]:

@@ -1,17 +1,18 @@
-"""Write ConViT as a graph of ONNX operations, and run it with ONNX Runtime.
+"""Write a model as a graph of ONNX operations, and run it with ONNX Runtime.
 
-MindSpore's own ONNX export supports neither Erf and Rsqrt nor dynamic batches and half precision. Here everything that
-depends on the weights only, such as the positional attention, becomes a constant of the graph.
+MindSpore's own ONNX export supports neither Erf and Rsqrt nor dynamic batches and half precision. Here each family
+writes its own graph, in which everything that depends on the weights only becomes a constant.
 """
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from mindspore import nn
 
 from mindcv.deploy.export_spec import ExportSpec
-from mindcv.models import GPSA, ConViT
+from mindcv.models.family import family_of, part_of
 from mindcv.models.layers.gelu import GELU
 
 OPSET = 17
@@ -20,33 +21,32 @@ _IR_VERSION = 8  # of opset 17, for runtimes of its time
 INPUT = "images"
 
 
-def write(path: Path, model: ConViT, spec: ExportSpec) -> None:
+def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
     """Write `model`, without a softmax after its outputs, to `path`, and check the file with ONNX's checker.
 
     Not atomic: an existing file is overwritten, and the new one stays if the check fails. The model is not changed.
 
     Raises:
         ImportError: the package onnx is missing.
-        ValueError: the model is not a ConViT.
+        TypeError: the model's family has no ONNX graph.
     """
     import onnx
 
-    if not isinstance(model, ConViT):
-        raise ValueError(f"got a {type(model).__name__}; only a ConViT can be written as ONNX: export it as mindir")
+    write_onnx = part_of(model, "write_onnx", "ONNX graph: export it as mindir")
     graph = GraphBuilder(spec.fp16)
     images = INPUT
     if spec.normalize:
         pixels = graph("Transpose", graph("Cast", images, to=onnx.TensorProto.FLOAT), perm=[0, 3, 1, 2])
         images = graph("Add", graph("Mul", pixels, spec.normalize.scale), spec.normalize.shift)
     output = "logits" if model.num_classes else "features"
-    graph("Identity", graph.convit(model, images), name=output)
+    graph("Identity", write_onnx(graph, model, images), name=output)
     batch = spec.shape[0] or "batch"
     dtype = onnx.TensorProto.UINT8 if spec.normalize else onnx.TensorProto.FLOAT
     inputs = [onnx.helper.make_tensor_value_info(INPUT, dtype, [batch, *spec.shape[1:]])]
     width = model.num_classes or model.num_features
     outputs = [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [batch, width])]
     onnx_model = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, "convit", inputs, outputs, graph.constants),
+        onnx.helper.make_graph(graph.nodes, family_of(model).name.lower(), inputs, outputs, graph.constants),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=_IR_VERSION,
         producer_name="mindcv",
@@ -126,54 +126,45 @@ class GraphBuilder:
     def gelu(self, x: str, layer: GELU) -> str:
         """Apply GELU, exactly by Erf or, if the layer approximates it by tanh, by the equal x · sigmoid form."""
         if layer.approximate:
-            cubic = self("Add", self("Mul", self("Mul", x, x), _float(0.044715 * math.sqrt(8 / math.pi))),
-                         _float(math.sqrt(8 / math.pi)))  # fmt: skip
+            cubic = self("Add", self("Mul", self("Mul", x, x), float_constant(0.044715 * math.sqrt(8 / math.pi))),
+                         float_constant(math.sqrt(8 / math.pi)))  # fmt: skip
             return self("Mul", x, self("Sigmoid", self("Mul", x, cubic)))
-        erf = self("Erf", self("Div", x, _float(math.sqrt(2))))
-        return self("Mul", self("Mul", x, self("Add", erf, _float(1))), _float(0.5))
+        erf = self("Erf", self("Div", x, float_constant(math.sqrt(2))))
+        return self("Mul", self("Mul", x, self("Add", erf, float_constant(1))), float_constant(0.5))
 
     def heads(self, x: str, num_heads: int, perm: tuple[int, ...] = (0, 2, 1, 3)) -> str:
         """Split (B, N, C) into heads, (B, N, h, d), and permute its axes, by default to (B, h, N, d)."""
         return self("Transpose", self.reshape(x, 0, 0, num_heads, -1), perm=perm)
 
-    def attention(self, queries: str, x: str, layer) -> str:
-        """Apply a GPSA or MHSA layer with queries from `queries` (B, M, C), keys and values from `x` (B, N, C).
+    def attention(self, queries: str, x: str, layer, mix: Callable[[str, str], str] | None = None) -> str:
+        """Apply self-attention with queries from `queries` (B, M, C), keys and values from `x` (B, N, C), to (B, M, C).
 
-        The result is (B, M, C); M is N, or for an MHSA layer any number.
+        Args:
+            queries, x: Names of tokens.
+            layer: The layer, with `q`, `k`, `v`, `proj`, `num_heads` and `content_map`.
+            mix: Maps the softmax of content (B, h, M, N) and the values (B, h, N, d) to what the heads attend to,
+                (B, h, M, d); by default their product.
         """
-        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), _float(layer.content_map.scale))
+        scale = float_constant(layer.content_map.scale)
+        q = self("Mul", self.heads(self.dense(queries, layer.q), layer.num_heads), scale)
         k = self.heads(self.dense(x, layer.k), layer.num_heads, perm=(0, 2, 3, 1))
         v = self.heads(self.dense(x, layer.v), layer.num_heads)
         content = self("Softmax", self("MatMul", q, k), axis=-1)
-        if not isinstance(layer, GPSA):
-            mixed = self("MatMul", content, v)
-        elif layer.separable:
-            gate = layer.gate().asnumpy()
-            position = self.positional_values(v, layer, gate)
-            mixed = self("Add", self("Mul", self("MatMul", content, v), 1 - gate), position)
-        else:
-            gate = layer.gate().asnumpy()
-            position = gate * layer.positional_attention().asnumpy()
-            mixed = self("MatMul", self("Add", self("Mul", content, 1 - gate), position), v)
+        mixed = mix(content, v) if mix else self("MatMul", content, v)
         joined = self.reshape(self("Transpose", mixed, perm=[0, 2, 1, 3]), 0, 0, -1)
         return self.dense(joined, layer.proj)
 
-    def positional_values(self, v: str, layer: GPSA, gate: np.ndarray) -> str:
-        """Compute gate · (A_y ⊗ A_x) v for values v (B, h, N, d), of the same shape; `gate` is (h, 1, 1)."""
-        along_y, along_x = (weights.asnumpy() for weights in layer.axis_attention())
-        rows, cols = layer.grid_size
-        over_rows = self("MatMul", gate * along_y, self.reshape(v, 0, 0, rows, -1))
-        over_cols = self("MatMul", along_x[:, None], self.reshape(over_rows, 0, 0, rows, cols, -1))
-        return self.reshape(over_cols, 0, 0, rows * cols, -1)
+    def block(self, x: str, block, cls_token_only: bool, mix: Callable[[str, str], str] | None = None) -> str:
+        """Map tokens (B, N, C) to (B, N, C), or with `cls_token_only` to that of the class token, (B, 1, C).
 
-    def block(self, x: str, block, cls_token_only: bool) -> str:
-        """Map tokens (B, N, C) to (B, N, C), or with `cls_token_only` to that of the class token, (B, 1, C)."""
+        `mix` is that of `attention`.
+        """
         tokens = self.layer_norm(x, block.norm1)
         if cls_token_only:
             x, queries = self.first_token(x), self.first_token(tokens)
         else:
             queries = tokens
-        x = self("Add", x, self.attention(queries, tokens, block.attn))
+        x = self("Add", x, self.attention(queries, tokens, block.attn, mix))
         hidden = self.gelu(self.dense(self.layer_norm(x, block.norm2), block.mlp.fc1), block.mlp.act)
         return self("Add", x, self.dense(hidden, block.mlp.fc2))
 
@@ -181,24 +172,24 @@ class GraphBuilder:
         """Return the first token (B, 1, C) of `x` (B, N, C)."""
         return self("Slice", x, *(np.array([n], np.int64) for n in (0, 1, 1)))
 
-    def convit(self, model: ConViT, images: str) -> str:
-        """Map images (B, C, H, W) to logits (B, num_classes), or to features (B, C) if there is no classifier."""
-        patches = model.patch_embed.proj
-        size = patches.weight.shape[2:]
-        x = self("Conv", images, patches.weight.asnumpy(), patches.bias.asnumpy(), kernel_shape=size, strides=size)
-        x = self("Transpose", self.reshape(x, 0, 0, -1), perm=[0, 2, 1])
-        if model.use_pos_embed:
-            x = self("Add", x, model.pos_embed.asnumpy())
-        for i, block in enumerate(model.blocks):
-            if i == model.local_up_to_layer:
-                batch = self("Shape", x, start=0, end=1)
-                shape = self("Concat", batch, np.array([1, model.num_features], np.int64), axis=0)
-                x = self("Concat", self("Expand", model.cls_token.asnumpy(), shape), x, axis=1)
-            x = self.block(x, block, cls_token_only=i == len(model.blocks) - 1)
+    def patches(self, images: str, embed) -> str:
+        """Embed images (B, in_channels, H, W) as patch tokens (B, N, C), by a `PatchEmbed`."""
+        weight, bias = embed.proj.weight.asnumpy(), embed.proj.bias.asnumpy()
+        size = weight.shape[2:]
+        x = self("Conv", images, weight, bias, kernel_shape=size, strides=size)
+        return self("Transpose", self.reshape(x, 0, 0, -1), perm=[0, 2, 1])
+
+    def class_token(self, token: np.ndarray, x: str) -> str:
+        """Put a class token (1, 1, C) before the tokens `x` (B, N, C)."""
+        shape = self("Concat", self("Shape", x, start=0, end=1), np.array([1, token.shape[-1]], np.int64), axis=0)
+        return self("Concat", self("Expand", token, shape), x, axis=1)
+
+    def classify(self, x: str, model) -> str:
+        """Map the class token (B, 1, C) to logits (B, num_classes), or to features (B, C) without a classifier."""
         features = self.layer_norm(self("Squeeze", x, np.array([1], np.int64)), model.norm)
         return self.dense(features, model.classifier) if model.num_classes else features
 
 
-def _float(value: float) -> np.ndarray:
+def float_constant(value: float) -> np.ndarray:
     """Return `value` as a float32 constant."""
     return np.array(value, np.float32)

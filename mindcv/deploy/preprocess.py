@@ -64,7 +64,7 @@ class Preprocessor:
 
 def require_matching_channels(model: nn.Cell, normalize: Normalize) -> None:
     """Raise a ValueError unless `normalize` has a mean for each channel of the images that `model` takes."""
-    channels = model.patch_embed.proj.weight.shape[1]
+    channels = model.in_channels
     if len(normalize.mean) != channels:
         raise ValueError(
             f"the model takes images of {channels} channels, but mean and std have {len(normalize.mean)} values: "

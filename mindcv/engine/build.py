@@ -7,10 +7,13 @@ import mindspore as ms
 from mindspore import nn
 
 from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, is_resuming, model_arguments, show
+from mindcv.config.arguments import OF_SOME_MODELS
 from mindcv.engine.loss_scale import START, LossScale, is_dynamic
 from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
-from mindcv.models.factory import trained_with
+from mindcv.models.factory import trained_with, with_facts
+from mindcv.models.family import require
+from mindcv.models.registry import load_model_module, takes_argument
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
 from mindcv.weights import options_in
@@ -42,12 +45,36 @@ def build_model(
     if config.keep_classifier:
         adapt, class_names = [name for name in adapt if name != "num_classes"], None
     ms.set_seed(config.seed)
-    arguments = model_arguments(config)
+    arguments = {"adapt": adapt, "class_names": class_names}
     if is_resuming(config):  # the checkpoint to resume from restores all weights
-        own = trained_with(config.model, arguments["pretrained"])
-        own |= {name: arguments[name] for name in own if arguments[name] is not None}
+        own = trained_with(config.model, config.pretrained)
+        own = {name: value for name, value in own.items() if getattr(config, name) is None}
         arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}
-    return create_model(num_classes=num_classes, adapt=adapt, class_names=class_names, **arguments)
+    return create_configured(config, num_classes, **arguments)
+
+
+def create_configured(config: Config, num_classes: int, **arguments) -> nn.Cell:
+    """Return the model that the options name, from `config.model_module` or the package.
+
+    Args:
+        config: The options of the run.
+        num_classes: Number of classes of the model.
+        **arguments: Further arguments of `create_model`, which override those that the options give.
+
+    Raises:
+        ValueError, OSError: the model does not take an option that the user set, or another option of the model, its
+            module or its checkpoint is at fault.
+    """
+    if config.model_module:
+        load_model_module(config.model_module)
+    given = model_arguments(config)
+    image_size = given["image_size"]
+    for name in [name for name in OF_SOME_MODELS if name in given and not takes_argument(config.model, name)]:
+        value = given.pop(name)
+        if name != "image_size":  # without it, a model takes images of any size
+            raise ConfigError(f"{name} is {show(value)}, but {config.model} takes no {name}: leave it out")
+    model = create_model(num_classes=num_classes, **{**given, **arguments})
+    return with_facts(model, image_size=(image_size,) * 2 if isinstance(image_size, int) else image_size)
 
 
 def with_recorded_model_args(config: Config) -> Config:
@@ -82,8 +109,11 @@ def recompute_blocks(model: nn.Cell) -> None:
 
     See Chen et al. 2016 (arXiv 1604.06174). The gradients stay equal bit for bit. On a CPU this saves little memory;
     docs/devices.md has measurements.
+
+    Raises:
+        TypeError: the model has no blocks.
     """
-    for block in model.blocks:
+    for block in require(model, "recompute", "blocks").blocks:
         block.recompute()
 
 

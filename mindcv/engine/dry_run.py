@@ -10,6 +10,7 @@ from mindcv.engine.dataloaders import name_unreadable_images
 from mindcv.engine.epoch_metrics import memory
 from mindcv.engine.run import Run
 from mindcv.models import count_flops
+from mindcv.models.family import family_of
 
 TIMED_STEPS = 5
 
@@ -70,10 +71,9 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
     }
     if step.ema is not None:
         sizes["averages"] = _bytes(step.ema.averages)
-    flops = count_flops(run.model)
+    flops = count_flops(run.model) if family_of(run.model).flops_by_layer else None
     images_a_step = config.batch_size * (config.aug_splits or 1)
     passes = 3 + config.recompute  # one forward, a backward pass of twice its cost, and another forward to recompute
-    step_flops = passes * flops * images_a_step
     steps = (run.end.epoch - 1) * run.steps + run.end.step
     hours, minutes = divmod(round(steps * seconds / 60), 60)
     parameters = sum(p.size for p in run.model.get_parameters())
@@ -84,11 +84,15 @@ def _lines(run: Run, first: float, seconds: float, waited: float) -> Iterator[tu
     peak = memory()["peak_memory"] / 1e6
     devices = f"{run.workers} device{'s' * (run.workers > 1)}"
     yield "model", f"{config.model}, {parameters:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
-    yield (
-        "arithmetic",
-        f"{flops / 1e9:.2f} GFLOPs an image, {'at most ' if frozen else ''}{step_flops / 1e9:,.0f} a step of "
-        f"{images_a_step} images with its gradients, a multiplication with its addition counted as 2",
-    )
+    if flops is None:
+        yield "arithmetic", f"not counted for {config.model}"
+    else:
+        step_flops = passes * flops * images_a_step
+        yield (
+            "arithmetic",
+            f"{flops / 1e9:.2f} GFLOPs an image, {'at most ' if frozen else ''}{step_flops / 1e9:,.0f} a step of "
+            f"{images_a_step} images with its gradients, a multiplication with its addition counted as 2",
+        )
     yield "memory", f"{held}; at the peak {peak:,.0f} MB, with all that a step holds"
     yield "data", f"{images:,} images in {run.num_classes:,} classes, {run.steps:,} steps an epoch{dropped}"
     yield (

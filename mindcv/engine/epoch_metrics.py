@@ -1,5 +1,6 @@
 """The metrics of an epoch besides loss and learning rate, and the line that summarises an epoch."""
 
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,8 @@ from mindcv.engine.dataloaders import validation_loader
 from mindcv.engine.run import Run
 from mindcv.engine.step import TrainStep
 from mindcv.insight import AttentionMonitor
+
+_log = logging.getLogger("mindcv")
 
 MONITORED_IMAGES = 8  # at most; monitoring them once an epoch takes about as long as three steps on as many images
 
@@ -56,12 +59,15 @@ def memory() -> dict[str, int]:
     return {"peak_memory": device.peak_memory()}
 
 
-def attention_monitor(run: Run) -> AttentionMonitor:
+def attention_monitor(run: Run) -> AttentionMonitor | None:
     """Return a monitor of gates and non-locality, which measures them each time it is called without arguments.
 
     It always uses the same images, at most `MONITORED_IMAGES`: validation images, or training images, transformed as
-    for validation, if there are none.
+    for validation, if there are none. For a model without attention maps it is None, and a line is logged.
     """
+    if not hasattr(run.model, "attention_inputs"):
+        _log.info("log_gates: %s has no attention maps, so there are no gates and distances to log", run.config.model)
+        return None
     loader = validation_loader(run.config, run.validation or run.training)
     [images, _labels] = next(loader.create_tuple_iterator(num_epochs=1, output_numpy=True))
     return AttentionMonitor(run.model, images[:MONITORED_IMAGES])

@@ -16,9 +16,10 @@ EPOCH, STEP, BEST = RUN + "epoch", RUN + "step", RUN + "best"
 
 
 def model_entries(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
-    """Return the checkpoint entries of a model: its parameters, its grid of patches, and the names of its classes."""
+    """Return the checkpoint entries of a model: parameters, the grid of patches if it has one, and class names."""
     parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
-    return {**parameters, GRID: np.array(model.grid_size, np.int32), CLASS_NAMES: np.array(json.dumps(class_names))}
+    grid = {GRID: np.array(model.grid_size, np.int32)} if hasattr(model, "grid_size") else {}
+    return {**parameters, **grid, CLASS_NAMES: np.array(json.dumps(class_names))}
 
 
 class TrainState:
@@ -39,13 +40,13 @@ class TrainState:
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters that hold the state, themselves and not copies, by their names in a checkpoint."""
-        optimizer = self.step.optimizer.state_parameters()
+        model, optimizer = self.step.model, self.step.optimizer.state_parameters()
         averages = self.step.ema.averages if self.step.ema else ()
         return {
-            **{parameter.name: parameter for parameter in (*self.step.model.get_parameters(), *averages)},
+            **{parameter.name: parameter for parameter in (*model.get_parameters(), *averages)},
             **{OPTIMIZER + name: parameter for name, parameter in optimizer.items()},
             **{RUN + name: parameter for name, parameter in self.step.state_parameters().items()},
-            RUN + "randomness": self.step.model.rng_state,
+            **({RUN + "randomness": model.rng_state} if hasattr(model, "rng_state") else {}),
         }
 
     def arrays(self, position: TrainPosition, best: float) -> dict[str, np.ndarray]:

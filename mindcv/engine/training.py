@@ -355,9 +355,10 @@ class SunkEpochs(Callback):
 def decorrelate_workers(model: ms.nn.Cell, distributed: DistributedContext) -> None:
     """Give each worker random numbers of its own for dropout and stochastic depth.
 
-    Changes the model's random state in place, except on worker 0; call it once, when all workers have worker 0's state.
+    Changes the model's random state, if it has one, in place, except on worker 0; call it once, when all workers have
+    worker 0's state.
     """
-    if distributed.rank:
+    if distributed.rank and hasattr(model, "rng_state"):
         seed, count = model.rng_state.asnumpy().tolist()
         model.rng_state.set_data(Tensor([(seed + distributed.rank * 1_000_003) % 2**31, count], ms.int32))
 

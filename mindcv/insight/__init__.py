@@ -1,4 +1,4 @@
-"""Inspect the attention of a ConViT: where its heads attend, how far, and how much of it is positional.
+"""Inspect the attention of a model: where its heads attend, how far, and how much of it is positional.
 
 Everything is computed by the model's own functions and parameters, in graph or in PyNative mode, and leaves the model
 unchanged. `python -m mindcv.insight` draws the results.

@@ -7,20 +7,19 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from mindcv.insight.probe import AttentionProbe
-from mindcv.models import GPSA
 from mindcv.models.finite import require_finite
 
 
 class AttentionMaps(NamedTuple):
     """The attention maps of one layer, each (B, heads, N queries, N keys) float32; every row sums to 1.
 
-    In GPSA layers N is the number of patches, in row-major order. In MHSA layers N is one more, because the class token
-    comes first.
+    N is the number of patches, in row-major order, plus that of the prefix tokens before them: the class token, in the
+    layers that have it. A layer without positional attention, as MHSA, has no `position`.
 
     Attributes:
         content: softmax(q·kᵀ/√d).
-        position: softmax(w·r), the same for every image, a read-only view; None in MHSA layers.
-        mixed: What the head attends by, (1 − σ(λ))·content + σ(λ)·position; equal to `content` in MHSA layers.
+        position: softmax(w·r), the same for every image, a read-only view; None without positional attention.
+        mixed: What the head attends by, (1 − σ(λ))·content + σ(λ)·position; equal to `content` without `position`.
     """
 
     content: np.ndarray
@@ -34,11 +33,11 @@ def attention_maps(model: nn.Cell, images: np.ndarray | Tensor) -> list[Attentio
     The model computes in evaluation mode; its own mode is restored.
 
     Args:
-        model: A ConViT.
+        model: A model with attention.
         images: (B, in_channels, H, W) float32, normalised; an array or a tensor.
 
     Raises:
-        TypeError: the model is not a ConViT.
+        TypeError: the model has no attention.
         ValueError: the images are not of the model's size.
         FloatingPointError: the attention is not finite.
     """
@@ -57,15 +56,11 @@ class _MapsProbe(AttentionProbe):
     def construct(self, images: Tensor) -> tuple:
         """Return a tuple of (content, position, mixed) float32 tensors for each layer.
 
-        content and mixed are (B, heads, N, N); position is (heads, N, N), None in MHSA layers.
+        content and mixed are (B, heads, N, N); position is (heads, N, N) or None.
         """
         maps = ()
-        for i, x in enumerate(self.attention_inputs(images)):
-            attn = self.model.blocks[i].attn
-            content = attn.content_attention(x, x).astype(ms.float32)
-            if isinstance(attn, GPSA):
-                position = attn.positional_attention().astype(ms.float32)
-                maps += ((content, position, attn.mix(content, position)),)
-            else:
-                maps += ((content, None, content),)
+        for i, x in enumerate(self.model.attention_inputs(images)):
+            content, position, mixed = self.model.blocks[i].attn.attention_maps(x)
+            position = None if position is None else position.astype(ms.float32)
+            maps += ((content.astype(ms.float32), position, mixed.astype(ms.float32)),)
         return maps

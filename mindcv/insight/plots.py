@@ -50,7 +50,7 @@ def attention_figure(
         axis.add_patch(Rectangle(corner, *side, fill=False, color=_MARK, linewidth=1.8))
     axes[0, 0].set_title("image")
     for i, layer in enumerate(maps):
-        axes[0, i + 1].set_title(f"layer {i + 1}\n{'MHSA' if layer.position is None else 'GPSA'}")
+        axes[0, i + 1].set_title(f"layer {i + 1}\n{'content' if layer.position is None else 'content, position'}")
         for axis, weights in zip(axes[:, i + 1], shown[i], strict=True):
             drawn = axis.imshow(weights, cmap="viridis", norm=norm, alpha=0.8, extent=box)
     _finish_panels(figure, axes, drawn, "attention weight")
@@ -63,18 +63,18 @@ def attention_of(patch: tuple[int, int], maps: AttentionMaps, grid: tuple[int, i
 
     Attention to the class token is left out. `maps` is of one image, `grid` its rows and columns of patches.
     """
-    class_token = int(maps.position is None)
-    row = maps.mixed[0, :, class_token + patch[0] * grid[1] + patch[1], class_token:]
+    prefix = maps.mixed.shape[-1] - grid[0] * grid[1]
+    row = maps.mixed[0, :, prefix + patch[0] * grid[1] + patch[1], prefix:]
     return row.reshape(-1, *grid)
 
 
 @_styled
 def kernels_figure(start: np.ndarray, kernels: Sequence[np.ndarray]) -> Figure:
-    """Draw the positional attention of every head as kernels, before training and in each GPSA layer after it.
+    """Draw the positional attention of every head as kernels, before training and in each positional layer after it.
 
     Args:
         start: The result of `effective_kernel` before training, (heads, 2·rows − 1, 2·cols − 1).
-        kernels: The same after training, for each GPSA layer.
+        kernels: The same after training, for each layer with positional attention.
 
     Returns:
         The figure, neither saved nor shown: a row for each head, a column for the start and for each layer.
@@ -105,8 +105,8 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
     """Draw the gates by layer and, if `training` is given, by epoch (figure 5 of the paper).
 
     Args:
-        gates: (GPSA layers, heads), 0 to 1.
-        training: The same after each epoch, (epochs, GPSA layers, heads).
+        gates: (gated layers, heads), 0 to 1.
+        training: The same after each epoch, (epochs, gated layers, heads).
 
     Returns:
         The figure, neither saved nor shown; a dashed line marks the gates' initial value.

@@ -6,37 +6,24 @@ from contextlib import contextmanager
 import numpy as np
 from mindspore import Tensor, nn
 
-from mindcv.models import ConViT
+from mindcv.models.family import require
+
+ATTENTION = "there is no attention to look into"
 
 
 class AttentionProbe(nn.Cell):
     """Base class of cells that compute something from a model's blocks, in a graph of their own.
 
     Args:
-        model: A ConViT. Its parameters keep their names.
+        model: A model with `attention_inputs`, `blocks` and `grid_size`. Its parameters keep their names.
 
     Raises:
-        TypeError: the model is not a ConViT.
+        TypeError: the model has no such attributes.
     """
 
-    def __init__(self, model: ConViT):
+    def __init__(self, model: nn.Cell):
         super().__init__(auto_prefix=False)
-        self.model = require_convit(model)
-
-    def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the input of each block's attention for images (B, in_channels, H, W).
-
-        Each is (B, N, C), or (B, 1 + N, C) once the class token is added. It is the output of the block's first
-        LayerNorm. The model must be in evaluation mode, as in `compute`.
-        """
-        x = self.model.embed(images)
-        inputs = ()
-        for i, state in enumerate(self.model.hidden_states(images)):
-            if i == self.model.local_up_to_layer:
-                x = self.model.join_class_token(x)
-            inputs += (self.model.blocks[i].norm1(x),)
-            x = state
-        return inputs
+        self.model = require(model, ATTENTION, "attention_inputs", "blocks", "grid_size")
 
     def compute(self, *inputs: np.ndarray | Tensor):
         """Return the result of `construct`, with the model in evaluation mode; arrays are converted to float32.
@@ -46,13 +33,6 @@ class AttentionProbe(nn.Cell):
         tensors = [x if isinstance(x, Tensor) else Tensor(np.asarray(x, np.float32)) for x in inputs]
         with _evaluating(self.model):
             return self(*tensors)
-
-
-def require_convit(model: nn.Cell) -> ConViT:
-    """Return `model`, or raise a TypeError if it is not a ConViT."""
-    if not isinstance(model, ConViT):
-        raise TypeError(f"got a {type(model).__name__}; wanted a ConViT")
-    return model
 
 
 @contextmanager

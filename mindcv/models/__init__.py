@@ -1,60 +1,17 @@
-"""Models: list, create, describe, freeze, and set the precision of them."""
+"""Models: list, create, describe, freeze, and set the precision of them.
 
-from mindcv.models.convit import (
-    GPSA,
-    MHSA,
-    ConViT,
-    convit_base,
-    convit_base_plus,
-    convit_small,
-    convit_small_plus,
-    convit_tiny,
-    convit_tiny_plus,
-)
-from mindcv.models.factory import create_model
-from mindcv.models.features import FeatureInfo, Features
-from mindcv.models.flops import count_flops
-from mindcv.models.freezing import freeze
-from mindcv.models.precision import set_precision
-from mindcv.models.registry import (
-    get_pretrained_cfg,
-    get_pretrained_cfg_value,
-    has_pretrained_cfg_key,
-    is_model,
-    is_model_in_modules,
-    is_model_pretrained,
-    list_models,
-    list_modules,
-    model_entrypoint,
-    register_model,
-)
-from mindcv.models.summary import summary
+The public names stand in `mindcv.models.api`, which is imported at the first use of one of them, so that the facts of a
+family, see `mindcv.models.family`, are read without waiting for MindSpore.
+"""
 
-__all__ = [
-    "GPSA",
-    "MHSA",
-    "ConViT",
-    "FeatureInfo",
-    "Features",
-    "convit_base",
-    "convit_base_plus",
-    "convit_small",
-    "convit_small_plus",
-    "convit_tiny",
-    "convit_tiny_plus",
-    "count_flops",
-    "create_model",
-    "freeze",
-    "get_pretrained_cfg",
-    "get_pretrained_cfg_value",
-    "has_pretrained_cfg_key",
-    "is_model",
-    "is_model_in_modules",
-    "is_model_pretrained",
-    "list_models",
-    "list_modules",
-    "model_entrypoint",
-    "register_model",
-    "set_precision",
-    "summary",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mindcv.models.api import *  # noqa: F403
+
+
+def __getattr__(name: str):
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module 'mindcv.models' has no attribute {name!r}")
+    return getattr(import_module("mindcv.models.api"), name)

@@ -8,7 +8,6 @@ Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of 
 
 import math
 import warnings
-from collections.abc import Sequence
 
 import mindspore as ms
 import numpy as np
@@ -17,6 +16,8 @@ from mindspore.common.initializer import Constant, TruncatedNormal, initializer
 
 from mindcv.errors import require_in_range
 from mindcv.mindspore_hooks import clear_compile_cache
+from mindcv.models.convit_family import family
+from mindcv.models.convit_weights import WIDTHS, default_cfgs
 from mindcv.models.factory import build_pretrained
 from mindcv.models.layers import (
     Dropout,
@@ -26,10 +27,12 @@ from mindcv.models.layers import (
     Mlp,
     PatchEmbed,
     PolicyCell,
+    RandomState,
     Softmax,
     StochasticDepth,
     TokenNorm,
     expand_as,
+    join_class_token,
     join_heads,
     split_heads,
 )
@@ -62,7 +65,7 @@ class ContentMap(PolicyCell):
 
     def construct(self, q: Tensor, k: Tensor) -> Tensor:
         scores = self.matmul(q * self.scale, k)
-        return self.softmax(self.cast(scores, self.policy.norm))
+        return self.softmax(scores)
 
 
 class ContentAttention(PolicyCell):
@@ -82,11 +85,10 @@ class ContentAttention(PolicyCell):
         self.flash = FlashAttention(head_dim) if flash else None
         self.matmul = MatMul()
 
-    def construct(self, q: Tensor, k: Tensor, v: Tensor, rng_state: Tensor) -> Tensor:
+    def construct(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if self.flash is not None and not self.drop.is_active():
             return self.flash(q, k, v)
-        content = self.content_map(q, k)
-        return self.matmul(self.drop(content, rng_state), v)
+        return self.matmul(self.drop(self.content_map(q, k)), v)
 
 
 class SelfAttention(PolicyCell):
@@ -99,7 +101,6 @@ class SelfAttention(PolicyCell):
         attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
         drop_rate: Dropout of the output, in training: a probability in [0, 1).
         attn_impl: "separable", "plain" or "flash"; see `GPSA`.
-        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
     """
 
     def __init__(
@@ -110,7 +111,6 @@ class SelfAttention(PolicyCell):
         attn_drop_rate: float,
         drop_rate: float,
         attn_impl: str,
-        streams: Sequence[int],
     ):
         super().__init__()
         if attn_impl not in ATTN_IMPLS:
@@ -121,10 +121,10 @@ class SelfAttention(PolicyCell):
         self.v = Linear(dim, dim, has_bias=qkv_bias)
         head_dim = dim // num_heads
         self.content_map = ContentMap(head_dim)
-        self.attn_drop = Dropout(attn_drop_rate, streams[0])
+        self.attn_drop = Dropout(attn_drop_rate)
         self.attend = ContentAttention(self.content_map, self.attn_drop, head_dim, attn_impl == "flash")
         self.proj = Linear(dim, dim)
-        self.proj_drop = Dropout(drop_rate, streams[1])
+        self.proj_drop = Dropout(drop_rate)
 
     def content_attention(self, queries: Tensor, x: Tensor) -> Tensor:
         """Return the map softmax(q·kᵀ/√d), (B, h, M, N), without dropout, whose rows sum to 1.
@@ -144,25 +144,24 @@ class MHSA(SelfAttention):
         attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
         drop_rate: Dropout of the output, in training: a probability in [0, 1).
         attn_impl: "flash" for Ascend's fused attention in half precision; "separable" and "plain" are the same here.
-        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
 
     Raises:
         ValueError: `attn_impl` is unknown or not available on this device, or a rate is out of range.
     """
 
-    def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C).
+    def attention_maps(self, x: Tensor) -> tuple[Tensor, None, Tensor]:
+        """Return the map of content (B, h, N, N) for tokens `x` (B, N, C), None for position, and the content again."""
+        content = self.content_attention(x, x)
+        return content, None, content
 
-        The class token is the first of `x`. `rng_state` is the model's random state, int32 (2,), for dropout.
-        """
-        queries = x[:, :1] if cls_token_only else x
+    def construct(self, queries: Tensor, x: Tensor) -> Tensor:
+        """Return (B, M, C): what tokens `queries` (B, M, C) attend to among tokens `x` (B, N, C)."""
         q = split_heads(self.q(queries), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
 
-        attended = self.attend(q, k, v, rng_state)  # softmax(q·kᵀ/√d) v
-        out = self.proj(join_heads(attended))
-        return self.proj_drop(out, rng_state)
+        attended = self.attend(q, k, v)  # softmax(q·kᵀ/√d) v
+        return self.proj_drop(self.proj(join_heads(attended)))
 
 
 class GPSA(SelfAttention):
@@ -195,11 +194,12 @@ class GPSA(SelfAttention):
             None leaves out the convolutional initialisation.
         gate_init: Initial λ of every head; its gate is σ(λ).
         attn_impl: "separable", "plain" or "flash".
-        streams: Random streams of the two dropouts, two numbers that no other layer of the model has.
 
     Raises:
         ValueError: `attn_impl` is unknown or not available on this device, or a rate is out of range.
     """
+
+    uncalled_layers = ("pos_proj",)  # whose weights are read
 
     def __init__(
         self,
@@ -212,9 +212,8 @@ class GPSA(SelfAttention):
         locality_strength: float | None,
         gate_init: float,
         attn_impl: str,
-        streams: Sequence[int],
     ):
-        super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams)
+        super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl)
         self.grid_size = grid_size
         self.separable = attn_impl != "plain"
         self.softmax = Softmax()
@@ -276,7 +275,7 @@ class GPSA(SelfAttention):
         w_dx, w_dy, w_dist2 = ops.unstack(self.pos_proj.weight.reshape(-1, 3, 1, 1), 1)
         scores_y = w_dy * dy + w_dist2 * dy**2
         scores_x = w_dx * dx + w_dist2 * dx**2
-        return self.softmax(self.cast(scores_y, self.policy.norm)), self.softmax(self.cast(scores_x, self.policy.norm))
+        return self.softmax(scores_y), self.softmax(scores_x)
 
     def positional_attention(self) -> Tensor:
         """Return the positional map softmax(w·r), (h, N, N), computed over all keys at once as the paper writes it.
@@ -289,14 +288,22 @@ class GPSA(SelfAttention):
         dx = self.col_offsets.reshape(1, cols, 1, cols)
         scores = w_dx * dx + w_dy * dy + w_dist2 * (dx**2 + dy**2)
         scores = scores.reshape(self.num_heads, rows * cols, rows * cols)
-        return self.softmax(self.cast(scores, self.policy.norm))
+        return self.softmax(scores)
+
+    def attention_maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the maps of content (B, h, N, N), of position (h, N, N) and mixed (B, h, N, N), without dropout.
+
+        They are those of the patches' tokens `x` (B, N, C).
+        """
+        content, position = self.content_attention(x, x), self.positional_attention()
+        return content, position, self.mix(content, position)
 
     def mixed_attention(self, x: Tensor) -> Tensor:
         """Return the maps (1 − σ(λ)) · content + σ(λ) · position (equation 7), (B, h, N, N), for tokens `x` (B, N, C).
 
         Dropout is not applied.
         """
-        return self.mix(self.content_attention(x, x), self.positional_attention())
+        return self.attention_maps(x)[2]
 
     def positional_attend(self, v: Tensor, gate: Tensor) -> Tensor:
         """Return gate · (A_y ⊗ A_x) v, (B, h, N, d), in N·(rows + cols)·d products per head instead of N²·d.
@@ -314,26 +321,21 @@ class GPSA(SelfAttention):
         over_cols = self.matmul(a_x, over_rows.reshape(v.shape[:2] + (rows, cols, -1)))
         return over_cols.reshape(v.shape)
 
-    def construct(self, x: Tensor, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
-        """Return (B, N, C) for the patches' tokens `x` (B, N, C), N = rows·cols.
-
-        `rng_state` is the model's random state, int32 (2,), for dropout. `cls_token_only` is there because MHSA has it;
-        it is ignored, and must be False.
-        """
-        q = split_heads(self.q(x), self.num_heads)
+    def construct(self, queries: Tensor, x: Tensor) -> Tensor:
+        """Return (B, N, C) for the patches' tokens `x` (B, N, C), N = rows·cols. All of them ask: `queries` is `x`."""
+        q = split_heads(self.q(queries), self.num_heads)
         k = split_heads(self.k(x), self.num_heads)
         v = split_heads(self.v(x), self.num_heads)
 
         if self.separable and not self.attn_drop.is_active():
             gate = self.gate()  # σ(λ)
-            content = self.attend(q, k, v, rng_state)  # softmax(q·kᵀ/√d) v
+            content = self.attend(q, k, v)  # softmax(q·kᵀ/√d) v
             position = self.positional_attend(v, gate)  # σ(λ)·(A_y ⊗ A_x) v
             attended = expand_as((1 - gate).astype(content.dtype), content) * content + position
         else:
             attention = self.mix(self.content_map(q, k), self.positional_attention())  # equation 7
-            attended = self.matmul(self.attn_drop(attention, rng_state), v)
-        out = self.proj(join_heads(attended))
-        return self.proj_drop(out, rng_state)
+            attended = self.matmul(self.attn_drop(attention), v)
+        return self.proj_drop(self.proj(join_heads(attended)))
 
 
 class Block(PolicyCell):
@@ -344,34 +346,29 @@ class Block(PolicyCell):
         attn: MHSA or GPSA.
         mlp: The perceptron.
         norm_eps: Epsilon of the LayerNorms.
+        drop_path_rate: Stochastic depth of both branches, in training: a probability in [0, 1).
     """
 
-    def __init__(self, dim: int, attn: SelfAttention, mlp: Mlp, norm_eps: float):
+    def __init__(self, dim: int, attn: SelfAttention, mlp: Mlp, norm_eps: float, drop_path_rate: float):
         super().__init__()
         self.norm1 = TokenNorm(dim, norm_eps)
         self.attn = attn
+        self.drop_path1 = StochasticDepth(drop_path_rate)
         self.norm2 = TokenNorm(dim, norm_eps)
         self.mlp = mlp
+        self.drop_path2 = StochasticDepth(drop_path_rate)
 
-    def construct(self, x: Tensor, drop_path: tuple, rng_state: Tensor, cls_token_only: bool = False) -> Tensor:
+    def construct(self, x: Tensor, cls_token_only: bool = False) -> Tensor:
         """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C).
 
-        Args:
-            x: Tokens.
-            drop_path: Stochastic-depth factors (B, 1, 1) of the two residual branches, or () for none.
-            rng_state: The model's random state, int32 (2,).
-            cls_token_only: Whether to compute only the class token's output; for MHSA blocks.
+        The class token is the first of `x`; `cls_token_only` is for MHSA blocks.
         """
-        attended = self.attn(self.norm1(x), rng_state, cls_token_only)
+        tokens = self.norm1(x)
+        queries = tokens
         if cls_token_only:
-            x = x[:, :1]
-        x = x + self.scale_branch(attended, drop_path[:1])
-        hidden = self.mlp(self.norm2(x), rng_state)
-        return x + self.scale_branch(hidden, drop_path[1:])
-
-    def scale_branch(self, branch: Tensor, drop_path: tuple) -> Tensor:
-        """Return `branch` (B, N, C) times the one factor (B, 1, 1) in the tuple `drop_path`, or unchanged for ()."""
-        return branch * expand_as(self.cast(drop_path[0], self.policy.residual), branch) if drop_path else branch
+            x, queries = x[:, :1], tokens[:, :1]
+        x = x + self.drop_path1(self.attn(queries, tokens))
+        return x + self.drop_path2(self.mlp(self.norm2(x)))
 
 
 class ConViT(PolicyCell):
@@ -405,6 +402,7 @@ class ConViT(PolicyCell):
     Attributes:
         num_features: C, channels of the features that the classifier reads.
         grid_size: Rows and columns of patches.
+        num_prefix_tokens: 1, for the class token, which joins after the GPSA blocks.
         rng_state: Random state of dropout and stochastic depth, see below.
 
     Raises:
@@ -412,6 +410,9 @@ class ConViT(PolicyCell):
             when called: as `PatchEmbed`.
         TypeError: When called: the images are not of a floating type.
     """
+
+    family = family
+    num_prefix_tokens = 1
 
     def __init__(
         self,
@@ -457,16 +458,16 @@ class ConViT(PolicyCell):
                 stacklevel=2,
             )
         dim = embed_dim
-        self.num_features = dim
+        self.in_channels, self.num_features = in_channels, dim
         self.local_up_to_layer = local_up_to_layer
-        self.patch_embed = PatchEmbed(_pair(image_size), _pair(patch_size), in_channels, dim)
+        self.patch_embed = PatchEmbed(image_size, patch_size, in_channels, dim)
         self.image_size, self.grid_size = self.patch_embed.image_size, self.patch_embed.grid_size
         self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
         self.use_pos_embed = use_pos_embed
         if use_pos_embed:
             shape = (1, self.grid_size[0] * self.grid_size[1], dim)
             self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), shape), name="pos_embed")
-        self.pos_drop = Dropout(drop_rate, stream=0)
+        self.pos_drop = Dropout(drop_rate)
 
         common = {
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
@@ -479,23 +480,13 @@ class ConViT(PolicyCell):
         }
         blocks = []
         for i in range(depth):
-            streams = range(4 * i + 1, 4 * i + 5)
-            if i < local_up_to_layer:
-                attn = GPSA(**common, **positional, streams=streams[:2])
-            else:
-                attn = MHSA(**common, streams=streams[:2])
-            mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate, streams=streams[2:])
-            blocks.append(Block(dim, attn, mlp, norm_eps))
+            attn = GPSA(**common, **positional) if i < local_up_to_layer else MHSA(**common)
+            mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate)
+            blocks.append(Block(dim, attn, mlp, norm_eps, drop_path_rate * i / max(depth - 1, 1)))
         self.blocks = nn.CellList(blocks)
         self.norm = TokenNorm(dim, norm_eps)
 
-        rates = [drop_path_rate * i / max(depth - 1, 1) for i in range(depth) for _branch in range(2)]
-        self.stochastic_depth = StochasticDepth(rates, stream=4 * depth + 1) if drop_path_rate else None
-        self.is_random = max(drop_rate, attn_drop_rate, drop_path_rate) > 0
-        # In a tuple it is hidden from MindSpore, so that the model's parameters are those of published checkpoints.
-        seed_and_step = Tensor([np.random.randint(2**31), 0], ms.int32)
-        self._rng_state = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
-        self.one_step = Tensor([0, 1], ms.int32)
+        self.random_state = RandomState(self)
         self.reset_classifier(num_classes)
         self.set_train(False)  # a new cell has the phase "train", under which this mode's graph would be cached
 
@@ -523,7 +514,7 @@ class ConViT(PolicyCell):
 
         It is not among `get_parameters()`. The seed is drawn by numpy; each training step adds 1 to the step.
         """
-        return self._rng_state[0]
+        return self.random_state.parameter[0]
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -571,11 +562,6 @@ class ConViT(PolicyCell):
         x = self.patch_embed(images)
         return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x) if self.use_pos_embed else x
 
-    def join_class_token(self, x: Tensor) -> Tensor:
-        """Return tokens (B, 1 + N, C): the class token, then the patches' tokens `x` (B, N, C)."""
-        class_token = ops.broadcast_to(self.cls_token.astype(x.dtype), (x.shape[0], 1, -1))
-        return ops.cat((class_token, x), 1)
-
     def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
         """Return the tokens after each block, without the last LayerNorm.
 
@@ -592,23 +578,30 @@ class ConViT(PolicyCell):
         Raises:
             ValueError, TypeError: As in `embed`.
         """
-        rng_state = self.one_step  # unused in evaluation, so that exported graphs contain weights only
-        if self.training and self.is_random:
-            rng_state = ops.assign(self._rng_state[0], self._rng_state[0] + self.one_step)
-        drop_path = ()
-        if self.training and self.stochastic_depth is not None:
-            drop_path = self.stochastic_depth(rng_state, images.shape[0])
-
-        x = self.pos_drop(self.embed(images), rng_state)
+        self.random_state()
+        x = self.pos_drop(self.embed(images))
         states = ()
         for block in self.blocks:
-            i = len(states)
-            if i == self.local_up_to_layer:
-                x = self.join_class_token(x)
-            is_last = i == len(self.blocks) - 1
-            x = block(x, drop_path[2 * i : 2 * i + 2], rng_state, cls_token_only and is_last)
+            if len(states) == self.local_up_to_layer:
+                x = join_class_token(self.cls_token, x)
+            is_last = len(states) == len(self.blocks) - 1
+            x = block(x, cls_token_only and is_last)
             states += (x,)
         return states
+
+    def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the normalised input of each block's attention, for `mindcv.insight`; without dropout.
+
+        Images are as for `hidden_states`; the inputs have the shapes of its tokens.
+        """
+        x = self.embed(images)
+        inputs = ()
+        for block in self.blocks:
+            if len(inputs) == self.local_up_to_layer:
+                x = join_class_token(self.cls_token, x)
+            inputs += (block.norm1(x),)
+            x = block(x)
+        return inputs
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W).
@@ -646,130 +639,22 @@ class ConViT(PolicyCell):
         )
 
 
-def _pair(size: int | Sequence[int]) -> tuple[int, int]:
-    """Return a side as (side, side), or (height, width) as a tuple.
-
-    Raises:
-        ValueError: `size` is neither a positive int nor two of them.
-    """
-    sides = (size, size) if isinstance(size, int) else tuple(size)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"got the size {size!r}; give a positive int, or (height, width)")
-    return sides
-
-
-def _published(publisher: str, licence: str, file: str, act: str, norm_eps: float, **more) -> dict:
-    """Return the configuration of one published file of ImageNet-1K weights.
-
-    Args:
-        publisher: Name of the publisher, for messages.
-        licence: Licence of the weights.
-        file: File name.
-        act: Activation that the weights were trained with.
-        norm_eps: Epsilon of LayerNorm that the weights were trained with.
-        **more: Further entries, or other values than the defaults below.
-
-    Returns:
-        The arguments, the model's shape ("grid" is rows and columns of patches), and how images are preprocessed:
-        "crop_pct" is the cropped fraction of the resized side, "mean" and "std" are for pixels from 0 to 255.
-    """
-    return {
-        "publisher": publisher,
-        "licence": licence,
-        "file": file,
-        "act": act,
-        "norm_eps": norm_eps,
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "grid": (14, 14),
-        "crop_pct": 0.875,
-        "interpolation": "bicubic",
-        "mean": (123.675, 116.28, 103.53),
-        "std": (58.395, 57.12, 57.375),
-        "first_conv": "patch_embed.proj",
-        "classifier": "classifier",
-        **more,
-    }
-
-
-def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
-    """Return the configuration of one of MindCV's weight files, as its model card states it; see `_published`.
-
-    Args:
-        name: Name of the model.
-        sha256: First 8 digits of the file's SHA-256 digest, which are part of the file's name.
-        crop_pct: Cropped fraction, 0 to 1, of the resized side in validation.
-        top_1: ImageNet-1K accuracy, in per cent.
-        top_5: The same of the five most likely classes.
-        device: Suffix of the file's name for the device it was trained on, such as "-910v2"; "" for none.
-    """
-    file = f"{name}-{sha256}{device}.ckpt"
-    host = "download-mindspore.osinfra.cn" if device else "download.mindspore.cn"
-    return _published(
-        "MindCV", "Apache-2.0", file, "gelu_tanh", 1e-7, sha256=sha256, crop_pct=crop_pct, top_1=top_1, top_5=top_5,
-        url=f"https://{host}/toolkits/mindcv/convit/{file}",
-    )  # fmt: skip
-
-
-def _authors(name: str, top_1: float) -> dict[str, dict]:
-    """Return {"fb": …, "timm": …}, the configurations of the paper's own weights: the authors' file, and timm's copy.
-
-    Where the file is, "fb" says under "url", and "timm" under "hub", as "owner/repository/file" of Hugging Face.
-
-    Args:
-        name: Name of the model.
-        top_1: ImageNet-1K accuracy in per cent, from the paper's table 1.
-    """
-    own = "Apache-2.0 (since May 2021; CC BY-NC 4.0, non-commercial, before)"
-    file, repository = f"{name}.pth", f"{name}.fb_in1k"
-    url, hub = f"https://dl.fbaipublicfiles.com/convit/{file}", f"timm/{repository}/model.safetensors"
-    return {
-        "fb": _published("the ConViT authors", own, file, "gelu", 1e-6, top_1=top_1, url=url),
-        "timm": _published("timm", "Apache-2.0", f"{repository}.safetensors", "gelu", 1e-6, top_1=top_1, hub=hub),
-    }
-
-
-# Published weights of each variant, by source; `pretrained=True` selects "mindcv".
-_sources = {
-    "convit_tiny": {
-        "mindcv": _mindcv("convit_tiny", "e31023f2", 0.875, 73.66, 91.72),
-        "mindcv-910v2": _mindcv("convit_tiny", "1961717e", 0.875, 73.79, 91.70, device="-910v2"),
-        **_authors("convit_tiny", 73.1),
-    },
-    "convit_tiny_plus": {"mindcv": _mindcv("convit_tiny_plus", "e9d7fb92", 0.87, 77.00, 93.60)},
-    "convit_small": {
-        "mindcv": _mindcv("convit_small", "ba858604", 0.915, 81.63, 95.59),
-        **_authors("convit_small", 81.3),
-    },
-    "convit_small_plus": {"mindcv": _mindcv("convit_small_plus", "2352b9f7", 0.93, 81.80, 95.42)},
-    "convit_base": {
-        "mindcv": _mindcv("convit_base", "c61b808c", 0.93, 82.10, 95.52),
-        **_authors("convit_base", 82.4),
-    },
-    "convit_base_plus": {"mindcv": _mindcv("convit_base_plus", "5c61c9ce", 0.925, 81.96, 95.04)},
-}
-default_cfgs = {name: {**sources["mindcv"], "sources": sources} for name, sources in _sources.items()}
-
-
-def _convit(
-    name: str, num_heads: int, embed_dim: int, pretrained: bool | str, num_classes: int, in_channels: int, kwargs: dict
-) -> ConViT:
+def _convit(name: str, pretrained: bool | str, num_classes: int, in_channels: int, kwargs: dict) -> ConViT:
     """Build the variant `name`, in evaluation mode, with the published weights that `pretrained` selects.
 
     Args:
-        name: Key of `default_cfgs`.
-        num_heads: Heads of every block.
-        embed_dim: Channels of the tokens.
+        name: Key of `WIDTHS` and `default_cfgs`.
         pretrained: False for random weights, True for MindCV's, or the name of a source, such as "fb".
         num_classes: Classes; 0 for no classifier.
         in_channels: Channels of the images.
-        kwargs: Further arguments of ConViT; they may override `num_heads` and `embed_dim`.
+        kwargs: Further arguments of ConViT; they may override the variant's `num_heads` and `embed_dim`.
 
     Raises:
         TypeError: ConViT has no such argument, or one is not of its type.
         ValueError: An argument is out of range, or there are no such published weights.
         OSError: The weights cannot be downloaded.
     """
+    num_heads, embed_dim = WIDTHS[name]
     arguments = {"num_heads": num_heads, "embed_dim": embed_dim, "num_classes": num_classes, "in_channels": in_channels}
     return build_pretrained(ConViT, default_cfgs[name], pretrained, **{**arguments, **kwargs})
 
@@ -781,7 +666,7 @@ def convit_tiny(pretrained: bool | str = False, num_classes: int = 1000, in_chan
     `pretrained` is False for random weights, True for MindCV's, "mindcv-910v2", "fb" or "timm".
     `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
-    return _convit("convit_tiny", 4, 192, pretrained, num_classes, in_channels, kwargs)
+    return _convit("convit_tiny", pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
@@ -791,7 +676,7 @@ def convit_tiny_plus(pretrained: bool | str = False, num_classes: int = 1000, in
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
     `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
-    return _convit("convit_tiny_plus", 4, 256, pretrained, num_classes, in_channels, kwargs)
+    return _convit("convit_tiny_plus", pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
@@ -801,7 +686,7 @@ def convit_small(pretrained: bool | str = False, num_classes: int = 1000, in_cha
     `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
     `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
-    return _convit("convit_small", 9, 432, pretrained, num_classes, in_channels, kwargs)
+    return _convit("convit_small", pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
@@ -813,7 +698,7 @@ def convit_small_plus(
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
     `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
-    return _convit("convit_small_plus", 9, 576, pretrained, num_classes, in_channels, kwargs)
+    return _convit("convit_small_plus", pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
@@ -823,7 +708,7 @@ def convit_base(pretrained: bool | str = False, num_classes: int = 1000, in_chan
     `pretrained` is False for random weights, True for MindCV's, "fb" or "timm".
     `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
-    return _convit("convit_base", 16, 768, pretrained, num_classes, in_channels, kwargs)
+    return _convit("convit_base", pretrained, num_classes, in_channels, kwargs)
 
 
 @register_model
@@ -833,4 +718,4 @@ def convit_base_plus(pretrained: bool | str = False, num_classes: int = 1000, in
     `pretrained` is False for random weights, or True for MindCV's, the only ones published.
     `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of ConViT; errors are as in `create_model`.
     """
-    return _convit("convit_base_plus", 16, 1024, pretrained, num_classes, in_channels, kwargs)
+    return _convit("convit_base_plus", pretrained, num_classes, in_channels, kwargs)

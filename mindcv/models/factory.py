@@ -6,6 +6,7 @@ from mindspore import nn
 
 from mindcv import weights
 from mindcv.errors import check_arguments, did_you_mean
+from mindcv.models.family import family_of
 from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
 
@@ -69,18 +70,21 @@ def create_model(
     given = {name: value for name, value in kwargs.items() if value is not None}
     entrypoint = model_entrypoint(model_name)
     check_arguments(entrypoint, given)
+    source = {}
+    if checkpoint_path:
+        source, pretrained = _source(get_pretrained_cfg(model_name), pretrained), False
+    model = entrypoint(pretrained, num_classes, in_channels, **{**_trained_with(source), **given})
+    with_facts(model, num_classes=num_classes, in_channels=in_channels)
     if not checkpoint_path:
-        model = entrypoint(pretrained, num_classes, in_channels, **given)
         return Features(model, out_indices) if features_only else model
-    source = _source(get_pretrained_cfg(model_name), pretrained)
-    model = entrypoint(False, num_classes, in_channels, **{**_trained_with(source), **given})
     model.pretrained_cfg = source
     if adapt is None:
         differs = {
             "num_classes": num_classes != _NUM_CLASSES or bool(class_names),
             "in_channels": in_channels != _IN_CHANNELS,
         }
-        adapt = [name for name in weights.ARGUMENTS if differs.get(name, name in given)]
+        arguments = family_of(model).checkpoints.all_differences
+        adapt = [name for name in arguments if differs.get(name, name in given)]
     adapt = [*adapt, *["num_classes"] * features_only]
     weights.load(model, checkpoint_path, ema=ema, strict=not auto_mapping, adapt=adapt, class_names=class_names)
     return Features(model, out_indices) if features_only else model
@@ -109,7 +113,16 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
     source = _source(cfg, pretrained)
     model = build(**{**_trained_with(source), **arguments})
     model.pretrained_cfg = source
-    weights.load(model, weights.fetch_published(source), adapt=weights.ARGUMENTS, grid=source.get("grid"))
+    adapt = family_of(model).checkpoints.all_differences
+    weights.load(model, weights.fetch_published(source), adapt=adapt, grid=source.get("grid"))
+    return model
+
+
+def with_facts(model: nn.Cell, **facts) -> nn.Cell:
+    """Return `model`, which gets those of the attributes `facts` that it lacks, see `mindcv.models.family.Model`."""
+    for name, value in facts.items():
+        if not hasattr(model, name):
+            setattr(model, name, value)
     return model
 
 

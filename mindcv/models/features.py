@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, nn
 
+from mindcv.models.family import require
+
 
 class FeatureInfo:
     """Description of the feature maps of a backbone, in their order, under timm's names.
@@ -48,11 +50,13 @@ class Features(nn.Cell):
         grid_size: Rows and columns of the maps.
 
     Raises:
+        TypeError: The model has no `hidden_states`, `blocks`, `grid_size` or `reset_classifier`.
         ValueError: `out_indices` is empty, not rising, or names a block that the model does not have.
     """
 
     def __init__(self, model: nn.Cell, out_indices: int | Sequence[int] = (-1,)):
         super().__init__(auto_prefix=False)
+        require(model, "feature maps", "hidden_states", "blocks", "grid_size", "reset_classifier")
         depth = len(model.blocks)
         indices = range(-out_indices, 0) if isinstance(out_indices, int) else out_indices
         chosen = [index + depth if index < 0 else index for index in indices]

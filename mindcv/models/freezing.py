@@ -21,9 +21,14 @@ def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
             the model's `freezable_parts` names: "gates" and "gpsa" of a ConViT.
 
     Raises:
-        ValueError: A part does not exist, or nothing would be left to train. The model is then unchanged.
+        ValueError: A part does not exist, the model has no parts, or nothing would be left to train. The model is then
+            unchanged.
     """
     parts = parts.split(",") if isinstance(parts, str) else parts
+    if parts and not hasattr(model, "group_matcher"):
+        raise ValueError(
+            f"freeze {' '.join(parts)}: {type(model).__name__} has no group_matcher() to say what is in a part"
+        )
     names = [parameter.name for parameter in model.get_parameters()]
     own = model.freezable_parts() if hasattr(model, "freezable_parts") else {}
     frozen = {name for part in parts or () for name in _names_in(part, names, model.group_matcher(), own)}

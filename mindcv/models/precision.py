@@ -48,12 +48,18 @@ def set_precision(
             "classifier"). None for all cells. At "O0" it changes nothing.
 
     Raises:
-        ValueError: The level, the dtype or a cell does not exist, or the device has no matrix product in that dtype.
+        ValueError: The level, the dtype or a cell does not exist, the device has no matrix product in that dtype, or
+            the model has none of the layers of this package, which alone follow a level above O0.
     """
     if level not in _LEVELS:
         raise ValueError(f"amp_level is {level!r}; it can be {', '.join(_LEVELS)}")
     if dtype not in _DTYPES:
         raise ValueError(f"amp_dtype is {dtype!r}; it can be {' or '.join(_DTYPES)}")
+    if level != "O0" and not any(isinstance(cell, PolicyCell) for _name, cell in model.cells_and_names()):
+        raise ValueError(
+            f"amp_level is {level!r}, but {type(model).__name__} has none of the layers of mindcv.models.layers, which "
+            "follow it: pass O0"
+        )
     emulate_bf16 = emulates_bfloat16()
     if level != "O0" and not emulate_bf16:
         _require_matmul(dtype)

@@ -1,12 +1,17 @@
 """The registry of models by name."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from copy import deepcopy
 from fnmatch import fnmatchcase
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 from mindcv.errors import did_you_mean
+from mindcv.models.family import families, family_of_function
 
 _entrypoints: dict[str, Callable] = {}
 _cfgs: dict[str, dict] = {}
@@ -28,6 +33,55 @@ def register_model(fn: Callable) -> Callable:
     return fn
 
 
+def load_model_module(path: str | Path) -> None:
+    """Run a user's Python file, whose functions register models by `register_model`; once for each file.
+
+    Its folder is added to the end of `sys.path`, so that it can import files beside it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not Python, raises an error, or registers no model.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"model_module: no file {str(path)!r}: give the path of a Python file")
+    name = f"mindcv_model_module.{path.stem}"
+    if getattr(sys.modules.get(name), "__file__", None) == str(path):
+        return
+    _registered()  # before the file, whose models may replace the package's
+    spec = spec_from_file_location(name, path)
+    if spec is None:
+        raise ValueError(f"model_module: got {str(path)!r}, wanted a Python file, which ends in .py")
+    sys.modules[name] = module = module_from_spec(spec)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ValueError(f"model_module: {path} cannot be run: {type(error).__name__}: {error}") from error
+    if name not in {function.__module__ for function in _entrypoints.values()}:
+        del sys.modules[name]
+        raise ValueError(f"model_module: {path} registers no model: put @register_model before a function in it")
+
+
+def takes_argument(model_name: str, argument: str) -> bool:
+    """Return whether a model is built with the option `argument`, such as "drop_rate", by name or by its family.
+
+    Raises:
+        ValueError: No such model is registered.
+    """
+    function = model_entrypoint(model_name)
+    return argument in inspect.signature(function).parameters or argument in family_of_function(function).arguments
+
+
+def _registered() -> dict[str, Callable]:
+    """Return the registered functions by name, once the families of the package are imported."""
+    for family in families():
+        import_module(family.module)
+    return _entrypoints
+
+
 def list_models(
     filter: str | list[str] = "",
     module: str = "",
@@ -44,7 +98,7 @@ def list_models(
     """
     return sorted(
         name
-        for name in _entrypoints
+        for name in _registered()
         if (not filter or _matches(name, filter))
         and not (exclude_filters and _matches(name, exclude_filters))
         and (not module or _module_of(name) == module)
@@ -59,12 +113,12 @@ def _matches(name: str, patterns: str | list[str]) -> bool:
 
 def _module_of(name: str) -> str:
     """Return the last part of the name of the module that defines the registered model `name`, such as "convit"."""
-    return _entrypoints[name].__module__.rpartition(".")[2]
+    return _registered()[name].__module__.rpartition(".")[2]
 
 
 def is_model(model_name: str) -> bool:
     """Return whether a model of this name is registered."""
-    return model_name in _entrypoints
+    return model_name in _registered()
 
 
 def model_entrypoint(model_name: str) -> Callable:
@@ -73,14 +127,15 @@ def model_entrypoint(model_name: str) -> Callable:
     Raises:
         ValueError: No such model is registered; the message suggests a similar name.
     """
-    if model_name not in _entrypoints:
-        raise ValueError(f"no model is called {model_name!r}{did_you_mean(model_name, sorted(_entrypoints))}")
-    return _entrypoints[model_name]
+    functions = _registered()
+    if model_name not in functions:
+        raise ValueError(f"no model is called {model_name!r}{did_you_mean(model_name, sorted(functions))}")
+    return functions[model_name]
 
 
 def list_modules() -> list[str]:
     """Return the names of the modules that define models, such as "convit", sorted."""
-    return sorted({_module_of(name) for name in _entrypoints})
+    return sorted({_module_of(name) for name in _registered()})
 
 
 def is_model_in_modules(model_name: str, module_names: tuple[str, ...] | list[str] | set[str]) -> bool:
@@ -90,7 +145,7 @@ def is_model_in_modules(model_name: str, module_names: tuple[str, ...] | list[st
 
 def is_model_pretrained(model_name: str) -> bool:
     """Return whether `model_name` has published weights; False if no such model is registered."""
-    return bool(_cfgs.get(model_name, {}).get("url"))
+    return is_model(model_name) and bool(_cfgs.get(model_name, {}).get("url"))
 
 
 def get_pretrained_cfg(model_name: str) -> dict[str, Any]:
@@ -109,7 +164,7 @@ def get_pretrained_cfg(model_name: str) -> dict[str, Any]:
 
 def has_pretrained_cfg_key(model_name: str, cfg_key: str) -> bool:
     """Return whether the pretrained configuration of `model_name` has `cfg_key`; False if there is no such model."""
-    return cfg_key in _cfgs.get(model_name, {})
+    return is_model(model_name) and cfg_key in _cfgs.get(model_name, {})
 
 
 def get_pretrained_cfg_value(model_name: str, cfg_key: str) -> Any:

@@ -1,12 +1,10 @@
-"""Summarise a ConViT layer by layer."""
+"""Summarise a model layer by layer."""
 
-import math
 import re
 
 from mindspore import nn
 
-from mindcv.models.convit import GPSA, ConViT
-from mindcv.models.flops import flops_by_layer
+from mindcv.models.family import part_of
 
 
 def summary(model: nn.Cell) -> str:
@@ -15,10 +13,9 @@ def summary(model: nn.Cell) -> str:
     B stands for the batch size. FLOPs are those of matrix products, two for a multiplication and its addition.
 
     Raises:
-        TypeError: `model` is not a ConViT.
+        TypeError: The model's family does not say what its layers are.
     """
-    if not isinstance(model, ConViT):
-        raise TypeError(f"got a {type(model).__name__}, wanted a ConViT")
+    summary_rows, flops_by_layer = (part_of(model, part, "summary") for part in ("summary_rows", "flops_by_layer"))
     sizes = {}
     for parameter in model.get_parameters():
         layer = re.match(r"blocks\.\d+|\w+", parameter.name)[0]
@@ -26,31 +23,11 @@ def summary(model: nn.Cell) -> str:
     flops = flops_by_layer(model)
     rows = [
         (layer, kind, shape, f"{sizes.get(layer, 0):,}", f"{flops.get(layer, 0):,}")
-        for layer, kind, shape in _layers(model)
+        for layer, kind, shape in summary_rows(model)
         if layer in sizes
     ]
     total = ("total", "", "", f"{sum(sizes.values()):,}", f"{sum(flops.values()):,}")
     return _table([("layer", "", "output", "parameters", "FLOPs"), *rows, total])
-
-
-def _layers(model: ConViT) -> list[tuple[str, str, str]]:
-    """Return name, kind and output shape of each layer, all as text, in the order of the forward pass.
-
-    "pos_embed" and "classifier" are listed even if the model has none.
-    """
-    patches, dim = math.prod(model.grid_size), model.num_features
-    rows, cols = model.grid_size
-    shape = f"(B, {patches}, {dim})"
-    layers = [("patch_embed", f"{rows}x{cols} patches", shape), ("pos_embed", "learned", shape)]
-    for i, block in enumerate(model.blocks):
-        if i == model.local_up_to_layer:
-            shape = f"(B, {patches + 1}, {dim})"
-            layers.append(("cls_token", "joins", shape))
-        if i == len(model.blocks) - 1:
-            shape = f"(B, 1, {dim})"  # only the class token, which the classifier reads
-        kind = "GPSA" if isinstance(block.attn, GPSA) else "MHSA"
-        layers.append((f"blocks.{i}", f"{kind}, {block.attn.num_heads} heads", shape))
-    return [*layers, ("norm", "", f"(B, {dim})"), ("classifier", "", f"(B, {model.num_classes})")]
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

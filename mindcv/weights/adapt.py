@@ -1,12 +1,11 @@
-"""Adapt weights to a model with other classes, channels, image size or number of GPSA blocks.
+"""Adapt weights to a model with other classes, channels or image size, or with a difference of the family's own.
 
 Works on arrays under MindCV's names and on shapes. Each kind of difference is named after the model's argument that
 causes it.
 """
 
 import math
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,6 @@ from mindcv.weights.resample import resample
 CLASSIFIER = "classifier."
 FIRST_CONV = "patch_embed.proj.weight"
 POS_EMBED = "pos_embed"
-_BLOCK = re.compile(r"blocks\.(\d+)\.attn\.q\.weight$")
-_POSITIONAL = ("gating_param", "pos_proj.weight", "pos_proj.bias")
 _NAMES_SHOWN = 3
 
 Arrays = dict[str, np.ndarray]
@@ -64,6 +61,7 @@ def adapt_weights(
     shapes: Shapes,
     allowed: Collection[str],
     known: Mapping[str, tuple[object, object]] | None = None,
+    differences: Mapping[str, Callable[..., Change | None]] | None = None,
 ) -> Adapted:
     """Adapt a checkpoint's weights to a model's shapes.
 
@@ -72,12 +70,13 @@ def adapt_weights(
     Args:
         weights: The checkpoint's weights, under MindCV's names. Neither the dictionary nor the arrays are changed.
         shapes: The shapes of the model's parameters, by name.
-        allowed: The differences to adapt to, any of `ARGUMENTS`.
+        allowed: The differences to adapt to, any of `differences`.
         known: Pairs of (the checkpoint's, the model's) values that names and shapes do not tell: under "image_size"
             rows and columns of patches, under "num_classes" the names of the classes; None for an unknown value.
+        differences: Functions that find a difference, by argument, as in `CheckpointFormat`; None for `SHARED`.
     """
     fresh, done, refused = frozenset(), [], []
-    for argument, find_change in _DIFFERENCES.items():
+    for argument, find_change in (SHARED if differences is None else differences).items():
         change = find_change(weights, shapes, *(known or {}).get(argument, ()))
         if change is None:
             continue
@@ -154,53 +153,29 @@ def _in_channels(weights: Arrays, shapes: Shapes) -> Change | None:
 def _image_size(
     weights: Arrays, shapes: Shapes, checkpoint_grid: Grid = None, model_grid: Grid = None
 ) -> Change | None:
-    """Resample the position embedding to another grid of patches; positional attention is relative and stays.
+    """Resample the position embedding to another grid of patches.
 
-    An unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square. Returns
-    None if the grids are the same, `model_grid` is unknown, the checkpoint's grid does not have as many patches as the
+    Positions that the model has beyond its patches come first, such as a class token's, and stay as they are. An
+    unknown `checkpoint_grid` is taken to be `model_grid` if the number of positions agrees, else a square. Returns None
+    if the grids are the same, `model_grid` is unknown, the checkpoint's grid does not have as many patches as the
     embedding has positions, or one side has no position embedding.
     """
     embedding, shape = weights.get(POS_EMBED), shapes.get(POS_EMBED, ())
     if embedding is None or embedding.ndim != 3 or len(shape) != 3 or model_grid is None:
         return None
-    positions = embedding.shape[1]
+    prefix = shape[1] - math.prod(model_grid)
+    positions = embedding.shape[1] - prefix
     if checkpoint_grid is None:
-        side = math.isqrt(positions)
-        checkpoint_grid = model_grid if positions == shape[1] else (side, side)
-    if checkpoint_grid == model_grid or checkpoint_grid[0] * checkpoint_grid[1] != positions:
+        side = math.isqrt(max(positions, 0))
+        checkpoint_grid = model_grid if embedding.shape[1] == shape[1] else (side, side)
+    if checkpoint_grid == model_grid or math.prod(checkpoint_grid) != positions:
         return None
-    adapted = resample(embedding, checkpoint_grid, model_grid)
+    patches = resample(embedding[:, prefix:], checkpoint_grid, model_grid)
+    adapted = np.concatenate([embedding[:, :prefix], patches], 1)
     sizes = [f"{rows}x{cols} patches" for rows, cols in (checkpoint_grid, model_grid)]
     return Change(*sizes, "the position embedding is resampled", {**weights, POS_EMBED: adapted})
 
 
-def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
-    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised.
-
-    Returns None if no block that both have differs in kind.
-    """
-    shared = [match[0].removesuffix("q.weight") for name in weights if (match := _BLOCK.match(name)) and name in shapes]
-    positional = {block + part for block in shared for part in _POSITIONAL}
-    dropped = {name for name in positional & weights.keys() if name not in shapes}
-    fresh = {name for name in positional & shapes.keys() if name not in weights}
-    if not dropped and not fresh:
-        return None
-    effects = ["blocks without positional attention drop it"] * bool(dropped)
-    effects += ["new positional attention starts afresh"] * bool(fresh)
-    kept = {name: array for name, array in weights.items() if name not in dropped}
-    return Change(_num_gpsa(weights), _num_gpsa(shapes), ", ".join(effects), kept, frozenset(fresh))
-
-
-def _num_gpsa(names: Collection[str]) -> int:
-    """Return the number of GPSA blocks among parameters' `names`."""
-    return sum(name.endswith("gating_param") for name in names)
-
-
 # Functions (weights, shapes, the checkpoint's value, the model's value) to a Change, or None if there is no difference.
-_DIFFERENCES = {
-    "num_classes": _num_classes,
-    "in_channels": _in_channels,
-    "image_size": _image_size,
-    "local_up_to_layer": _local_up_to_layer,
-}
-ARGUMENTS = tuple(_DIFFERENCES)
+SHARED = {"num_classes": _num_classes, "in_channels": _in_channels, "image_size": _image_size}
+ARGUMENTS = tuple(SHARED)

@@ -15,7 +15,10 @@ CLASS_NAMES = state_dict.RUN + "class_names"  # a JSON list, in the order of the
 
 
 class Classes(NamedTuple):
-    """The number of classes of a checkpoint's classifier (0 without one), and their names (None if not stored)."""
+    """The number of classes of a checkpoint's classifier (0 without one), and their names (None if not stored).
+
+    If no parameter has a classifier's name, there are as many classes as names.
+    """
 
     count: int
     names: list[str] | None
@@ -31,7 +34,8 @@ def classes_in(path: str | Path) -> Classes:
     contents = read(path)
     with naming(path):
         count = count_classes(state_dict.to_mindcv(weights_of(contents)))
-    return Classes(count, names_in(contents))
+    names = names_in(contents)
+    return Classes(count or len(names or ()), names)
 
 
 def names_in(contents: dict[str, np.ndarray]) -> list[str] | None:

@@ -1,33 +1,29 @@
 """Describe a checkpoint by its names and shapes."""
 
 import math
-import re
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-
 from mindcv.weights import state_dict
 from mindcv.weights.adapt import FIRST_CONV, POS_EMBED
+from mindcv.weights.checkpoint_format import Arrays, CheckpointFormat
 from mindcv.weights.classes import count_classes
 from mindcv.weights.parts import split_parts
 from mindcv.weights.read import naming, read_contents
 from mindcv.weights.recorded import recorded_in
 
-# Variants by the width of their tokens.
-_VARIANTS = {
-    192: "convit_tiny", 256: "convit_tiny_plus", 432: "convit_small",
-    576: "convit_small_plus", 768: "convit_base", 1024: "convit_base_plus",
-}  # fmt: skip
-_DEPTH, _LOCAL = 12, 10
 
-
-def describe(path: str | Path) -> dict[str, str]:
+def describe(path: str | Path, formats: Iterable[CheckpointFormat] = ()) -> dict[str, str]:
     """Return a description of the checkpoint `path`, one line of text under each heading.
 
     The headings are file, format, layout, model, model_args (those of the run, if it had any), classes, image,
     parameters, beside (parts other than weights, if any), sha256 (of the file) and digest; classes and image only for a
-    ConViT.
+    model of a known family.
+
+    Args:
+        path: The file.
+        formats: What the checkpoints of the known families look like.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -45,7 +41,7 @@ def describe(path: str | Path) -> dict[str, str]:
         "file": f"{path}, {Path(path).stat().st_size:,} bytes",
         "format": contents.format,
         "layout": {state_dict.MINDCV: "MindCV's names", state_dict.PYTORCH: "PyTorch's names"}[layout],
-        **_model(state_dict.to_mindcv(weights), grid),
+        **_model(weights, None if grid is None else tuple(map(int, grid)), formats),
         **_model_args(recorded_in(contents.arrays) or {}),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
         **({"beside": others} if (others := parts.describe_others()) else {}),
@@ -60,28 +56,32 @@ def _model_args(options: dict) -> dict[str, str]:
     return {"model_args": " ".join(f"{name}={value}" for name, value in arguments.items())} if arguments else {}
 
 
-def _model(weights: dict[str, np.ndarray], grid: np.ndarray | None) -> dict[str, str]:
-    """Return the headings model, classes and image for a ConViT's weights under MindCV's names, else only model.
+def _model(weights: Arrays, grid: tuple[int, int] | None, formats: Iterable[CheckpointFormat]) -> dict[str, str]:
+    """Return the headings model, classes and image; only model if the weights are in none of the formats.
 
     Args:
         weights: Arrays by name.
-        grid: Rows and columns of patches, (2,); None if unknown, which is taken for a square.
+        grid: Rows and columns of patches; None if unknown, which is taken for a square.
+        formats: The formats to try, in order.
     """
-    kernel = weights.get(FIRST_CONV)
-    depth = len({match[1] for match in map(re.compile(r"blocks\.(\d+)\.").match, weights) if match})
-    if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:
-        return {"model": "no ConViT"}
-    dim, channels, height, width = kernel.shape
-    local = sum(name.endswith("gating_param") for name in weights)
-    model = _VARIANTS.get(dim, f"a ConViT of width {dim}")
-    if (depth, local) != (_DEPTH, _LOCAL):
-        model += f" with depth={depth}, local_up_to_layer={local}"
+    for format in formats:
+        renamed = format.to_mindcv(weights)
+        if model := format.identify(renamed, grid):
+            image = _image(renamed, grid, format.prefix_tokens)
+            return {"model": model, "classes": str(count_classes(renamed)), "image": image}
+    return {"model": "of no known family"}
+
+
+def _image(weights: Arrays, grid: tuple[int, int] | None, prefix_tokens: int) -> str:
+    """Return size, patches and channels of the images that weights under MindCV's names take, as text.
+
+    `prefix_tokens` is the number of positions before those of the patches; `grid` is as in `_model`.
+    """
+    _dim, channels, height, width = weights[FIRST_CONV].shape
     if POS_EMBED not in weights:
-        image = f"of any size, in patches of {height}x{width}"
-    else:
-        positions = weights[POS_EMBED].shape[1]
-        side = math.isqrt(positions)
-        rows, cols = (side, side) if grid is None else map(int, grid)
-        image = f"{rows * height}x{cols * width}, " if rows * cols == positions else ""
-        image += f"{positions} patches of {height}x{width}"
-    return {"model": model, "classes": str(count_classes(weights)), "image": f"{image}, {channels} channels"}
+        return f"of any size, in patches of {height}x{width}, {channels} channels"
+    patches = weights[POS_EMBED].shape[1] - prefix_tokens
+    side = math.isqrt(patches)
+    rows, cols = grid or (side, side)
+    size = f"{rows * height}x{cols * width}, " if rows * cols == patches else ""
+    return f"{size}{patches} patches of {height}x{width}, {channels} channels"

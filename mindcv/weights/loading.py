@@ -11,7 +11,8 @@ import numpy as np
 
 from mindcv.errors import did_you_mean
 from mindcv.weights import state_dict
-from mindcv.weights.adapt import ARGUMENTS, CLASSIFIER, adapt_weights, shorten
+from mindcv.weights.adapt import CLASSIFIER, adapt_weights, shorten
+from mindcv.weights.checkpoint_format import CheckpointFormat
 from mindcv.weights.classes import names_in
 from mindcv.weights.parts import split_parts
 from mindcv.weights.read import naming, read
@@ -42,8 +43,8 @@ def load(
             and log a warning about the rest.
         adapt: Arguments in which the model may differ from the checkpoint's, each logged as a warning: "num_classes"
             (the classifier is initialised anew), "in_channels" (kernels are summed or repeated), "image_size" (the
-            position embedding is resampled), "local_up_to_layer" (queries, keys and values stay; positional attention
-            is dropped or initialised).
+            position embedding is resampled), and those of `model.family`, as ConViT's "local_up_to_layer" (queries,
+            keys and values stay; positional attention is dropped or initialised).
         grid: Rows and columns of patches of the checkpoint's position embedding, used if the file does not say. By
             default the model's if the number of positions agrees, else a square.
         class_names: The model's classes, in the order of its outputs. If the file names its classes as well, the
@@ -57,20 +58,24 @@ def load(
     """
     from mindspore import Tensor  # here, so that reading and converting files does not import MindSpore
 
+    family = getattr(model, "family", None)
+    format = family.checkpoints if family else CheckpointFormat()
     for argument in adapt:
-        if argument not in ARGUMENTS:
-            raise ValueError(f"weights cannot be adapted in {argument!r}{did_you_mean(argument, ARGUMENTS)}")
+        if argument not in format.all_differences:
+            hint = did_you_mean(argument, format.all_differences)
+            raise ValueError(f"weights cannot be adapted in {argument!r}{hint}")
     contents = read(path)
     parameters = {parameter.name: parameter for parameter in model.get_parameters()}
     with naming(path):
         parts = split_parts(contents, parameters)
-        weights = state_dict.to_mindcv(parts.select(ema))
+        weights = parts.select(ema)
+        weights = weights if weights.keys() == parameters.keys() else format.to_mindcv(weights)
     if state_dict.GRID in contents:
         grid = tuple(int(side) for side in contents[state_dict.GRID])
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     names = names_in(contents)
     known = {"image_size": (grid, getattr(model, "grid_size", None)), "num_classes": (names, class_names)}
-    weights, fresh, done, refused = adapt_weights(weights, shapes, adapt, known)
+    weights, fresh, done, refused = adapt_weights(weights, shapes, adapt, known, format.all_differences)
 
     mismatch = describe_mismatch({name: shape for name, shape in shapes.items() if name not in fresh}, weights)
     differences = "; ".join(filter(None, [mismatch, *refused]))

@@ -175,8 +175,9 @@ def test_installed_package_has_the_recipes_and_the_command(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "mindcv = mindcv.__main__:main" in (tmp_path / "mindcv_convit.egg-info/entry_points.txt").read_text()
-    shipped = sorted(path.name for path in (tmp_path / "lib/mindcv/recipes").iterdir())
-    assert shipped == sorted(path.name for path in (ROOT / "configs/convit").glob("*.yaml"))
+    shipped = sorted(path.name for path in (tmp_path / "lib/mindcv/recipes").glob("*/*"))
+    assert shipped == sorted(path.name for path in (ROOT / "configs").glob("*/*.yaml"))
+    assert shipped == [f"{name}.yaml" for name in recipe_names()], "no two recipes have the same name"
     done = run("train", "--config", "convit_tiny_digits", "--lr", "1e-9", cwd=tmp_path, path=tmp_path / "lib")
     assert done.stderr.startswith("mindcv train: error: min_lr"), "the recipe's min_lr was read"
     done = run("list", cwd=tmp_path, path=tmp_path / "lib")

@@ -10,7 +10,7 @@ import pytest
 import mindcv
 from mindcv import weights
 from mindcv.cli.weights import main
-from mindcv.weights.describe import _VARIANTS
+from mindcv.models.family import families
 from tests.golden import rule
 
 GAMMA = np.linspace(-1, 1, 5, dtype=np.float32)
@@ -141,12 +141,24 @@ def test_inspect_describes_other_shapes_and_formats(tmp_path, capsys):
 
     weights.write(tmp_path / "c.ckpt", {"conv1.weight": np.ones((2, 2), np.float32)})
     main(["inspect", str(tmp_path / "c.ckpt")])
-    assert printed(capsys)["model"] == "no ConViT"
+    assert printed(capsys)["model"] == "of no known family"
 
 
-def test_variants_are_identified_by_width(golden):
+def test_inspect_identifies_each_variant_by_its_width(golden, tmp_path):
     manifest = golden.facts("manifest")
-    assert {manifest[name]["shapes"]["cls_token"][-1]: name for name in mindcv.list_models()} == _VARIANTS
+    [family] = [family for family in families() if family.name == "ConViT"]
+    for name in family.models:
+        shapes = weights.to_mindcv({key: np.empty(shape, bool) for key, shape in manifest[name]["shapes"].items()})
+        assert [format.checkpoints.identify(shapes, None) for format in families()].count(name) == 1
+
+
+def test_inspect_of_a_position_for_the_class_token_names_no_convit(tiny_weights, tmp_path, capsys):
+    positional = ("gating_param", "pos_proj.weight", "pos_proj.bias")
+    arrays = {name: array for name, array in tiny_weights.items() if not name.endswith(positional)}
+    for positions, named in ((196, True), (197, False)):
+        weights.write(tmp_path / "a.ckpt", {**arrays, "pos_embed": np.zeros((1, positions, 192), np.float32)})
+        main(["inspect", str(tmp_path / "a.ckpt")])
+        assert (printed(capsys)["model"] == "convit_tiny with depth=12, local_up_to_layer=0") == named
 
 
 @pytest.mark.parametrize(

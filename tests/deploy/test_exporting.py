@@ -184,7 +184,7 @@ def test_export_model_wrong_arguments_are_refused(small_model, tmp_path):
 
 @needs_onnx
 def test_write_onnx_of_another_model_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="got a Dense; only a ConViT can be written as ONNX"):
+    with pytest.raises(TypeError, match="got a Dense, which has no ONNX graph: export it as mindir"):
         onnx_graph.write(tmp_path / "a.onnx", nn.Dense(2, 2), None)
 
 

@@ -158,6 +158,21 @@ options("a batch larger than the data", "--batch_size", "2000")
 options("a device that is not here", "--device_target", "Ascend")
 
 
+@row("a model's file that is missing")
+def _(bench):
+    return train("--model_module", bench.folder / "nets.py")
+
+
+@row("a model's file that fails")
+def _(bench):
+    return train("--model_module", bench.file("nets.py", "import no_such_package\n"))
+
+
+@row("a model's file without a model")
+def _(bench):
+    return train("--model_module", bench.file("nets.py", "from mindcv.models import register_model\n"))
+
+
 @row("a missing recipe")
 def _(bench):
     return "train", ["-c", str(Path(RECIPE).with_name("convit_tiny_digit.yaml"))]

@@ -33,7 +33,7 @@ def test_effective_kernel_agrees_with_positional_maps(random_model, images, pyna
 
 def test_effective_kernel_of_another_layer_raises(random_model):
     for layer in (2, 3, -1):
-        with pytest.raises(ValueError, match=f"layer is {layer}; GPSA layers are 0 to 1"):
+        with pytest.raises(ValueError, match=rf"layer is {layer}; layers with positional attention are \[0, 1\]"):
             effective_kernel(random_model(), layer)
-    with pytest.raises(ValueError, match="no GPSA layers"):
+    with pytest.raises(ValueError, match="layers with positional attention are none"):
         effective_kernel(random_model(local_up_to_layer=0), 0)

@@ -50,7 +50,7 @@ def test_attention_figure_draws_the_mixed_maps(pynative, random_model, images):
             np.testing.assert_array_equal(drawn, row[layer == 2 :].reshape(3, 2))
     [frame] = axes[5].patches
     assert frame.get_bbox().bounds == (16, 16, 16, 8), "the patch in row 3, column 2"
-    assert {"layer 1\nGPSA", "layer 3\nMHSA", "head 4", "attention weight"} <= {*labels_of(figure)}
+    assert {"layer 1\ncontent, position", "layer 3\ncontent", "head 4", "attention weight"} <= {*labels_of(figure)}
     assert bar.get_ylim()[1] == max(image.max() for axis in axes for image in images_of(axis)[1:])
     assert min(shape_of(figure)) > 300
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
+from mindcv.models.vit import VisionTransformer
 from tests.golden import rule
 
 ALL = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
@@ -81,6 +82,22 @@ def test_large_convit_forward_matches_the_authors_code(name, count, golden, gold
     names = {p.name for p in model.get_parameters()}
     assert names == set(golden.facts("mindcv_convit_parameters")["convit_tiny"])
     assert sum(p.size for p in model.get_parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "embed_dim", "num_heads"),
+    [
+        ("deit_tiny", 192, 3),
+        pytest.param("deit_small", 384, 6, marks=pytest.mark.slow),
+        pytest.param("deit_base", 768, 12, marks=pytest.mark.slow),
+    ],
+)
+def test_deit_matches_timm(name, embed_dim, num_heads, golden, pynative):
+    case = golden.facts("deit")[name]
+    model, weights = VisionTransformer(embed_dim=embed_dim, num_heads=num_heads), rule.mindcv_weights(case)
+    for parameter in model.get_parameters():
+        parameter.set_data(Tensor(weights[parameter.name]))
+    check_forward_and_gradients(model, case, golden.array(name))
 
 
 def test_plain_attention_in_pynative_mode_matches_the_authors_code(golden, golden_model):

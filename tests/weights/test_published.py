@@ -125,7 +125,7 @@ def test_pretrained_sets_activation_and_epsilon_of_its_source(cfg):
 
 def test_pretrained_weights_are_adapted(cfg, published, values, caplog):
     model = build(cfg, True, num_classes=7, in_channels=1, image_size=(16, 32), local_up_to_layer=0)
-    for argument in weights.ARGUMENTS:
+    for argument in (*weights.ARGUMENTS, "local_up_to_layer"):
         assert f"tiny.ckpt: {argument} is " in caplog.text
     np.testing.assert_array_equal(values(model)["blocks.0.attn.q.weight"], published["blocks.0.attn.q.weight"])
     assert not np.array_equal(

@@ -1,8 +1,9 @@
-"""The layers that ConViT is built from, one per file."""
+"""The layers that models are built from, one per file."""
 
 from mindcv.models.layers.broadcasting import expand_as
+from mindcv.models.layers.class_token import join_class_token
 from mindcv.models.layers.dense import Linear
-from mindcv.models.layers.dropout import Dropout, StochasticDepth
+from mindcv.models.layers.dropout import Dropout, RandomState, StochasticDepth
 from mindcv.models.layers.flash_attention import FlashAttention
 from mindcv.models.layers.heads import join_heads, split_heads
 from mindcv.models.layers.layer_norm import TokenNorm
@@ -21,10 +22,12 @@ __all__ = [
     "Mlp",
     "PatchEmbed",
     "PolicyCell",
+    "RandomState",
     "Softmax",
     "StochasticDepth",
     "TokenNorm",
     "expand_as",
+    "join_class_token",
     "join_heads",
     "split_heads",
 ]

@@ -1,15 +1,18 @@
 """Dropout and stochastic depth from a random state that checkpoints can save and restore.
 
 MindSpore's own dropout keeps its random state inside the kernel, where no checkpoint can save it. Here every random
-number is a hash of (seed, step, stream, index): the model holds seed and step, and each layer has a stream of its own.
+number is a hash of (seed, step, stream, index): the model's `RandomState`
+holds seed and step, and each layer has a stream of its own.
 """
 
 import math
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
 
 from mindcv.errors import require_in_range
+from mindcv.models.layers.broadcasting import expand_as
 from mindcv.models.layers.precision import PolicyCell
 
 _GOLDEN_RATIO = 0x9E3779B1
@@ -35,32 +38,52 @@ def _hash(x: Tensor) -> Tensor:
     return ops.bitwise_xor(x, _shift_right(x, 16))
 
 
-def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
+def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
     """Return pseudo-random numbers, uniform in [0, 1): float32 of `shape`, a pure function of the arguments.
 
     Args:
         rng_state: The model's random state, int32 (2,): a seed and a step.
         stream: A number that differs between the layers of a model, so that their draws are independent.
         shape: Shape of the result.
+        first: How many numbers of the stream are left out before the first.
     """
-    index = ops.arange(0, math.prod(shape)).astype(ms.int32) + _signed(stream * _GOLDEN_RATIO)
+    index = ops.arange(0, math.prod(shape)).astype(ms.int32) + _signed(stream * _GOLDEN_RATIO + first)
     bits = _hash(ops.bitwise_xor(rng_state[0], _hash(ops.bitwise_xor(rng_state[1], _hash(index)))))
     return (_shift_right(bits, 8).astype(ms.float32) * 2.0**-24).reshape(shape)
 
 
 class RandomCell(PolicyCell):
-    """A layer that draws random numbers from the model's state, in a stream of its own.
+    """A layer that draws random numbers, in training, from the state of the model around it, see `RandomState`.
 
-    Subclasses draw through this method, because MindSpore's "O1" copies the functions that a layer's `construct` calls,
+    Subclasses draw through `draw`, because MindSpore's "O1" copies the functions that a layer's `construct` calls,
     without the constants of this module.
+
+    Args:
+        rate: A probability in [0, 1).
+        what: Name of the rate, for the error message.
+
+    Attributes:
+        stream: Random stream of the layer, see `uniform`.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1).
     """
 
-    def draw(self, rng_state: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return independent numbers in [0, 1), float32 of `shape`: the same for the same `rng_state`, see `uniform`.
+    def __init__(self, rate: float, what: str):
+        super().__init__()
+        self.rate = require_in_range(what, rate, at_least=0, below=1)
+        self.rng_state: tuple[Parameter, ...] = ()
+        self.stream = 0
 
-        `rng_state` is the model's random state, int32 (2,): a seed and a step.
-        """
-        return uniform(rng_state, self.stream, shape)
+    def is_active(self) -> bool:
+        """Return whether the cell is in training and its rate is above 0."""
+        return self.training and self.rate > 0
+
+    def draw(self, shape: tuple[int, ...], first: int = 0) -> Tensor:
+        """Return independent numbers in [0, 1), float32 of `shape`: the same for the same state, see `uniform`."""
+        if not self.rng_state:
+            raise ValueError("no random state: create a RandomState of the model at the end of its __init__")
+        return uniform(self.rng_state[0], self.stream, shape, first)
 
 
 class Dropout(RandomCell):
@@ -68,56 +91,79 @@ class Dropout(RandomCell):
 
     Args:
         rate: A probability in [0, 1).
-        stream: The layer's random stream, see `uniform`.
 
     Raises:
         ValueError: `rate` is not in [0, 1).
     """
 
-    def __init__(self, rate: float, stream: int):
-        super().__init__()
-        self.rate = require_in_range("drop rate", rate, at_least=0, below=1)
-        self.stream = stream
+    def __init__(self, rate: float):
+        super().__init__(rate, "drop rate")
 
-    def is_active(self) -> bool:
-        """Return whether the cell is in training and its rate is above 0."""
-        return self.training and self.rate > 0
-
-    def construct(self, x: Tensor, rng_state: Tensor) -> Tensor:
-        """Return `x` with dropout applied, or `x` itself if the cell is not active.
-
-        `rng_state` is the model's random state, int32 (2,); it does not change here.
-        """
+    def construct(self, x: Tensor) -> Tensor:
         if not self.is_active():
             return x
-        keep = self.draw(rng_state, x.shape) >= self.rate
+        keep = self.draw(x.shape) >= self.rate
         return x * keep.astype(x.dtype) / (1 - self.rate)
 
 
 class StochasticDepth(RandomCell):
-    """Draw which residual branches each image takes, for all branches of a model (Huang et al. 2016, there drop path).
+    """Skip a residual branch (B, …) of each image with probability `rate` (Huang et al. 2016, there drop path).
 
-    In training, branch i of an image is skipped with probability `rates[i]` and otherwise scaled by 1 / (1 − rate).
+    In training only; the branches that are not skipped are divided by 1 − rate.
 
     Args:
-        rates: A probability in [0, 1) for each branch.
-        stream: The layer's random stream, see `uniform`.
+        rate: A probability in [0, 1).
+
+    Attributes:
+        branch: Number of the branch among those of the model, which share a random stream.
 
     Raises:
-        ValueError: A rate is not in [0, 1).
+        ValueError: `rate` is not in [0, 1).
     """
 
-    def __init__(self, rates: list[float], stream: int):
+    def __init__(self, rate: float):
+        super().__init__(rate, "drop path rate")
+        self.keep_rate = float(np.float32(1) - np.float32(rate))
+        self.branch = 0
+
+    def construct(self, x: Tensor) -> Tensor:
+        if not self.is_active():
+            return x
+        keep = self.draw((x.shape[0],) + (1,) * (x.ndim - 1), first=self.branch * x.shape[0]) >= self.rate
+        factor = keep.astype(ms.float32) / self.keep_rate
+        return x * expand_as(self.cast(factor, self.policy.residual), x)
+
+
+class RandomState(PolicyCell):
+    """The random state of a model, int32 (seed, step), which all its random layers share. A run's checkpoint holds it.
+
+    Call it at the start of the model's forward pass: in training it adds 1 to the step, if a layer draws. Each layer
+    gets a random stream by its place in the model. The seed is drawn by numpy.
+
+    Args:
+        model: The model, with all its random layers.
+
+    Attributes:
+        parameter: A tuple of the one parameter: in a tuple it is hidden from MindSpore, so that the model's parameters
+            are those of published checkpoints.
+    """
+
+    def __init__(self, model: nn.Cell):
         super().__init__()
-        rates = [require_in_range("drop path rate", rate, at_least=0, below=1) for rate in rates]
-        self.rates = Tensor(rates, ms.float32).reshape(-1, 1, 1, 1)
-        self.num_branches = len(rates)
-        self.stream = stream
+        seed_and_step = Tensor([np.random.randint(2**31), 0], ms.int32)
+        self.parameter = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
+        self.one_step = Tensor([0, 1], ms.int32)
+        layers = [cell for _name, cell in model.cells_and_names() if isinstance(cell, RandomCell)]
+        dropouts = [layer for layer in layers if isinstance(layer, Dropout)]
+        branches = [layer for layer in layers if isinstance(layer, StochasticDepth)]
+        for stream, layer in enumerate(dropouts):
+            layer.stream = stream
+        for branch, layer in enumerate(branches):
+            layer.stream, layer.branch = len(dropouts), branch
+        for layer in layers:
+            layer.rng_state = self.parameter
+        self.is_random = any(layer.rate > 0 for layer in layers)
 
-    def construct(self, rng_state: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-        """Return each branch's factors, float32 (batch_size, 1, 1): 0 for a skipped image, else 1 / (1 − rate).
-
-        They are drawn in evaluation too. `rng_state` is the model's random state, int32 (2,); it does not change here.
-        """
-        keep = self.draw(rng_state, (self.num_branches, batch_size, 1, 1)) >= self.rates
-        return ops.unstack(keep.astype(ms.float32) / (1 - self.rates))
+    def construct(self) -> None:
+        if self.training and self.is_random:
+            ops.assign(self.parameter[0], self.parameter[0] + self.one_step)

@@ -1,7 +1,5 @@
 """The two-layer perceptron of a transformer block."""
 
-from collections.abc import Sequence
-
 from mindspore import Tensor
 
 from mindcv.models.layers.dense import Linear
@@ -18,18 +16,16 @@ class Mlp(PolicyCell):
         hidden_dim: Channels between the two layers.
         act: Name of the activation, see `create_activation`.
         drop_rate: Dropout after each layer, in training: a probability in [0, 1).
-        streams: Random streams of the two dropouts, see `uniform`.
     """
 
-    def __init__(self, dim: int, hidden_dim: int, act: str, drop_rate: float, streams: Sequence[int]):
+    def __init__(self, dim: int, hidden_dim: int, act: str, drop_rate: float):
         super().__init__()
         self.fc1 = Linear(dim, hidden_dim)
         self.act = create_activation(act)
-        self.drop1 = Dropout(drop_rate, streams[0])
+        self.drop1 = Dropout(drop_rate)
         self.fc2 = Linear(hidden_dim, dim)
-        self.drop2 = Dropout(drop_rate, streams[1])
+        self.drop2 = Dropout(drop_rate)
 
-    def construct(self, x: Tensor, rng_state: Tensor) -> Tensor:
-        """Return tokens (B, N, dim); `rng_state` is the model's random state, int32 (2,)."""
-        hidden = self.drop1(self.act(self.fc1(x)), rng_state)
-        return self.drop2(self.fc2(hidden), rng_state)
+    def construct(self, x: Tensor) -> Tensor:
+        hidden = self.drop1(self.act(self.fc1(x)))
+        return self.drop2(self.fc2(hidden))

@@ -1,6 +1,7 @@
 """Image to patch tokens."""
 
 import math
+from collections.abc import Sequence
 
 import mindspore as ms
 from mindspore import Parameter, Tensor
@@ -17,22 +18,24 @@ class PatchEmbed(PolicyCell):
     5 ms, and not every device has a convolution in bfloat16. Weight and bias start uniform within ±1/√fan_in.
 
     Args:
-        image_size: Height and width of the images, in pixels.
-        patch_size: Height and width of a patch, in pixels.
+        image_size: Side of the images in pixels, or (height, width).
+        patch_size: Side of a patch in pixels, or (height, width).
         in_channels: Channels of the images.
         dim: C, channels of the tokens.
 
     Attributes:
+        image_size: Height and width of the images.
         grid_size: Rows and columns of patches.
 
     Raises:
-        ValueError: The image's sides are not multiples of the patch's; when called: the images have no batch axis,
-            another size or another number of channels.
+        ValueError: A size is neither a positive int nor two of them, or the image's sides are not multiples of the
+            patch's; when called: the images have no batch axis, another size or another number of channels.
         TypeError: When called: the images are not float32, float16 or bfloat16.
     """
 
-    def __init__(self, image_size: tuple[int, int], patch_size: tuple[int, int], in_channels: int, dim: int):
+    def __init__(self, image_size: int | Sequence[int], patch_size: int | Sequence[int], in_channels: int, dim: int):
         super().__init__()
+        image_size, patch_size = _pair(image_size), _pair(patch_size)
         if any(side < 1 or side % patch for side, patch in zip(image_size, patch_size, strict=True)):
             raise ValueError(
                 f"image_size {image_size} does not divide into patches of {patch_size}: "
@@ -72,3 +75,15 @@ class PatchEmbed(PolicyCell):
         pixels = images.astype(ms.float32).reshape(-1, channels, rows, patch_height, cols, patch_width)
         patches = pixels.transpose(0, 2, 4, 1, 3, 5).reshape(-1, rows * cols, channels * patch_height * patch_width)
         return self.proj(patches)
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """Return a side as (side, side), or (height, width) as a tuple.
+
+    Raises:
+        ValueError: `size` is neither a positive int nor two of them.
+    """
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"got the size {size!r}; give a positive int, or (height, width)")
+    return sides

@@ -32,6 +32,7 @@ class Softmax(PolicyCell):
         self.composed = ProductSoftmax()
 
     def construct(self, x: Tensor) -> Tensor:
+        x = self.cast(x, self.policy.norm)
         if self.fused:
             return ops.softmax(x, -1)
         return self.composed(x)

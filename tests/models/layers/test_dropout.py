@@ -3,9 +3,9 @@
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
-from mindcv.models.layers import Dropout, StochasticDepth
+from mindcv.models.layers import Dropout, RandomState, StochasticDepth
 from mindcv.models.layers.dropout import uniform
 
 STATE = Tensor([5, 7], ms.int32)
@@ -27,27 +27,67 @@ def test_uniform_with_another_state_or_stream_is_independent(state, stream):
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.06
 
 
-def test_dropout_zeroes_and_rescales_in_training_only():
-    layer = Dropout(0.25, stream=1).set_train()
-    out = layer(Tensor(np.ones((200, 100)), ms.float32), STATE).asnumpy()
+class Layers(nn.Cell):
+    """Random layers with a random state, applied to the same input."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.CellList(list(layers))
+        self.random_state = RandomState(self)
+
+    def construct(self, x):
+        self.random_state()
+        return tuple(layer(x) for layer in self.layers)
+
+
+@pytest.fixture
+def ones():
+    return Tensor(np.ones((4000, 2, 3)), ms.float32)
+
+
+def test_dropout_zeroes_and_rescales_in_training_only(ones, pynative):
+    model = Layers(Dropout(0.25)).set_train()
+    [out] = model(ones)
+    out = out.asnumpy()
     assert set(np.unique(out)) == {0, np.float32(1) / np.float32(0.75)}
     assert (out == 0).mean() == pytest.approx(0.25, abs=0.015)
-    assert (layer.set_train(False)(Tensor(np.ones(9), ms.float32), STATE).asnumpy() == 1).all()
+    assert (model.set_train(False)(ones)[0].asnumpy() == 1).all()
 
 
-def test_stochastic_depth_factors_have_the_rates_and_mean_1():
-    layer = StochasticDepth([0.0, 0.2, 0.5], stream=2)
-    factors = np.stack([factor.asnumpy() for factor in layer(STATE, 4000)])
-    assert factors.shape == (3, 4000, 1, 1)
-    assert (factors[0] == 1).all()
-    for branch, rate in ((1, 0.2), (2, 0.5)):
-        assert (factors[branch] == 0).mean() == pytest.approx(rate, abs=0.03)
-        assert factors[branch].max() == pytest.approx(1 / (1 - rate))
-        assert factors[branch].mean() == pytest.approx(1, abs=0.05)
+def test_stochastic_depth_drops_whole_images_and_has_mean_1(ones, pynative):
+    outputs = [out.asnumpy() for out in Layers(*map(StochasticDepth, (0.0, 0.2, 0.5))).set_train()(ones)]
+    assert (outputs[0] == 1).all()
+    for out, rate in zip(outputs[1:], (0.2, 0.5), strict=True):
+        assert (out == out[:, :1, :1]).all()
+        assert (out[:, 0, 0] == 0).mean() == pytest.approx(rate, abs=0.03)
+        assert out.max() == pytest.approx(1 / (1 - rate))
+        assert out.mean() == pytest.approx(1, abs=0.05)
+
+
+def test_stochastic_depth_branches_continue_one_stream(ones, pynative):
+    model = Layers(Dropout(0.5), StochasticDepth(0.5), StochasticDepth(0.5)).set_train()
+    outputs = model(ones)
+    draws = uniform(model.random_state.parameter[0], 1, (2 * 4000,)).asnumpy().reshape(2, -1)
+    for out, draw in zip(outputs[1:], draws, strict=True):
+        np.testing.assert_array_equal(out.asnumpy()[:, 0, 0] > 0, draw >= 0.5)
+
+
+def test_random_state_advances_in_training_only_if_a_layer_draws(ones, pynative):
+    for rate, training, steps in ((0.5, True, 1), (0.5, False, 0), (0.0, True, 0)):
+        model = Layers(Dropout(rate), StochasticDepth(rate)).set_train(training)
+        [state] = model.random_state.parameter
+        seed, step = state.asnumpy().tolist()
+        model(ones)
+        assert state.asnumpy().tolist() == [seed, step + steps]
+
+
+def test_random_layer_without_a_random_state_raises(ones, pynative):
+    with pytest.raises(ValueError, match="no random state: create a RandomState of the model"):
+        Dropout(0.5).set_train()(ones)
 
 
 def test_dropout_rate_out_of_range_raises():
-    with pytest.raises(ValueError, match="below 1"):
-        Dropout(1.0, stream=0)
-    with pytest.raises(ValueError, match="below 1"):
-        StochasticDepth([0.1, -0.1], stream=0)
+    for layer in (Dropout, StochasticDepth):
+        for rate in (1.0, -0.1):
+            with pytest.raises(ValueError, match="at least 0 and below 1"):
+                layer(rate)

@@ -1,0 +1,60 @@
+"""The public names of `mindcv.models`."""
+
+from mindcv.models.convit import (
+    GPSA,
+    MHSA,
+    ConViT,
+    convit_base,
+    convit_base_plus,
+    convit_small,
+    convit_small_plus,
+    convit_tiny,
+    convit_tiny_plus,
+)
+from mindcv.models.factory import create_model
+from mindcv.models.features import FeatureInfo, Features
+from mindcv.models.flops import count_flops
+from mindcv.models.freezing import freeze
+from mindcv.models.precision import set_precision
+from mindcv.models.registry import (
+    get_pretrained_cfg,
+    get_pretrained_cfg_value,
+    has_pretrained_cfg_key,
+    is_model,
+    is_model_in_modules,
+    is_model_pretrained,
+    list_models,
+    list_modules,
+    model_entrypoint,
+    register_model,
+)
+from mindcv.models.summary import summary
+
+__all__ = [
+    "GPSA",
+    "MHSA",
+    "ConViT",
+    "FeatureInfo",
+    "Features",
+    "convit_base",
+    "convit_base_plus",
+    "convit_small",
+    "convit_small_plus",
+    "convit_tiny",
+    "convit_tiny_plus",
+    "count_flops",
+    "create_model",
+    "freeze",
+    "get_pretrained_cfg",
+    "get_pretrained_cfg_value",
+    "has_pretrained_cfg_key",
+    "is_model",
+    "is_model_in_modules",
+    "is_model_pretrained",
+    "list_models",
+    "list_modules",
+    "model_entrypoint",
+    "register_model",
+    "set_precision",
+    "summary",
+]

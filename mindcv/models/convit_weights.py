@@ -1,0 +1,157 @@
+"""ConViT's published weights, and what its checkpoints look like. Read without importing MindSpore."""
+
+import math
+import re
+from collections.abc import Collection
+
+from mindcv.weights.adapt import FIRST_CONV, POS_EMBED, Arrays, Change, Shapes
+from mindcv.weights.checkpoint_format import CheckpointFormat
+
+WIDTHS = {  # heads, and channels of the tokens, of each variant
+    "convit_tiny": (4, 192),
+    "convit_tiny_plus": (4, 256),
+    "convit_small": (9, 432),
+    "convit_small_plus": (9, 576),
+    "convit_base": (16, 768),
+    "convit_base_plus": (16, 1024),
+}
+_DEPTH, _LOCAL = 12, 10  # of every variant
+_BLOCK = re.compile(r"blocks\.(\d+)\.")
+_QUERIES = re.compile(r"blocks\.\d+\.attn\.q\.weight$")
+_POSITIONAL = ("gating_param", "pos_proj.weight", "pos_proj.bias")
+
+
+def _identify(weights: Arrays, grid: tuple[int, int] | None) -> str:
+    """Return the variant of a ConViT's weights, by shapes, or its width and depth; "" for another family's.
+
+    Without GPSA blocks the position embedding tells, which has a position for each patch and none for the class token.
+    """
+    kernel, pos_embed = weights.get(FIRST_CONV), weights.get(POS_EMBED)
+    depth, local = len({match[1] for match in map(_BLOCK.match, weights) if match}), _num_gpsa(weights)
+    if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:
+        return ""
+    if not local and pos_embed is not None:
+        others = pos_embed.shape[1] - 1  # patches, if the first position is the class token's
+        if others == (math.prod(grid) if grid else math.isqrt(others) ** 2):
+            return ""
+    width = len(kernel)
+    name = next((name for name, (_heads, dim) in WIDTHS.items() if dim == width), f"a ConViT of width {width}")
+    return name if (depth, local) == (_DEPTH, _LOCAL) else f"{name} with depth={depth}, local_up_to_layer={local}"
+
+
+def _local_up_to_layer(weights: Arrays, shapes: Shapes) -> Change | None:
+    """Turn GPSA blocks into MHSA blocks or back: q, k, v, proj stay; position and gate are dropped or initialised.
+
+    Returns None if no block that both have differs in kind.
+    """
+    shared = [name.removesuffix("q.weight") for name in weights if _QUERIES.match(name) and name in shapes]
+    positional = {block + part for block in shared for part in _POSITIONAL}
+    dropped = {name for name in positional & weights.keys() if name not in shapes}
+    fresh = {name for name in positional & shapes.keys() if name not in weights}
+    if not dropped and not fresh:
+        return None
+    effects = ["blocks without positional attention drop it"] * bool(dropped)
+    effects += ["new positional attention starts afresh"] * bool(fresh)
+    kept = {name: array for name, array in weights.items() if name not in dropped}
+    return Change(_num_gpsa(weights), _num_gpsa(shapes), ", ".join(effects), kept, frozenset(fresh))
+
+
+def _num_gpsa(names: Collection[str]) -> int:
+    """Return the number of GPSA blocks among parameters' `names`."""
+    return sum(name.endswith("gating_param") for name in names)
+
+
+CHECKPOINTS = CheckpointFormat(_identify, differences={"local_up_to_layer": _local_up_to_layer})
+
+
+def _published(publisher: str, licence: str, file: str, act: str, norm_eps: float, **more) -> dict:
+    """Return the configuration of one published file of ImageNet-1K weights.
+
+    Args:
+        publisher: Name of the publisher, for messages.
+        licence: Licence of the weights.
+        file: File name.
+        act: Activation that the weights were trained with.
+        norm_eps: Epsilon of LayerNorm that the weights were trained with.
+        **more: Further entries, or other values than the defaults below.
+
+    Returns:
+        The arguments, the model's shape ("grid" is rows and columns of patches), and how images are preprocessed:
+        "crop_pct" is the cropped fraction of the resized side, "mean" and "std" are for pixels from 0 to 255.
+    """
+    return {
+        "publisher": publisher,
+        "licence": licence,
+        "file": file,
+        "act": act,
+        "norm_eps": norm_eps,
+        "num_classes": 1000,
+        "input_size": (3, 224, 224),
+        "grid": (14, 14),
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": (123.675, 116.28, 103.53),
+        "std": (58.395, 57.12, 57.375),
+        "first_conv": "patch_embed.proj",
+        "classifier": "classifier",
+        **more,
+    }
+
+
+def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
+    """Return the configuration of one of MindCV's weight files, as its model card states it; see `_published`.
+
+    Args:
+        name: Name of the model.
+        sha256: First 8 digits of the file's SHA-256 digest, which are part of the file's name.
+        crop_pct: Cropped fraction, 0 to 1, of the resized side in validation.
+        top_1: ImageNet-1K accuracy, in per cent.
+        top_5: The same of the five most likely classes.
+        device: Suffix of the file's name for the device it was trained on, such as "-910v2"; "" for none.
+    """
+    file = f"{name}-{sha256}{device}.ckpt"
+    host = "download-mindspore.osinfra.cn" if device else "download.mindspore.cn"
+    return _published(
+        "MindCV", "Apache-2.0", file, "gelu_tanh", 1e-7, sha256=sha256, crop_pct=crop_pct, top_1=top_1, top_5=top_5,
+        url=f"https://{host}/toolkits/mindcv/convit/{file}",
+    )  # fmt: skip
+
+
+def _authors(name: str, top_1: float) -> dict[str, dict]:
+    """Return {"fb": …, "timm": …}, the configurations of the paper's own weights: the authors' file, and timm's copy.
+
+    Where the file is, "fb" says under "url", and "timm" under "hub", as "owner/repository/file" of Hugging Face.
+
+    Args:
+        name: Name of the model.
+        top_1: ImageNet-1K accuracy in per cent, from the paper's table 1.
+    """
+    own = "Apache-2.0 (since May 2021; CC BY-NC 4.0, non-commercial, before)"
+    file, repository = f"{name}.pth", f"{name}.fb_in1k"
+    url, hub = f"https://dl.fbaipublicfiles.com/convit/{file}", f"timm/{repository}/model.safetensors"
+    return {
+        "fb": _published("the ConViT authors", own, file, "gelu", 1e-6, top_1=top_1, url=url),
+        "timm": _published("timm", "Apache-2.0", f"{repository}.safetensors", "gelu", 1e-6, top_1=top_1, hub=hub),
+    }
+
+
+# Published weights of each variant, by source; `pretrained=True` selects "mindcv".
+_sources = {
+    "convit_tiny": {
+        "mindcv": _mindcv("convit_tiny", "e31023f2", 0.875, 73.66, 91.72),
+        "mindcv-910v2": _mindcv("convit_tiny", "1961717e", 0.875, 73.79, 91.70, device="-910v2"),
+        **_authors("convit_tiny", 73.1),
+    },
+    "convit_tiny_plus": {"mindcv": _mindcv("convit_tiny_plus", "e9d7fb92", 0.87, 77.00, 93.60)},
+    "convit_small": {
+        "mindcv": _mindcv("convit_small", "ba858604", 0.915, 81.63, 95.59),
+        **_authors("convit_small", 81.3),
+    },
+    "convit_small_plus": {"mindcv": _mindcv("convit_small_plus", "2352b9f7", 0.93, 81.80, 95.42)},
+    "convit_base": {
+        "mindcv": _mindcv("convit_base", "c61b808c", 0.93, 82.10, 95.52),
+        **_authors("convit_base", 82.4),
+    },
+    "convit_base_plus": {"mindcv": _mindcv("convit_base_plus", "5c61c9ce", 0.925, 81.96, 95.04)},
+}
+default_cfgs = {name: {**sources["mindcv"], "sources": sources} for name, sources in _sources.items()}
