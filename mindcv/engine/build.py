@@ -113,7 +113,7 @@ def recompute_blocks(model: nn.Cell) -> None:
     Raises:
         TypeError: the model has no blocks.
     """
-    for block in require(model, "recompute", "blocks").blocks:
+    for block in require(model, "there is nothing to recompute", "blocks").blocks:
         block.recompute()
 
 

@@ -48,7 +48,8 @@ class NonLocalityProbe(AttentionProbe):
         for i, x in enumerate(self.model.attention_inputs(images)):
             _content, _position, maps = self.model.blocks[i].attn.attention_maps(x)
             maps = maps.astype(ms.float32)
-            if prefix := maps.shape[-1] - self.patches:
+            prefix = maps.shape[-1] - self.patches
+            if prefix:
                 maps = maps[:, :, prefix:, prefix:]
                 maps = maps / maps.sum(-1, keepdims=True)
             layers += (ops.matmul(maps.reshape(maps.shape[0], maps.shape[1], -1), self.distance).mean((0, 2)),)

@@ -14,4 +14,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str):
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module 'mindcv.models' has no attribute {name!r}")
-    return getattr(import_module("mindcv.models.api"), name)
+    api = import_module("mindcv.models.api")
+    globals().update({public: getattr(api, public) for public in api.__all__})  # `summary` is a module's name too
+    return getattr(api, name)

@@ -42,8 +42,9 @@ def create_model(
         ema: Load the moving averages of the checkpoint instead of its weights.
         auto_mapping: Load the weights that fit the model, and warn about the others instead of raising an error.
         adapt: Arguments in which the checkpoint's model may differ from this one; its weights are then adapted. Any of
-            "num_classes", "in_channels", "image_size" and "local_up_to_layer". None for those that this call sets;
-            in the others the checkpoint must agree with the defaults. Published weights may differ in all of them.
+            "num_classes", "in_channels", "image_size" and the family's own, as ConViT's "local_up_to_layer". None for
+            those that this call sets; in the others the checkpoint must agree with the defaults. Published weights may
+            differ in all of them.
         features_only: Return a backbone, a `Features` of the model, which gives feature maps instead of logits.
         out_indices: With `features_only`, the blocks whose maps are returned: their numbers in rising order, from 0 or
             negative from the end, or an int n for the last n blocks.

@@ -49,7 +49,8 @@ class Model(Protocol):
         `blocks[i].attn.attention_maps(x)` then returns (content, position, mixed) of the input `x`: the maps
         (B, h, N, N) that it attends by, (h, N, N) by position alone or None, and the one that is used. A layer with
         positional attention has `gate()` and `axis_softmax(dy, dx)` too, as `mindcv.insight.gates` and
-        `effective_kernel` ask for. The number of prefix tokens may grow from block to block.
+        `effective_kernel` ask for. The number of prefix tokens may grow from block to block. A layer whose weights are
+        read without calling it is named in `uncalled_layers` of the cell around it, for exports in float16.
         """
 
     def group_matcher(self, coarse: bool = False) -> dict:
@@ -68,7 +69,8 @@ class Family:
 
     Attributes:
         name: Name for messages, such as "ConViT".
-        module: The module whose functions are registered, such as "mindcv.models.convit".
+        module: The module whose functions are registered, such as "mindcv.models.convit"; its `default_cfgs` describes
+            their published weights.
         models: Names of these functions.
         arguments: Options that the functions' `**kwargs` take, such as "drop_rate"; those among their named parameters
             are known anyway. An option that a model does not take is refused if the user sets it.
@@ -108,16 +110,7 @@ def family_of_function(function: Callable) -> Family:
 
 
 def part_of(model: "nn.Cell", part: str, what: str) -> Callable:
-    """Return a part of the model's family, or raise an error if it is missing.
-
-    Args:
-        model: The model.
-        part: Name of an attribute of `Family`.
-        what: Ends the message: what the part is for.
-
-    Raises:
-        TypeError: The family does not bring the part.
-    """
+    """Return the attribute `part` of the model's family, or raise a TypeError that it has no `what`."""
     family = family_of(model)
     if (found := getattr(family, part)) is None:
         raise TypeError(f"got a {family.name}, which has no {what}")
@@ -125,16 +118,7 @@ def part_of(model: "nn.Cell", part: str, what: str) -> Callable:
 
 
 def require(model: "nn.Cell", what: str, *names: str) -> "nn.Cell":
-    """Return `model`, or raise an error if it lacks one of the attributes `names`.
-
-    Args:
-        model: The model.
-        what: Ends the message: what the attributes are for.
-        *names: Names of attributes of `Model`.
-
-    Raises:
-        TypeError: An attribute is missing.
-    """
+    """Return `model`, or raise a TypeError that ends with `what` if it lacks one of the attributes `names`."""
     if missing := [name for name in names if not hasattr(model, name)]:
         raise TypeError(f"got a {family_of(model).name}, which has no {' and no '.join(missing)}: {what}")
     return model

@@ -56,7 +56,7 @@ class Features(nn.Cell):
 
     def __init__(self, model: nn.Cell, out_indices: int | Sequence[int] = (-1,)):
         super().__init__(auto_prefix=False)
-        require(model, "feature maps", "hidden_states", "blocks", "grid_size", "reset_classifier")
+        require(model, "there are no feature maps", "hidden_states", "blocks", "grid_size", "reset_classifier")
         depth = len(model.blocks)
         indices = range(-out_indices, 0) if isinstance(out_indices, int) else out_indices
         chosen = [index + depth if index < 0 else index for index in indices]

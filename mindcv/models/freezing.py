@@ -25,13 +25,10 @@ def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
             unchanged.
     """
     parts = parts.split(",") if isinstance(parts, str) else parts
-    if parts and not hasattr(model, "group_matcher"):
-        raise ValueError(
-            f"freeze {' '.join(parts)}: {type(model).__name__} has no group_matcher() to say what is in a part"
-        )
     names = [parameter.name for parameter in model.get_parameters()]
+    matcher = model.group_matcher() if hasattr(model, "group_matcher") else {}
     own = model.freezable_parts() if hasattr(model, "freezable_parts") else {}
-    frozen = {name for part in parts or () for name in _names_in(part, names, model.group_matcher(), own)}
+    frozen = {name for part in parts or () for name in _names_in(part, names, matcher, own)}
     if frozen and all(p.name in frozen for p in model.trainable_params()):
         raise ValueError(f"freeze {' '.join(parts)} leaves nothing to train: freeze less")
     for parameter in model.get_parameters():
@@ -45,22 +42,25 @@ def _names_in(part: str, names: list[str], matcher: dict, own: dict[str, str]) -
     Args:
         part: "stem", "backbone", "blocks:3", "blocks:0-5" or a key of `own`, as in `freeze`.
         names: Names of all the model's parameters.
-        matcher: The result of the model's `group_matcher`.
+        matcher: The result of the model's `group_matcher`; {} for a model without one, which has the part "backbone"
+            and those in `own` only.
         own: The result of the model's `freezable_parts`; {} without one.
 
     Raises:
         ValueError: `part` has another form, names a block that does not exist, or the higher block first, or the model
-            has nothing of a part of its own.
+            does not have the part.
     """
     if part == "backbone":
         return [name for name in names if not name.startswith(_CLASSIFIER)]
-    if part == "stem":
-        return [name for name in names if re.match(matcher["stem"], name)]
     if part in own:
         found = [name for name in names if re.search(own[part], name)]
         if not found:
             raise ValueError(f"freeze: this model has no {part}: leave it out")
         return found
+    if not matcher:
+        raise ValueError(f"freeze: got {part!r}, wanted backbone: a model without a group_matcher() has no other part")
+    if part == "stem":
+        return [name for name in names if re.match(matcher["stem"], name)]
     span = re.fullmatch(r"blocks:(\d+)(?:-(\d+))?", part)
     if span is None:
         wanted = ", ".join(["backbone", "stem", *own, "blocks:3 or blocks:0-5"])

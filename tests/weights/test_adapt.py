@@ -234,3 +234,13 @@ def test_adapt_weights_keeps_the_dtype():
     )
     assert adapted.weights["patch_embed.proj.weight"].dtype == np.float16
     assert adapted.weights["patch_embed.proj.weight"].tolist() == np.full((2, 1, 4, 4), 3.0).tolist()
+
+
+@pytest.mark.parametrize(("old", "new", "grid"), [((4, 4), (6, 6), None), ((2, 8), (4, 4), (2, 8))])
+def test_adapt_image_size_keeps_the_position_of_a_class_token(old, new, grid):
+    embedding = np.random.default_rng(0).standard_normal((1, 1 + 16, 8)).astype(np.float32)
+    shapes = {"pos_embed": (1, 1 + new[0] * new[1], 8)}
+    adapted = adapt.adapt_weights({"pos_embed": embedding}, shapes, ["image_size"], {"image_size": (grid, new)})
+    found = adapted.weights["pos_embed"]
+    np.testing.assert_array_equal(found[:, :1], embedding[:, :1])
+    np.testing.assert_array_equal(found[:, 1:], resample(embedding[:, 1:], old, new))
