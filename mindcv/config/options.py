@@ -234,7 +234,7 @@ class Model:
         "other arguments of the model's constructor, such as local_up_to_layer=5 locality_strength=0.5; a mapping in "
         "YAML; if none are given, those recorded in ckpt_path")
     pretrained: bool | str = option(OneOf(_bool, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
-        "start from published weights: MindCV's, the ConViT authors' (fb) or timm's; True: MindCV's")
+        "start from published weights: MindCV's, the authors' (fb) or timm's; True: ConViT's by MindCV, DeiT's by timm")
 
 
 class Checkpoints:

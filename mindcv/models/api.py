@@ -29,6 +29,7 @@ from mindcv.models.registry import (
     register_model,
 )
 from mindcv.models.summary import summary
+from mindcv.models.vit import VisionTransformer, deit_base, deit_small, deit_tiny
 
 __all__ = [
     "GPSA",
@@ -36,6 +37,7 @@ __all__ = [
     "ConViT",
     "FeatureInfo",
     "Features",
+    "VisionTransformer",
     "convit_base",
     "convit_base_plus",
     "convit_small",
@@ -44,6 +46,9 @@ __all__ = [
     "convit_tiny_plus",
     "count_flops",
     "create_model",
+    "deit_base",
+    "deit_small",
+    "deit_tiny",
     "freeze",
     "get_pretrained_cfg",
     "get_pretrained_cfg_value",

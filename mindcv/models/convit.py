@@ -15,7 +15,6 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Constant, TruncatedNormal, initializer
 
 from mindcv.errors import require_in_range
-from mindcv.mindspore_hooks import clear_compile_cache
 from mindcv.models.convit_family import family
 from mindcv.models.convit_weights import WIDTHS, default_cfgs
 from mindcv.models.factory import build_pretrained
@@ -37,6 +36,7 @@ from mindcv.models.layers import (
     split_heads,
 )
 from mindcv.models.registry import register_model
+from mindcv.models.transformer import Transformer
 
 __all__ = [
     "GPSA",
@@ -371,7 +371,7 @@ class Block(PolicyCell):
         return x + self.drop_path2(self.mlp(self.norm2(x)))
 
 
-class ConViT(PolicyCell):
+class ConViT(Transformer):
     """ConViT: GPSA blocks on the patches, then MHSA blocks on class token and patches, then a linear classifier.
 
     A new model has random weights and is in evaluation mode. Heads narrower than 16 channels give a warning.
@@ -412,7 +412,6 @@ class ConViT(PolicyCell):
     """
 
     family = family
-    num_prefix_tokens = 1
 
     def __init__(
         self,
@@ -490,58 +489,11 @@ class ConViT(PolicyCell):
         self.reset_classifier(num_classes)
         self.set_train(False)  # a new cell has the phase "train", under which this mode's graph would be cached
 
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a newly initialised one; call it before `set_precision` and the optimizer.
-
-        The new parameters are other objects than the old ones, with the same names and no dtype policy yet.
-
-        Args:
-            num_classes: Classes; 0 removes the classifier, and the model then returns features (B, C).
-
-        Raises:
-            ValueError: `num_classes` is negative.
-        """
-        if num_classes < 0:
-            raise ValueError(f"num_classes is {num_classes}; it must be at least 1, or 0 for no classifier")
-        self.num_classes = num_classes
-        self.classifier = Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-        self.classifier.update_parameters_name("classifier.")
-        clear_compile_cache(self)
-
-    @property
-    def rng_state(self) -> Parameter:
-        """Random state of dropout and stochastic depth: int32 (seed, step). A checkpoint of a run must include it.
-
-        It is not among `get_parameters()`. The seed is drawn by numpy; each training step adds 1 to the step.
-        """
-        return self.random_state.parameter[0]
-
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches: a deprecated name of `grid_size`, which warns."""
         warnings.warn("ConViT.grid is deprecated: use grid_size", DeprecationWarning, stacklevel=2)
         return self.grid_size
-
-    def no_weight_decay(self) -> set[str]:
-        """Return {"pos_embed", "cls_token"}: the parameters, besides the 1-D ones, to exempt from weight decay."""
-        return {"pos_embed", "cls_token"}
-
-    def group_matcher(self, coarse: bool = False) -> dict:
-        """Return regular expressions that sort parameter names into groups, as timm's models do.
-
-        Args:
-            coarse: Ignored; the stem and each block are one group either way.
-
-        Returns:
-            "stem": a pattern for the embeddings and the class token. "blocks": a list of two pairs, a pattern whose
-            first group is the block's number, with None, and one of the last LayerNorm, with (99999,), which puts it
-            into the last block's layer. The classifier matches no pattern.
-        """
-        del coarse
-        return {
-            "stem": r"^cls_token|pos_embed|patch_embed",
-            "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))],
-        }
 
     def freezable_parts(self) -> dict[str, str]:
         """Return regular expressions that find, in parameter names, the parts that only this family can freeze.

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Collection
 
+from mindcv.models.pretrained_cfg import pretrained_cfg
 from mindcv.weights.adapt import FIRST_CONV, POS_EMBED, Arrays, Change, Shapes
 from mindcv.weights.checkpoint_format import CheckpointFormat
 
@@ -64,42 +65,8 @@ def _num_gpsa(names: Collection[str]) -> int:
 CHECKPOINTS = CheckpointFormat(_identify, differences={"local_up_to_layer": _local_up_to_layer})
 
 
-def _published(publisher: str, licence: str, file: str, act: str, norm_eps: float, **more) -> dict:
-    """Return the configuration of one published file of ImageNet-1K weights.
-
-    Args:
-        publisher: Name of the publisher, for messages.
-        licence: Licence of the weights.
-        file: File name.
-        act: Activation that the weights were trained with.
-        norm_eps: Epsilon of LayerNorm that the weights were trained with.
-        **more: Further entries, or other values than the defaults below.
-
-    Returns:
-        The arguments, the model's shape ("grid" is rows and columns of patches), and how images are preprocessed:
-        "crop_pct" is the cropped fraction of the resized side, "mean" and "std" are for pixels from 0 to 255.
-    """
-    return {
-        "publisher": publisher,
-        "licence": licence,
-        "file": file,
-        "act": act,
-        "norm_eps": norm_eps,
-        "num_classes": 1000,
-        "input_size": (3, 224, 224),
-        "grid": (14, 14),
-        "crop_pct": 0.875,
-        "interpolation": "bicubic",
-        "mean": (123.675, 116.28, 103.53),
-        "std": (58.395, 57.12, 57.375),
-        "first_conv": "patch_embed.proj",
-        "classifier": "classifier",
-        **more,
-    }
-
-
 def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float, device: str = "") -> dict:
-    """Return the configuration of one of MindCV's weight files, as its model card states it; see `_published`.
+    """Return the configuration of one of MindCV's weight files, as its model card states it; see `pretrained_cfg`.
 
     Args:
         name: Name of the model.
@@ -111,7 +78,7 @@ def _mindcv(name: str, sha256: str, crop_pct: float, top_1: float, top_5: float,
     """
     file = f"{name}-{sha256}{device}.ckpt"
     host = "download-mindspore.osinfra.cn" if device else "download.mindspore.cn"
-    return _published(
+    return pretrained_cfg(
         "MindCV", "Apache-2.0", file, "gelu_tanh", 1e-7, sha256=sha256, crop_pct=crop_pct, top_1=top_1, top_5=top_5,
         url=f"https://{host}/toolkits/mindcv/convit/{file}",
     )  # fmt: skip
@@ -130,8 +97,8 @@ def _authors(name: str, top_1: float) -> dict[str, dict]:
     file, repository = f"{name}.pth", f"{name}.fb_in1k"
     url, hub = f"https://dl.fbaipublicfiles.com/convit/{file}", f"timm/{repository}/model.safetensors"
     return {
-        "fb": _published("the ConViT authors", own, file, "gelu", 1e-6, top_1=top_1, url=url),
-        "timm": _published("timm", "Apache-2.0", f"{repository}.safetensors", "gelu", 1e-6, top_1=top_1, hub=hub),
+        "fb": pretrained_cfg("the ConViT authors", own, file, "gelu", 1e-6, top_1=top_1, url=url),
+        "timm": pretrained_cfg("timm", "Apache-2.0", f"{repository}.safetensors", "gelu", 1e-6, top_1=top_1, hub=hub),
     }
 
 

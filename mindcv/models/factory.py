@@ -32,13 +32,13 @@ def create_model(
     Args:
         model_name: One of `list_models()`.
         num_classes: Classes of the classifier; 0 for no classifier, so that the model returns features (B, C).
-        pretrained: Start from published weights: MindCV's for True, or those of a source by name, such as "fb" (a key
-            of "sources" in the model's `get_pretrained_cfg`). They are downloaded once and cached. `act` and `norm_eps`
-            default to the values they were trained with. With `checkpoint_path` it says what the checkpoint was
-            fine-tuned from: only those defaults are taken, and nothing is downloaded.
+        pretrained: Start from published weights: those of a source by name, such as "fb" (a key of "sources" in the
+            model's `get_pretrained_cfg`), or of the first source for True. They are downloaded once and cached. `act`
+            and `norm_eps` default to the values they were trained with. With `checkpoint_path` it says what the
+            checkpoint was fine-tuned from: only those defaults are taken, and nothing is downloaded.
         in_channels: Channels of the images.
         checkpoint_path: Checkpoint to start from: MindSpore's .ckpt, .safetensors, or PyTorch's .pth, with parameter
-            names of this project, MindCV, the ConViT authors or timm.
+            names of this project, MindCV, the models' authors or timm.
         ema: Load the moving averages of the checkpoint instead of its weights.
         auto_mapping: Load the weights that fit the model, and warn about the others instead of raising an error.
         adapt: Arguments in which the checkpoint's model may differ from this one; its weights are then adapted. Any of
@@ -153,7 +153,7 @@ def trained_with(model_name: str, pretrained: bool | str) -> dict:
 
     Args:
         model_name: One of `list_models()`.
-        pretrained: True for MindCV's weights, the name of a source, such as "fb", or False for {}.
+        pretrained: True for the first source, the name of one, such as "fb", or False for {}.
 
     Raises:
         ValueError: There is no such model or source.

@@ -17,7 +17,7 @@ from mindcv.weights.checkpoint_format import CheckpointFormat
 if TYPE_CHECKING:
     from mindspore import Parameter, Tensor, nn
 
-MODULES = ("convit_family",)  # modules of this folder that have a `family`; they are read without importing MindSpore
+MODULES = ("convit_family", "vit_family")  # of this folder, with a `family`; read without importing MindSpore
 
 
 class Model(Protocol):

@@ -145,15 +145,15 @@ def is_model_in_modules(model_name: str, module_names: tuple[str, ...] | list[st
 
 def is_model_pretrained(model_name: str) -> bool:
     """Return whether `model_name` has published weights; False if no such model is registered."""
-    return is_model(model_name) and bool(_cfgs.get(model_name, {}).get("url"))
+    return is_model(model_name) and any(_cfgs[model_name].get(address) for address in ("url", "hub"))
 
 
 def get_pretrained_cfg(model_name: str) -> dict[str, Any]:
     """Return a copy of the configuration of a model's published weights, {} if it has none.
 
-    For ConViT the keys are "publisher", "licence", "file", "url", "sha256", "act", "norm_eps", "num_classes",
-    "input_size", "grid", "crop_pct", "interpolation", "mean", "std", "first_conv", "classifier", "top_1", "top_5", and
-    "sources": a dict of the configurations of all published weights by source, such as "mindcv" and "fb".
+    For the package's models the keys are "publisher", "licence", "file", "url" or "hub", "sha256", "act", "norm_eps",
+    "num_classes", "input_size", "grid", "crop_pct", "interpolation", "mean", "std", "first_conv", "classifier",
+    "top_1", "top_5", and "sources": a dict of the configurations of all published weights by source, such as "mindcv".
 
     Raises:
         ValueError: No such model is registered.

@@ -1,30 +1,33 @@
-"""ViT as DeiT trains it: a vision transformer of self-attention alone, the baseline that ConViT is compared with.
+"""ViT as DeiT trains it: a vision transformer of plain self-attention, the baseline that ConViT is compared with.
 
-A. Dosovitskiy et al.: "An Image is Worth 16x16 Words", ICLR 2021, arXiv 2010.11929. H. Touvron et al.: "Training
-Data-efficient Image Transformers & Distillation through Attention", ICML 2021, arXiv 2012.12877. The model is DeiT's
-without the distillation token.
+A. Dosovitskiy et al.: "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", ICLR 2021, arXiv
+2010.11929. H. Touvron et al.: "Training Data-efficient Image Transformers & Distillation through Attention", ICML 2021,
+arXiv 2012.12877: DeiT is this model without the distillation token.
 
-A ConViT with `local_up_to_layer=0` is not this model, although its blocks are the same. There the position embedding
-has one vector for each patch and the class token joins the embedded patches without one; here it has 1 + N vectors, and
-the class token's is added before the first block. ConViT's queries, keys and values also have no bias by default.
+A ConViT with `local_up_to_layer=0` is not this model. Its class token joins before the first block too, but after the
+position embedding and the dropout of it, which are for the N patches alone, where ViT has 1 + N positions. Its queries,
+keys and values have no bias by default, and the heads of its variants are narrower. With `qkv_bias=True` and the same
+heads it computes the same functions in evaluation, since the class token's position only adds to the class token, but
+it has C parameters fewer, other shapes, and learns in another way.
 
 Shapes: B images, N = rows·cols patches, h heads of d channels each, C = h·d channels.
 """
 
-import mindspore as ms
-import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn
 from mindspore.common.initializer import TruncatedNormal, initializer
 
 from mindcv.errors import require_in_range
-from mindcv.mindspore_hooks import clear_compile_cache
-from mindcv.models.convit import MHSA, Block, _pair
-from mindcv.models.layers import Dropout, Linear, Mlp, PatchEmbed, PolicyCell, StochasticDepth, TokenNorm, expand_as
+from mindcv.models.convit import MHSA, Block
+from mindcv.models.factory import build_pretrained
+from mindcv.models.layers import Dropout, Mlp, PatchEmbed, RandomState, TokenNorm, expand_as, join_class_token
+from mindcv.models.registry import register_model
+from mindcv.models.transformer import Transformer
+from mindcv.models.vit_family import WIDTHS, default_cfgs, family
 
-__all__ = ["VisionTransformer"]
+__all__ = ["VisionTransformer", "deit_base", "deit_small", "deit_tiny"]
 
 
-class VisionTransformer(PolicyCell):
+class VisionTransformer(Transformer):
     """ViT: a class token and the patches, each with a learned position, MHSA blocks, then a linear classifier.
 
     A new model has random weights and is in evaluation mode.
@@ -49,13 +52,15 @@ class VisionTransformer(PolicyCell):
     Attributes:
         num_features: C, channels of the features that the classifier reads.
         grid_size: Rows and columns of patches.
-        rng_state: Random state of dropout and stochastic depth, see below.
+        num_prefix_tokens: 1, for the class token.
 
     Raises:
         ValueError: An argument is out of range, images do not divide into patches, or the device lacks this attention;
             when called: as `PatchEmbed`.
         TypeError: When called: the images are not of a floating type.
     """
+
+    family = family
 
     def __init__(
         self,
@@ -84,77 +89,25 @@ class VisionTransformer(PolicyCell):
                 f"embed_dim {embed_dim} does not divide into num_heads {num_heads}: pass a multiple of {num_heads}"
             )
         dim = embed_dim
-        self.num_features = dim
-        self.patch_embed = PatchEmbed(_pair(image_size), _pair(patch_size), in_channels, dim)
+        self.in_channels, self.num_features = in_channels, dim
+        self.patch_embed = PatchEmbed(image_size, patch_size, in_channels, dim)
         self.image_size, self.grid_size = self.patch_embed.image_size, self.patch_embed.grid_size
         num_tokens = 1 + self.grid_size[0] * self.grid_size[1]
         self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
         self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), (1, num_tokens, dim)), name="pos_embed")
-        self.pos_drop = Dropout(drop_rate, stream=0)
+        self.pos_drop = Dropout(drop_rate)
 
         blocks = []
         for i in range(depth):
-            streams = range(4 * i + 1, 4 * i + 5)
-            attn = MHSA(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl, streams[:2])
-            mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate, streams[2:])
-            blocks.append(Block(dim, attn, mlp, norm_eps))
+            attn = MHSA(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl)
+            mlp = Mlp(dim, int(dim * mlp_ratio), act, drop_rate)
+            blocks.append(Block(dim, attn, mlp, norm_eps, drop_path_rate * i / max(depth - 1, 1)))
         self.blocks = nn.CellList(blocks)
         self.norm = TokenNorm(dim, norm_eps)
 
-        rates = [drop_path_rate * i / max(depth - 1, 1) for i in range(depth) for _branch in range(2)]
-        self.stochastic_depth = StochasticDepth(rates, stream=4 * depth + 1) if drop_path_rate else None
-        self.is_random = max(drop_rate, attn_drop_rate, drop_path_rate) > 0
-        # In a tuple it is hidden from MindSpore, so that the model's parameters are those of published checkpoints.
-        seed_and_step = Tensor([np.random.randint(2**31), 0], ms.int32)
-        self._rng_state = (Parameter(seed_and_step, name="randomness", requires_grad=False),)
-        self.one_step = Tensor([0, 1], ms.int32)
+        self.random_state = RandomState(self)
         self.reset_classifier(num_classes)
         self.set_train(False)  # a new cell has the phase "train", under which this mode's graph would be cached
-
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a newly initialised one; call it before `set_precision` and the optimizer.
-
-        The new parameters are other objects than the old ones, with the same names and no dtype policy yet.
-
-        Args:
-            num_classes: Classes; 0 removes the classifier, and the model then returns features (B, C).
-
-        Raises:
-            ValueError: `num_classes` is negative.
-        """
-        self.num_classes = require_in_range("num_classes", num_classes, at_least=0)
-        self.classifier = Linear(self.num_features, num_classes) if num_classes else nn.Identity()
-        self.classifier.update_parameters_name("classifier.")
-        clear_compile_cache(self)
-
-    @property
-    def rng_state(self) -> Parameter:
-        """Random state of dropout and stochastic depth: int32 (seed, step). A checkpoint of a run must include it.
-
-        It is not among `get_parameters()`. The seed is drawn by numpy; each training step adds 1 to the step.
-        """
-        return self._rng_state[0]
-
-    def no_weight_decay(self) -> set[str]:
-        """Return {"pos_embed", "cls_token"}: the parameters, besides the 1-D ones, to exempt from weight decay."""
-        return {"pos_embed", "cls_token"}
-
-    def group_matcher(self, coarse: bool = False) -> dict:
-        """Return regular expressions that sort parameter names into groups, as timm's models do.
-
-        Args:
-            coarse: Ignored; the stem and each block are one group either way.
-
-        Returns:
-            "stem": a pattern for the embeddings and the class token. "blocks": a list of two pairs, a pattern whose
-            first group is the block's number, with None, and one of the last LayerNorm, with (99999,), which puts it
-            into the last block's layer. The classifier matches no pattern.
-        """
-        del coarse
-        return {
-            "stem": r"^cls_token|pos_embed|patch_embed",
-            "blocks": [(r"^blocks\.(\d+)", None), (r"^norm", (99999,))],
-        }
 
     def embed(self, images: Tensor) -> Tensor:
         """Return class token and patches, each plus its position, (B, 1 + N, C), before dropout.
@@ -166,9 +119,7 @@ class VisionTransformer(PolicyCell):
             ValueError: The images are not of the model's size or channels, or have no batch axis.
             TypeError: The images are not float32, float16 or bfloat16.
         """
-        patches = self.patch_embed(images)
-        class_token = ops.broadcast_to(self.cls_token.astype(patches.dtype), (patches.shape[0], 1, -1))
-        x = ops.cat((class_token, patches), 1)
+        x = join_class_token(self.cls_token, self.patch_embed(images))
         return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x)
 
     def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
@@ -186,21 +137,26 @@ class VisionTransformer(PolicyCell):
         Raises:
             ValueError, TypeError: As in `embed`.
         """
-        rng_state = self.one_step  # unused in evaluation, so that exported graphs contain weights only
-        if self.training and self.is_random:
-            rng_state = ops.assign(self._rng_state[0], self._rng_state[0] + self.one_step)
-        drop_path = ()
-        if self.training and self.stochastic_depth is not None:
-            drop_path = self.stochastic_depth(rng_state, images.shape[0])
-
-        x = self.pos_drop(self.embed(images), rng_state)
+        self.random_state()
+        x = self.pos_drop(self.embed(images))
         states = ()
         for block in self.blocks:
-            i = len(states)
-            is_last = i == len(self.blocks) - 1
-            x = block(x, drop_path[2 * i : 2 * i + 2], rng_state, cls_token_only and is_last)
+            is_last = len(states) == len(self.blocks) - 1
+            x = block(x, cls_token_only and is_last)
             states += (x,)
         return states
+
+    def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the normalised input of each block's attention, (B, 1 + N, C), for `mindcv.insight`; without dropout.
+
+        Images are as for `hidden_states`.
+        """
+        x = self.embed(images)
+        inputs = ()
+        for block in self.blocks:
+            inputs += (block.norm1(x),)
+            x = block(x)
+        return inputs
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the normalised class token (B, C), which the classifier reads, for images (B, in_channels, H, W).
@@ -235,3 +191,53 @@ class VisionTransformer(PolicyCell):
             f"VisionTransformer({depth} MHSA blocks, {heads} heads of width {self.num_features // heads}, "
             f"{height}x{width} images in {rows}x{cols} patches, {self.num_classes} classes, {size:,} parameters)"
         )
+
+
+def _deit(name: str, pretrained: bool | str, num_classes: int, in_channels: int, kwargs: dict) -> VisionTransformer:
+    """Build the variant `name`, a key of `WIDTHS`, in evaluation mode, with the weights that `pretrained` selects.
+
+    `kwargs` are further arguments of VisionTransformer; they may override the variant's `num_heads` and `embed_dim`.
+    Errors are as in `build_pretrained`.
+    """
+    num_heads, embed_dim = WIDTHS[name]
+    arguments = {"num_heads": num_heads, "embed_dim": embed_dim, "num_classes": num_classes, "in_channels": in_channels}
+    return build_pretrained(VisionTransformer, default_cfgs[name], pretrained, **{**arguments, **kwargs})
+
+
+@register_model
+def deit_tiny(
+    pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs
+) -> VisionTransformer:
+    """Build DeiT-Ti: 3 heads of width 64, 5.7 million parameters.
+
+    `pretrained` is False for random weights, True for timm's copy of the authors', "timm" or "fb".
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of VisionTransformer; errors are as in
+    `create_model`.
+    """
+    return _deit("deit_tiny", pretrained, num_classes, in_channels, kwargs)
+
+
+@register_model
+def deit_small(
+    pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs
+) -> VisionTransformer:
+    """Build DeiT-S: 6 heads of width 64, 22.1 million parameters.
+
+    `pretrained` is False for random weights, True for timm's copy of the authors', "timm" or "fb".
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of VisionTransformer; errors are as in
+    `create_model`.
+    """
+    return _deit("deit_small", pretrained, num_classes, in_channels, kwargs)
+
+
+@register_model
+def deit_base(
+    pretrained: bool | str = False, num_classes: int = 1000, in_channels: int = 3, **kwargs
+) -> VisionTransformer:
+    """Build DeiT-B: 12 heads of width 64, 86.6 million parameters.
+
+    `pretrained` is False for random weights, True for timm's copy of the authors', "timm" or "fb".
+    `num_classes` 0 leaves out the classifier; `kwargs` are other arguments of VisionTransformer; errors are as in
+    `create_model`.
+    """
+    return _deit("deit_base", pretrained, num_classes, in_channels, kwargs)

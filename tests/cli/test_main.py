@@ -53,8 +53,8 @@ def test_list_prints_the_models_of_the_library(capsys):
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
-        ("*tiny*", ["convit_tiny", "convit_tiny_plus"]),
-        ("base", ["convit_base", "convit_base_plus"]),
+        ("*tiny*", ["convit_tiny", "convit_tiny_plus", "deit_tiny"]),
+        ("base", ["convit_base", "convit_base_plus", "deit_base"]),
         ("convit_small", ["convit_small", "convit_small_plus"]),
         ("*l_plus", ["convit_small_plus"]),
     ],

@@ -9,7 +9,8 @@ import pytest
 from mindcv.config import resolve
 from mindcv.engine.build import build_schedule
 
-RECIPES = Path(__file__).parents[2] / "configs" / "convit"
+CONFIGS = Path(__file__).parents[2] / "configs"
+RECIPES = CONFIGS / "convit"
 
 SHARED = {
     "mode": 0,
@@ -78,24 +79,38 @@ def test_every_recipe_is_tested():
     papers = {f"convit_{size}_paper" for size in ("tiny", "small", "base")}
     own = {"convit_tiny_digits", "convit_tiny_finetune", "convit_base_384"}
     assert names == {f"{model}_ascend" for model in CARD} | papers | own
+    assert {path.stem for path in CONFIGS.glob("deit/*.yaml")} == {"deit_tiny", "deit_small", "deit_base"}
 
 
-@pytest.mark.parametrize(("size", "top_1"), [("tiny", 73.1), ("small", 81.3), ("base", 82.4)])
-def test_recipe_of_the_paper_states_its_settings_and_learning_rates(size, top_1):
-    path = RECIPES / f"convit_{size}_paper.yaml"
+@pytest.mark.parametrize(
+    ("path", "batch", "top_1"),
+    [
+        ("convit/convit_tiny_paper", 512, 73.1),
+        ("convit/convit_small_paper", 512, 81.3),
+        ("convit/convit_base_paper", 512, 82.4),
+        ("deit/deit_tiny", 1024, 72.2),
+        ("deit/deit_small", 1024, 79.9),
+        ("deit/deit_base", 1024, 81.8),
+    ],
+)
+def test_recipe_of_the_paper_states_its_settings_and_learning_rates(path, batch, top_1):
+    """DeiT's images a step, and so its learning rate, are twice ConViT's; all else is the same."""
+    path = CONFIGS / f"{path}.yaml"
     config = resolve(["-c", str(path)])
     expected = {
-        "model": f"convit_{size}", "opt": "adamw", "lr": 5e-4, "lr_scale": "linear", "lr_base_batch": 512,
+        "model": path.stem.removesuffix("_paper"),
+        "opt": "adamw", "lr": 5e-4, "lr_scale": "linear", "lr_base_batch": 512,
         "weight_decay": 0.05, "epoch_size": 300, "warmup_epochs": 5, "decay_epochs": 300, "mixup": 0.8, "cutmix": 1.0,
         "auto_augment": "rand-m9-mstd0.5-inc1", "label_smoothing": 0.1, "re_prob": 0.25, "re_value": "random",
         "drop_path_rate": 0.1, "aug_repeats": 3, "image_resize": 224,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in expected} == expected
-    assert config.batch_size * config.num_devices == 512
-    rates = build_schedule(config, 4, config.lr)
+    assert config.batch_size * config.num_devices == batch
+    peak = 5e-4 * batch / 512
+    rates = build_schedule(config, 4, peak)
     for epoch in (0, 3, 5, 150, 299):  # timm's scheduler, which changes the rate once an epoch
-        cosine = 1e-5 + (5e-4 - 1e-5) * (1 + math.cos(math.pi * epoch / 300)) / 2
-        wanted = 1e-6 + epoch * (5e-4 - 1e-6) / 5 if epoch < 5 else cosine
+        cosine = 1e-5 + (peak - 1e-5) * (1 + math.cos(math.pi * epoch / 300)) / 2
+        wanted = 1e-6 + epoch * (peak - 1e-6) / 5 if epoch < 5 else cosine
         assert rates[4 * epoch : 4 * epoch + 4] == pytest.approx([wanted] * 4, rel=1e-12)
     assert f"{top_1} % top-1" in path.read_text().split("\n\n")[0]
 
@@ -107,7 +122,7 @@ def test_recipe_for_384_pixels_starts_from_published_weights():
     assert (config.lr, config.scheduler, config.warmup_epochs) == (5e-6, "constant", 5)
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_recipe_opens_with_commands_that_parse(path):
     opening = path.read_text().split("\n\n")[0]
     assert all(line.startswith("#") for line in opening.splitlines())
@@ -115,7 +130,7 @@ def test_recipe_opens_with_commands_that_parse(path):
     assert [script for script, _ in commands] == ["train", "validate"]
     for _, words in commands:
         words = re.sub(r"--ckpt_path \S+", "", words)
-        config = resolve(words.replace("configs/convit", str(RECIPES)).split())
+        config = resolve(words.replace("configs/", f"{CONFIGS}/").split())
         assert Path(config.config) == path
 
 

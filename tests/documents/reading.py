@@ -10,6 +10,7 @@ REASONS = {"network", "Ascend", "GPU", "ImageNet"}
 PAIRS = [
     ("README.md", "README_CN.md"),
     ("configs/convit/README.md", "configs/convit/README_CN.md"),
+    ("configs/deit/README.md", "configs/deit/README_CN.md"),
     *(
         (f"docs/{page.name}", f"docs/{page.stem}.zh.md")
         for page in sorted(ROOT.glob("docs/*.md"))

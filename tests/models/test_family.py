@@ -16,7 +16,7 @@ from mindcv.models import Features, count_flops, freeze, registry, set_precision
 from mindcv.models.family import MODULES, families, family_of
 
 PACKAGE = Path(mindcv.__file__).parent
-OF_A_FAMILY = re.compile("convit|gpsa|local_up_to_layer", re.I)
+OF_A_FAMILY = re.compile("convit|gpsa|deit|local_up_to_layer", re.I)
 # Files that may: a family's own, the public names, and those with help texts.
 OWN = tuple(family.module.removeprefix("mindcv.").replace(".", "/") for family in families())
 MAY_NAME_ONE = (*OWN, "models/api.py", "config/options.py", "__main__.py")
@@ -125,7 +125,7 @@ def my_nets(tmp_path, monkeypatch):
 def test_load_model_module_registers_and_create_model_fills_in_the_facts(my_nets, pynative):
     registry.load_model_module(my_nets)
     registry.load_model_module(my_nets)
-    assert mindcv.list_modules() == ["convit", "my_nets"]
+    assert mindcv.list_modules() == ["convit", "my_nets", "vit"]
     model = mindcv.create_model("tiny_cnn", num_classes=4, in_channels=1)
     assert (model.num_classes, model.in_channels) == (4, 1)
     assert model(Tensor(np.zeros((2, 1, 8, 8), np.float32))).shape == (2, 4)

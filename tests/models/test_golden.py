@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from mindcv.models.vit import VisionTransformer
+import mindcv
+from mindcv.weights import write
 from tests.golden import rule
 
 ALL = ["convit_tiny", "convit_tiny_plus", "convit_small", "convit_small_plus", "convit_base", "convit_base_plus"]
@@ -85,18 +86,19 @@ def test_large_convit_forward_matches_the_authors_code(name, count, golden, gold
 
 
 @pytest.mark.parametrize(
-    ("name", "embed_dim", "num_heads"),
+    ("name", "count"),
     [
-        ("deit_tiny", 192, 3),
-        pytest.param("deit_small", 384, 6, marks=pytest.mark.slow),
-        pytest.param("deit_base", 768, 12, marks=pytest.mark.slow),
+        ("deit_tiny", 5_717_416),
+        pytest.param("deit_small", 22_050_664, marks=pytest.mark.slow),
+        pytest.param("deit_base", 86_567_656, marks=pytest.mark.slow),
     ],
 )
-def test_deit_matches_timm(name, embed_dim, num_heads, golden, pynative):
+def test_deit_with_a_file_of_timm_matches_timm(name, count, golden, tmp_path, pynative):
     case = golden.facts("deit")[name]
-    model, weights = VisionTransformer(embed_dim=embed_dim, num_heads=num_heads), rule.mindcv_weights(case)
-    for parameter in model.get_parameters():
-        parameter.set_data(Tensor(weights[parameter.name]))
+    file = {name: rule.weight(name, tuple(shape), case["salt"]) for name, shape in case["shapes"].items()}
+    write(tmp_path / "model.safetensors", file)
+    model = mindcv.create_model(name, checkpoint_path=str(tmp_path / "model.safetensors"))
+    assert sum(p.size for p in model.get_parameters()) == count
     check_forward_and_gradients(model, case, golden.array(name))
 
 

@@ -5,23 +5,25 @@ import pytest
 import mindcv
 from mindcv.models.registry import register_model
 
-ALL = ["convit_base", "convit_base_plus", "convit_small", "convit_small_plus", "convit_tiny", "convit_tiny_plus"]
+CONVIT = ["convit_base", "convit_base_plus", "convit_small", "convit_small_plus", "convit_tiny", "convit_tiny_plus"]
+DEIT = ["deit_base", "deit_small", "deit_tiny"]
 
 
 def test_list_models_filters_by_pattern_module_and_weights():
-    assert mindcv.list_models() == ALL
-    assert mindcv.list_models("*tiny*") == ["convit_tiny", "convit_tiny_plus"]
-    assert mindcv.list_models(["*tiny", "*base"]) == ["convit_base", "convit_tiny"]
-    assert mindcv.list_models("*tiny*", exclude_filters="*plus") == ["convit_tiny"]
-    assert mindcv.list_models(exclude_filters=["*plus", "*small"]) == ["convit_base", "convit_tiny"]
-    assert mindcv.list_models(module="convit", pretrained=True) == ALL
+    assert mindcv.list_models() == mindcv.list_models(pretrained=True) == CONVIT + DEIT
+    assert mindcv.list_models("convit*") == CONVIT
+    assert mindcv.list_models("*tiny*") == ["convit_tiny", "convit_tiny_plus", "deit_tiny"]
+    assert mindcv.list_models(["convit_tiny", "*base"]) == ["convit_base", "convit_tiny", "deit_base"]
+    assert mindcv.list_models("*tiny*", exclude_filters="*plus") == ["convit_tiny", "deit_tiny"]
+    assert mindcv.list_models(exclude_filters=["*plus", "*small", "deit*"]) == ["convit_base", "convit_tiny"]
+    assert mindcv.list_models(module="vit", pretrained=True) == DEIT
     assert mindcv.list_models(module="resnet") == []
 
 
 def test_registry_queries_answer_for_known_and_unknown_models():
     assert mindcv.is_model("convit_tiny")
     assert not mindcv.is_model("resnet50")
-    assert mindcv.list_modules() == ["convit"]
+    assert mindcv.list_modules() == ["convit", "vit"]
     assert mindcv.is_model_in_modules("convit_tiny", ["convit"])
     assert not mindcv.is_model_in_modules("convit_tiny", ["vit"])
     assert mindcv.is_model_pretrained("convit_base_plus")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, ops
 
-from mindcv.models.vit import VisionTransformer
+from mindcv.models import ConViT, VisionTransformer
 
 SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 32, "num_heads": 2, "depth": 2}
 OBLONG = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "num_heads": 4, "depth": 3, "mlp_ratio": 2.0}
@@ -126,6 +126,19 @@ def test_vit_without_classifier_returns_the_features_that_the_classifier_reads(p
     assert model.classifier.weight.name == "classifier.weight"
 
 
+def test_vit_in_evaluation_is_a_convit_without_gpsa_whose_class_token_has_its_position_added(pynative):
+    model = randomised(**SMALL)
+    weights = {p.name: p.asnumpy() for p in model.get_parameters()}
+    first, weights["pos_embed"] = np.split(weights["pos_embed"], [1], 1)
+    weights["cls_token"] = weights["cls_token"] + first
+    convit = ConViT(**SMALL, local_up_to_layer=0, qkv_bias=True)
+    for parameter in convit.get_parameters():
+        parameter.set_data(Tensor(weights.pop(parameter.name)))
+    assert not weights
+    x = images(2, 3, 32, 32)
+    np.testing.assert_allclose(model(x).asnumpy(), convit(x).asnumpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_vit_of_one_block_takes_grey_images(pynative):
     model = VisionTransformer(**{**SMALL, "depth": 1}, in_channels=1, qkv_bias=False)
     assert model(images(2, 1, 32, 32)).shape == (2, 5)
@@ -139,7 +152,7 @@ def test_vit_of_one_block_takes_grey_images(pynative):
         ({"num_heads": 3}, "embed_dim 32 does not divide into num_heads 3: pass a multiple of 3"),
         ({"depth": 0}, "depth is 0; it must be at least 1"),
         ({"drop_path_rate": 1.0}, "below 1"),
-        ({"num_classes": -1}, "num_classes is -1; it must be at least 0"),
+        ({"num_classes": -1}, "num_classes is -1; it must be at least 1, or 0"),
         ({"attn_impl": "fast"}, "flash"),
     ],
 )
