@@ -3,8 +3,15 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+_INSTANCES = {  # of the types that annotations name, as a caller may pass them
+    int: Integral, float: Real, str: str, tuple: (tuple, list), list: (tuple, list), NoneType: NoneType,
+}  # fmt: skip
 
 
 def closest(word: object, names: Iterable[object], n: int = 1, cutoff: float = 0.6) -> list[str]:
@@ -109,6 +116,40 @@ def unknown_argument(function: str, name: str, known: Iterable[str], renamed: di
     """
     hint = f"; use {renamed[name]}" if name in renamed else did_you_mean(name, known)
     return f"{function} has no argument {name!r}{hint}"
+
+
+def check_arguments(function: Callable, arguments: Mapping[str, Any]) -> None:
+    """Check keyword arguments against the signature of a function or class, which is not called.
+
+    Types are checked where the annotation consists of numbers, bool, str, tuple, list and None; the types of their
+    elements are not.
+
+    Raises:
+        TypeError: `function` has no such argument, or an argument is not of its type; the message is one line.
+    """
+    parameters = inspect.signature(function).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        arguments = {name: value for name, value in arguments.items() if name in parameters}
+    for name, value in arguments.items():
+        if name not in parameters:
+            raise TypeError(unknown_argument(function.__name__, name, parameters, {}))
+        annotation = parameters[name].annotation
+        if not _is_of(annotation, value):
+            raise TypeError(
+                f"argument {name} of {function.__name__} is {value!r}; it must be "
+                f"{inspect.formatannotation(annotation)}"
+            )
+
+
+def _is_of(annotation, value) -> bool:
+    """Return whether `value` is of the annotated type; True for annotations that `check_arguments` does not check."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    kinds = {get_origin(kind) or kind for kind in kinds}
+    if not kinds <= {bool, *_INSTANCES}:
+        return True
+    if isinstance(value, bool):
+        return bool in kinds
+    return any(isinstance(value, _INSTANCES[kind]) for kind in kinds - {bool})
 
 
 def pixel_scale_mistake(mean: Sequence[float], std: Sequence[float]) -> str | None:

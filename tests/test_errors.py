@@ -2,9 +2,10 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mindcv.errors import closest, did_you_mean, printable, require_in_range
+from mindcv.errors import check_arguments, closest, did_you_mean, printable, require_in_range
 
 
 def test_closest_ignores_case_and_sorts_by_similarity():
@@ -40,3 +41,52 @@ def test_require_in_range_refuses_a_value_outside_and_names_the_range(value, lim
 def test_require_in_range_refuses_nan():
     with pytest.raises(ValueError, match="rate is nan; it must be at least 0 and at most 1"):
         require_in_range("rate", math.nan, at_least=0, at_most=1)
+
+
+def layer(
+    width: int,
+    rate: float = 0.0,
+    size: int | tuple[int, int] = 8,
+    bias: bool = False,
+    act: str | None = None,
+    path: Path = Path(),
+    more=None,
+):
+    """A function to check arguments against."""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {}, {"width": 4, "rate": 1, "size": [8, 4], "bias": True, "act": None, "path": 3, "more": object()},
+        {"width": np.int32(4), "rate": np.float32(0.5), "size": (8, 4), "act": "gelu"},
+    ],
+)  # fmt: skip
+def test_check_arguments_accepts_arguments_of_the_annotated_types(arguments):
+    check_arguments(layer, arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"widht": 4}, "layer has no argument 'widht'; did you mean 'width'?"),
+        ({"width": "four"}, "argument width of layer is 'four'; it must be int"),
+        ({"width": 4.0}, "argument width of layer is 4.0; it must be int"),
+        ({"width": True}, "argument width of layer is True; it must be int"),
+        ({"bias": 1}, "argument bias of layer is 1; it must be bool"),
+        ({"act": 1}, r"argument act of layer is 1; it must be str \| None"),
+        ({"size": "8"}, r"argument size of layer is '8'; it must be int \| tuple\[int, int\]"),
+    ],
+)
+def test_check_arguments_names_the_argument_and_what_is_wrong(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        check_arguments(layer, arguments)
+
+
+def test_check_arguments_leaves_unknown_names_to_a_function_that_takes_them():
+    def build(width: int, **kwargs):
+        """Take any keyword argument."""
+
+    check_arguments(build, {"widht": 4})
+    with pytest.raises(TypeError, match="argument width of build"):
+        check_arguments(build, {"width": "4"})

@@ -84,12 +84,13 @@ def draw(
     """
     from mindcv import insight
     from mindcv.cli.loading import load_model, preprocessor_of
-    from mindcv.engine.build import create_configured
+    from mindcv.engine.build import create_configured, with_recorded_model_args
     from mindcv.insight import plots
     from mindcv.insight.kernel import positional_layers
 
     require_writable(out)
     history = read_gate_history(Path(config.ckpt_path).with_name("metrics.jsonl"))
+    config = with_recorded_model_args(config)
     model, _names = load_model(config)
     rows, cols = grid = insight.probe.AttentionProbe(model).model.grid_size
     row, col = patch or (rows // 2 + 1, cols // 2 + 1)

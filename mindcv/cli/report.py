@@ -1,17 +1,23 @@
-"""`mindcv report`: loss and accuracy of one or several runs, as curves and as a table."""
+"""`mindcv report`: loss, accuracy, gates and non-locality of one or several runs, as curves and as a table."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from mindcv.cli.insight import read_gate_history
 from mindcv.cli.parser import Parser, run_command
+from mindcv.config import OPTIONS, RUN_CONFIG, read_recipe
 from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes, require_writable
 from mindcv.io.pictures import is_picture, save_figures
 
 _COLUMNS = {
     "epochs": "epoch", "loss": "loss", "val loss": "val_loss", "top-1 (%)": "top_1", "top-5 (%)": "top_5",
-    "images/s": "images_per_second",
+    "images/s": "images_per_second", "gate": "gates", "non-locality": "non_locality",
 }  # fmt: skip
+_LAYERS = {"gates": "gate σ(λ)", "non_locality": "non-locality, in patches"}
 _HEADING = "| run | best epoch |"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 
@@ -43,7 +49,7 @@ def write_report(folders: list[str], out: Path) -> None:
     require_writable(out)
     runs = {folder: read_run(Path(folder)) for folder in folders}
     figure = plot_curves(runs)
-    table = as_table(runs)
+    table = as_table(runs, runs_of_seeds(folders))
     archive_foreign({out / "report.md": _is_table, out / "report.png": is_picture})
     atomic_write_text(out / "report.md", table)
     save_figures({out / "report.png": figure}, dpi=150)
@@ -55,7 +61,7 @@ def read_run(folder: Path) -> list[dict]:
     """Return the records of a run's epochs, at least one, from `folder`/metrics.jsonl in its order.
 
     Raises:
-        ValueError: The file is missing or empty, or a line of it is not a record.
+        ValueError: The file is missing or empty, a line of it is not a record, or its gates are not numbers.
         OSError: It cannot be read.
     """
     metrics_file = folder / "metrics.jsonl"
@@ -64,31 +70,71 @@ def read_run(folder: Path) -> list[dict]:
     records = read_metrics(metrics_file)
     if not records:
         raise ValueError(f"{metrics_file}: no epoch is complete yet")
+    read_gate_history(metrics_file)  # checks their form
     return records
 
 
-def as_table(runs: dict[str, list[dict]]) -> str:
+def runs_of_seeds(folders: list[str]) -> list[list[str]]:
+    """Return those of the runs' folders, two or more at a time, whose options differ in the seed alone.
+
+    Options without effect on the results, such as paths, do not count; a folder without config.yaml is left out.
+
+    Raises:
+        ValueError: A config.yaml is not valid.
+    """
+    groups: dict[tuple, list[str]] = {}
+    for folder in folders:
+        if (Path(folder) / RUN_CONFIG).is_file():
+            options, _origins = read_recipe(Path(folder) / RUN_CONFIG)
+            same = {name: value for name, value in options.items() if OPTIONS[name].on_resume != "free"}
+            same.pop("seed", None)
+            groups.setdefault(tuple(sorted((name, str(value)) for name, value in same.items())), []).append(folder)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def as_table(runs: dict[str, list[dict]], groups: Sequence[list[str]] = ()) -> str:
     """Return a Markdown table with a row for each run: its best epoch by top-1, and the metrics of that epoch.
 
     The columns are run, best epoch, epochs (the number of the last one), training and validation loss, top-1 and top-5
-    in per cent, and images/s; a missing value is empty. The last epoch stands for a run without validation.
+    in per cent, images/s, and gates and non-locality as means over layers and heads; a missing value is empty. The last
+    epoch stands for a run without validation. A row for each group follows, with means ± standard deviations.
 
     Args:
         runs: The records of each run's epochs, at least one, in order, by the run's name to show.
+        groups: Names of runs to average, two or more in a group.
     """
     lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
-    for name, records in runs.items():
-        scored = [record for record in records if record.get("top_1") is not None]
-        best = max(scored, key=lambda record: record["top_1"]) if scored else records[-1]
-        shown = {**best, "epoch": records[-1]["epoch"]}
-        lines.append(f"| {name} | {best['epoch']} | {' | '.join(_cell(shown.get(key)) for key in _COLUMNS.values())} |")
+    rows = {name: _best(records) for name, records in runs.items()}
+    for name, row in rows.items():
+        lines.append(f"| {name} | {' | '.join(map(_cell, row.values()))} |")
+    for group in groups:
+        columns = zip(*(rows[name].values() for name in group), strict=True)
+        lines.append(f"| mean of {', '.join(group)} | {' | '.join(map(_mean_cell, columns))} |")
     return "\n".join(lines) + "\n"
+
+
+def _best(records: list[dict]) -> dict:
+    """Return the columns of a run's row, by the keys of its records; those of gates are means, and None is missing."""
+    scored = [record for record in records if record.get("top_1") is not None]
+    best = max(scored, key=lambda record: record["top_1"]) if scored else records[-1]
+    row = {"best": best["epoch"], **{key: best.get(key) for key in _COLUMNS.values()}, "epoch": records[-1]["epoch"]}
+    for key in _LAYERS:
+        row[key] = float(np.mean(row[key])) if row[key] else None
+    return row
+
+
+def _mean_cell(values: tuple) -> str:
+    """Return mean ± standard deviation with four significant digits of the mean; empty if a value is None."""
+    if None in values:
+        return ""
+    return f"{np.mean(values):,.4g} ± {np.std(values, ddof=1):.2g}"
 
 
 def plot_curves(runs: dict[str, list[dict]]):
     """Return a matplotlib figure over epochs: training and validation loss on the left, top-1 and top-5 on the right.
 
-    It is not one of pyplot's, so it need not be closed.
+    If a run has them, a second row shows gates and non-locality of the last epoch by layer, as means over the heads. It
+    is not one of pyplot's, so it need not be closed.
 
     Args:
         runs: The records of each run's epochs, with "epoch", "loss", "val_loss", "top_1" and "top_5", by the run's name
@@ -101,8 +147,10 @@ def plot_curves(runs: dict[str, list[dict]]):
         from matplotlib.figure import Figure
     except ImportError:
         raise ValueError("curves need matplotlib: pip install matplotlib") from None
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
+    by_layer = {key: {name: _last(records, key) for name, records in runs.items()} for key in _LAYERS}
+    rows = 1 + any(any(values.values()) for values in by_layer.values())
+    figure = Figure(figsize=(11, 4.2 * rows), layout="constrained")
+    (loss, accuracy), *layer_axes = figure.subplots(rows, 2, squeeze=False)
     for number, (name, records) in enumerate(runs.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         for axes, key, style, what in (
@@ -120,7 +168,23 @@ def plot_curves(runs: dict[str, list[dict]]):
             axes.legend(fontsize=8)
         else:
             axes.text(0.5, 0.5, "not validated", transform=axes.transAxes, ha="center", color="gray")
+    for axes, (key, label) in zip(np.ravel(layer_axes), _LAYERS.items(), strict=False):
+        for number, (name, layers) in enumerate(by_layer[key].items()):
+            if layers:
+                means = np.mean(layers, 1)
+                x = range(1, len(means) + 1)
+                axes.plot(x, means, "o-", color=_COLOURS[number % len(_COLOURS)], label=name)
+        axes.set(title="After the last epoch, mean of the heads", xlabel="layer", ylabel=label)
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if axes.lines:
+            axes.legend(fontsize=8)
     return figure
+
+
+def _last(records: list[dict], key: str) -> list | None:
+    """Return the value that the last record with `key` has for it; None if no record has one."""
+    return next((record[key] for record in reversed(records) if record.get(key)), None)
 
 
 def _is_table(path: Path) -> bool:
@@ -137,7 +201,8 @@ def build_parser() -> Parser:
     """Return the parser of `mindcv report`: one or more folders as `runs`, and `--out` ("." by default)."""
     parser = Parser(
         "report",
-        description="Draw the loss and accuracy of runs to report.png, and print a table and write it to report.md.",
+        description="Draw the loss, accuracy, gates and non-locality of runs to report.png, and print a table and "
+        "write it to report.md. Runs that differ in their seed alone get a row with their means.",
     )
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="folders that runs wrote to")
     parser.add_argument("--out", default=".", metavar="FOLDER", help="folder for the two files (default: .)")

@@ -25,6 +25,7 @@ def model_arguments(config: Config) -> dict:
         **{name: getattr(config, name) for name in _SAME_NAME},
         "image_size": config.image_resize,
         **{name: value for name in OF_SOME_MODELS[1:] if (value := getattr(config, name)) != OPTIONS[name].default},
+        **(config.model_args or {}),
     }
 
 

@@ -5,10 +5,16 @@ Each check returns None, or one line that names the options and what to change.
 
 from collections.abc import Callable
 
+from mindcv.config.option_types import show
 from mindcv.config.options import OPTIONS, Options, unknown_option
 from mindcv.errors import pixel_scale_mistake
 
 _GIB = 2**30
+_OPTION_OF = {  # arguments of `create_model` that options give; those of the heading Model have the same name
+    "model_name": "model", "image_size": "image_resize", "checkpoint_path": "ckpt_path", "ema": "use_ema",
+    **{name: name for name, option in OPTIONS.items() if option.group == "Model"},
+}  # fmt: skip
+_NOT_OF_THE_MODEL = ("adapt", "auto_mapping", "class_names", "features_only", "out_indices")  # but of create_model
 _MAX_BATCH_BYTES, _MAX_PATCHES = 64 * _GIB, 2**16
 DECAYING_TO_MIN_LR = ("cosine_decay", "warmup_cosine_decay", "one_cycle", "cyclic")
 
@@ -167,6 +173,15 @@ def _flash_attention_has_half_precision(config: Options) -> str | None:
             )
 
 
+def _model_args_have_no_option(config: Options) -> str | None:
+    """Return a complaint about the first of model_args that an option gives or that is not the model's, else None."""
+    for name, value in (config.model_args or {}).items():
+        if name in _OPTION_OF:
+            return f"model_args: {name} has an option of its own: pass --{_OPTION_OF[name]} {show(value)} instead"
+        if name in _NOT_OF_THE_MODEL:
+            return f"model_args: {name} is an argument of create_model, not of a model's constructor: leave it out"
+
+
 def _resume_changes_are_options(config: Options) -> str | None:
     """Return a complaint about the first name in resume_changes that is not an option, else None."""
     for name in config.resume_changes or ():
@@ -199,5 +214,6 @@ CHECKS: tuple[Callable[[Options], str | None], ...] = (
     _amp_options_are_used,
     _flash_attention_has_half_precision,
     _clip_mode_is_used,
+    _model_args_have_no_option,
     _resume_changes_are_options,
 )

@@ -140,8 +140,8 @@ def _with_digest(text: str) -> str:
 
 
 def _as_yaml(value) -> str:
-    """Return a value as YAML on one line; a tuple becomes a list in brackets."""
-    value = list(value) if isinstance(value, tuple) else value
+    """Return a value as YAML on one line: a tuple as a list in brackets, a mapping in braces."""
+    value = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, dict) else value
     line = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=True)
     return line.strip()[1:-1]
 

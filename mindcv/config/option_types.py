@@ -4,6 +4,7 @@ Values from YAML arrive as text, as words of the command line do: `7e-4`, `True`
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -50,9 +51,14 @@ class OptionType(Protocol):
 
 
 def show(value) -> str:
-    """Return a value as it is typed on the command line: `none`, `True`, `0.08 1.0`, `''` for an empty string."""
+    """Return a value as it is typed on the command line: `none`, `True`, `0.08 1.0`, `''` for an empty string.
+
+    A mapping is shown as `depth=4 sizes=[1, 2]`.
+    """
     if value is None:
         return "none"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={list(v) if isinstance(v, tuple) else show(v)}" for name, v in value.items())
     if isinstance(value, (list, tuple)):
         return " ".join(show(item) for item in value)
     return str(value) or "''"
@@ -220,7 +226,7 @@ class ListOf:
         ordered: Whether values that decrease are refused.
     """
 
-    item: Number | Text
+    item: OptionType
     lengths: tuple[int, ...] = ()
     ordered: bool = False
     nargs: ClassVar = "+"
@@ -309,3 +315,57 @@ class Optional:
         """Return None for None and for none, null, `~` or "" as text, in any case; else what the other type reads."""
         is_none = given is None or (isinstance(given, str) and given.lower() in ("none", "null", "~", ""))
         return None if is_none else self.type.read(given)
+
+
+class FrozenDict(dict):
+    """A hashable dict of hashable values; it must not be changed."""
+
+    def __hash__(self):
+        return hash(frozenset(self.items()))
+
+
+class NamedValues:
+    """Numbers, Booleans, text and lists of them by name: `depth=4 qkv_bias=True`, or a mapping in YAML.
+
+    A value is the first of these that its text can be read as; `none` is None.
+    """
+
+    annotation = dict
+    metavar = "NAME=VALUE"
+    nargs = "+"
+    wanted = "one or more NAME=VALUE"
+    limits = ""
+    _scalar = Optional(OneOf(Integer(), Number(), Boolean(), Text()))
+
+    def read(self, given) -> FrozenDict:
+        """Return a mapping, a string or list of NAME=VALUE, or a list of pairs as typed values by name, sorted by name.
+
+        Raises:
+            ValueError: A name is missing, is not an identifier or is given twice, or a value is nested.
+        """
+        pairs = self._pairs(given)
+        if not pairs or not all(len(pair) == 2 and str(pair[0]).isidentifier() for pair in pairs):
+            raise ValueError
+        names = [name for name, _value in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{name} is given twice")
+        return FrozenDict(sorted((name, self._value(value)) for name, value in pairs))
+
+    @staticmethod
+    def _pairs(given) -> list:
+        """Return names and values as pairs, or shorter lists for words without "="; ValueError for other types."""
+        if isinstance(given, Mapping):
+            return list(given.items())
+        if isinstance(given, (list, tuple)) and all(isinstance(pair, tuple) for pair in given):
+            return list(given)
+        words = [given] if isinstance(given, str) else given
+        if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+            raise ValueError
+        return [word.split("=", 1) for word in re.split(r"[\s,]+(?=\w+=)", " ".join(words).strip())]
+
+    def _value(self, given):
+        """Return a scalar, or a tuple for a list or text in brackets; ValueError for anything else."""
+        if isinstance(given, (list, tuple)) or (isinstance(given, str) and given.startswith("[")):
+            return ListOf(self._scalar).read(given)
+        return self._scalar.read(given)

@@ -14,6 +14,7 @@ from mindcv.config.option_types import (
     FilePaths,
     Integer,
     ListOf,
+    NamedValues,
     Number,
     OneOf,
     Optional,
@@ -237,6 +238,9 @@ class Model:
     attn_impl: str = option(Choice("separable", "plain", "flash"), "separable", "warn",
         "attention implementation: separable is fast and exact, plain follows the paper's formula, flash is the half- "
         "precision fused kernel of an Atlas A2")
+    model_args: dict | None = option(Optional(NamedValues()), None, "refuse",
+        "other arguments of the model's constructor, such as local_up_to_layer=5 locality_strength=0.5; a mapping in "
+        "YAML; if none are given, those recorded in ckpt_path")
     pretrained: bool | str = option(OneOf(_bool, Choice("mindcv", "mindcv-910v2", "fb", "timm")), False, "refuse",
         "start from published weights: MindCV's, the authors' (fb) or timm's; True: ConViT's by MindCV, DeiT's by timm")
 
@@ -289,7 +293,8 @@ class Training:
     skip_nonfinite: int = option(Integer(at_least=0), 0, "free",
         "how many steps in a row may have a NaN or infinite loss or gradient; they are skipped and counted")
     freeze: tuple[str, ...] | None = option(Optional(ListOf(Text("PART"))), None, "refuse",
-        "parts that stay as loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, or several",
+        "parts that stay as loaded: backbone (all but the classifier), stem, blocks:3, blocks:0-5, gates or gpsa of a "
+        "ConViT, or several",
         aliases=("freeze_backbone",))
     ema: bool = option(_bool, False, "refuse",
         "keep exponential moving averages of the weights, saved and validated; best.ckpt follows the weights",

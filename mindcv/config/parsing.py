@@ -145,15 +145,19 @@ def _is_true(given) -> bool:
     return False
 
 
-def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
+def read_recipe(path: str | Path, is_base: bool = False) -> tuple[dict, dict[str, str]]:
     """Return the options in a YAML file by name, and where each stands: "FILE line N".
 
-    Values are text, None or lists of text: option types read them later, since YAML would take `7e-4` for text. Names
+    If the file names another recipe in `config`, a path relative to its own folder, the options of that one are the
+    base that it overrides; `config` itself is left out. A base cannot name another recipe. `is_base` says that the file
+    is one.
+
+    Values are text, None or lists of these: option types read them later, since YAML would take `7e-4` for text. Names
     and values of older MindCV recipes are translated, with a warning.
 
     Raises:
         ConfigError: The file is missing, empty, unreadable or not valid YAML, or an option in it is unknown, nested or
-            given twice, or is `config`. Whether values are accepted is not checked.
+            given twice, or the same holds for its base. Whether values are accepted is not checked.
     """
     if not os.path.exists(path):
         raise ConfigError(f"config: {_no_file(path, recipe_names())}")
@@ -180,23 +184,35 @@ def read_recipe(path: str | Path) -> tuple[dict, dict[str, str]]:
         name = key.value
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{where}: wanted the name of an option before the colon")
-        value = _plain(node, f"{name} ({where})")
+        value = _plain(node, f"{name} ({where})", name == "model_args")
         try:
             name, value = former.translate(name, value, where)
         except ValueError:
             raise ConfigError(f"{where}: {name}: got {value!r}, wanted {Boolean.wanted}") from None
         if name not in OPTIONS:
             raise ConfigError(f"{where}: {unknown_option(name)}")
-        if name == "config":
-            raise ConfigError(f"{where}: a recipe cannot name another recipe in 'config': remove the line")
+        if name == "config" and is_base:
+            raise ConfigError(f"{where}: the base of another recipe cannot name one itself in 'config'")
         if name in recipe:
             raise ConfigError(f"{where}: {name} is given twice, first in line {origins[name].split()[-1]}")
         recipe[name], origins[name] = value, where
-    return recipe, origins
+    if "config" not in recipe:
+        return recipe, origins
+    where = origins.pop("config")
+    base = Path(path).parent / read_option("config", recipe.pop("config"), where)
+    if not base.exists():
+        raise ConfigError(f"config ({where}): {_no_file(base)}")
+    inherited, inherited_origins = read_recipe(base, is_base=True)
+    return {**inherited, **recipe}, {**inherited_origins, **origins}
 
 
-def _plain(node: yaml.Node, where: str):
-    """Return a YAML node as text, None, or a list of text; a ConfigError that begins with `where` for nested values."""
+def _plain(node: yaml.Node, where: str, may_be_mapping: bool = False):
+    """Return a YAML node as text, None, or a list of text; a mapping, if it may be one, as a list of pairs.
+
+    Other values raise a ConfigError that begins with `where`.
+    """
+    if may_be_mapping and isinstance(node, yaml.MappingNode):
+        return [(key.value, _plain(value, where)) for key, value in node.value]
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == "tag:yaml.org,2002:null" else node.value
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

@@ -16,6 +16,7 @@ from mindcv.models.family import require
 from mindcv.models.registry import load_model_module, takes_argument
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
+from mindcv.weights import options_in
 
 _log = logging.getLogger("mindcv")
 
@@ -74,6 +75,24 @@ def create_configured(config: Config, num_classes: int, **arguments) -> nn.Cell:
             raise ConfigError(f"{name} is {show(value)}, but {config.model} takes no {name}: leave it out")
     model = create_model(num_classes=num_classes, **{**given, **arguments})
     return with_facts(model, image_size=(image_size,) * 2 if isinstance(image_size, int) else image_size)
+
+
+def with_recorded_model_args(config: Config) -> Config:
+    """Return `config` with the `model_args` that the checkpoint `ckpt_path` records for a model of the same name.
+
+    It is unchanged if `model_args` is given, if the run is resumed, or if no `model_args` are recorded.
+
+    Raises:
+        ValueError, OSError: the checkpoint cannot be read.
+    """
+    if not config.ckpt_path or is_resuming(config) or config.origin("model_args") != "default":
+        return config
+    recorded = options_in(config.ckpt_path)
+    if recorded.get("model") != config.model or not recorded.get("model_args"):
+        return config
+    config = config.replace(model_args=recorded["model_args"])
+    _log.info("model_args %s, as in %s", show(config.model_args), config.ckpt_path)
+    return config
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:

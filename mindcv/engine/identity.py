@@ -10,9 +10,10 @@ import numpy as np
 from mindcv.config import OPTIONS, Config, show
 from mindcv.engine.loss_scale import is_dynamic
 from mindcv.weights.classes import CLASS_NAMES
+from mindcv.weights.recorded import RECORDED, recorded_in
 from mindcv.weights.state_dict import RUN
 
-STEPS, IMAGES, RECORDED = RUN + "steps_per_epoch", RUN + "training_images", RUN + "options"
+STEPS, IMAGES = RUN + "steps_per_epoch", RUN + "training_images"
 START_ANEW = "or load weights alone, without --resume"
 
 
@@ -44,10 +45,9 @@ class Identity:
 
 def read_identity(arrays: Mapping[str, np.ndarray]) -> Identity:
     """Return the identity that a checkpoint with the contents `arrays` records, None for each part it lacks."""
-    names, images, options = (
-        json.loads(str(arrays[entry])) if entry in arrays else None for entry in (CLASS_NAMES, IMAGES, RECORDED)
-    )
-    return Identity(names, int(arrays[STEPS]) if STEPS in arrays else None, images and tuple(images), options)
+    names, images = (json.loads(str(arrays[entry])) if entry in arrays else None for entry in (CLASS_NAMES, IMAGES))
+    steps = int(arrays[STEPS]) if STEPS in arrays else None
+    return Identity(names, steps, images and tuple(images), recorded_in(arrays))
 
 
 def recorded_options(config: Config, **effective) -> dict:

@@ -17,6 +17,7 @@ from mindcv.data.datasets.digest import list_digest
 from mindcv.distributed.context import DistributedContext
 from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.archive import archive_foreign_files, archive_run, is_archive_unfinished, is_run_file
+from mindcv.engine.build import with_recorded_model_args
 from mindcv.engine.checkpoints import REMEDY, START, CheckpointManager, TrainPosition, require_free_names
 from mindcv.engine.dataloaders import name_unreadable_images, validation_loader, write_bad_images
 from mindcv.engine.dry_run import dry_run
@@ -56,6 +57,7 @@ def train(config: Config) -> None:
             f"ckpt_path {config.ckpt_path} is of the run in ckpt_save_dir, which a new run there archives: name "
             "another ckpt_save_dir, or go on with that run by --resume"
         )
+    config = with_recorded_model_args(config)
     run = build_run(config)
     if config.dry_run:
         return dry_run(run)

@@ -17,7 +17,7 @@ from mindcv.data.datasets import Source
 from mindcv.deploy import imagenet_names
 from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.distributed.signals import StopFlag, Stopped
-from mindcv.engine.build import build_model, compute_in
+from mindcv.engine.build import build_model, compute_in, with_recorded_model_args
 from mindcv.engine.class_scores import (
     Predictions,
     calibration_error,
@@ -135,6 +135,7 @@ def _score(
     The predictions are None unless an option asks for them. All workers must call it; the errors are those of
     `validate`.
     """
+    config = with_recorded_model_args(config)
     count, class_names = classes_in(config.ckpt_path) if config.ckpt_path else (len(imagenet_names()), None)
     subset = None
     if config.class_subset:

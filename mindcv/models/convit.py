@@ -8,14 +8,13 @@ Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of 
 
 import math
 import warnings
-from inspect import signature
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import TruncatedNormal, initializer
+from mindspore.common.initializer import Constant, TruncatedNormal, initializer
 
-from mindcv.errors import did_you_mean, require_in_range
+from mindcv.errors import require_in_range
 from mindcv.models.convit_family import family
 from mindcv.models.convit_weights import WIDTHS, default_cfgs
 from mindcv.models.factory import build_pretrained
@@ -193,6 +192,8 @@ class GPSA(SelfAttention):
         attn_drop_rate: Dropout of the attention maps, in training: a probability in [0, 1).
         drop_rate: Dropout of the output, in training: a probability in [0, 1).
         locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
+            None leaves out the convolutional initialisation.
+        gate_init: Initial λ of every head; its gate is σ(λ).
         attn_impl: "separable", "plain" or "flash".
 
     Raises:
@@ -209,7 +210,8 @@ class GPSA(SelfAttention):
         qkv_bias: bool,
         attn_drop_rate: float,
         drop_rate: float,
-        locality_strength: float,
+        locality_strength: float | None,
+        gate_init: float,
         attn_impl: str,
     ):
         super().__init__(dim, num_heads, qkv_bias, attn_drop_rate, drop_rate, attn_impl)
@@ -217,12 +219,13 @@ class GPSA(SelfAttention):
         self.separable = attn_impl != "plain"
         self.softmax = Softmax()
         self.matmul = MatMul()
-        self.gating_param = Parameter(initializer("ones", (num_heads,)), name="gating_param")
+        self.gating_param = Parameter(initializer(Constant(gate_init), (num_heads,)), name="gating_param")
         self.pos_proj = Linear(3, num_heads)
         self.row_offsets, self.col_offsets = (
             Tensor(np.subtract.outer(np.arange(side), np.arange(side)).T, ms.float32) for side in grid_size
         )
-        self.init_locality(locality_strength)
+        if locality_strength is not None:
+            self.init_locality(locality_strength)
 
     def init_locality(self, locality_strength: float) -> None:
         """Initialise as a convolution (section 3): values are passed on unchanged, head i attends to one offset.
@@ -390,6 +393,8 @@ class ConViT(Transformer):
         local_up_to_layer: Number of GPSA blocks, 0 to depth − 1; the class token joins after them.
         use_pos_embed: Whether a learned embedding (1, N, C) is added to the patches.
         locality_strength: α of equation 8: the larger, the more sharply a head attends to its offset at the start.
+        conv_init: Whether GPSA blocks start as convolutions; else their values and positional weights are random.
+        gate_init: Initial λ of GPSA's gates σ(λ); the paper's ablation without gating freezes them at 0.
         norm_eps: Epsilon of the LayerNorms; 1e-7 for MindCV's released weights.
         act: "gelu", or "gelu_tanh" for weights trained with that approximation (MindCV's).
         attn_impl: "separable"; "plain" for GPSA as the paper writes it; or "flash" for the separable form in half
@@ -426,6 +431,8 @@ class ConViT(Transformer):
         local_up_to_layer: int = 10,
         use_pos_embed: bool = True,
         locality_strength: float = 1.0,
+        conv_init: bool = True,
+        gate_init: float = 1.0,
         norm_eps: float = 1e-6,
         act: str = "gelu",
         attn_impl: str = "separable",
@@ -466,7 +473,11 @@ class ConViT(Transformer):
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
             "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate, "attn_impl": attn_impl,
         }  # fmt: skip
-        positional = {"grid_size": self.grid_size, "locality_strength": locality_strength}
+        positional = {
+            "grid_size": self.grid_size,
+            "locality_strength": locality_strength if conv_init else None,
+            "gate_init": gate_init,
+        }
         blocks = []
         for i in range(depth):
             attn = GPSA(**common, **positional) if i < local_up_to_layer else MHSA(**common)
@@ -484,6 +495,15 @@ class ConViT(Transformer):
         """Rows and columns of patches: a deprecated name of `grid_size`, which warns."""
         warnings.warn("ConViT.grid is deprecated: use grid_size", DeprecationWarning, stacklevel=2)
         return self.grid_size
+
+    def freezable_parts(self) -> dict[str, str]:
+        """Return regular expressions that find, in parameter names, the parts that only this family can freeze.
+
+        "gates": the gating parameters λ. "gpsa": all parameters of GPSA layers, so that of the first blocks only norms
+        and perceptrons are trained.
+        """
+        gpsa = "|".join(map(str, range(self.local_up_to_layer))) or "(?!)"
+        return {"gates": r"\.gating_param$", "gpsa": rf"^blocks\.({gpsa})\.attn\."}
 
     def embed(self, images: Tensor) -> Tensor:
         """Return patch plus position embedding, (B, N, C), before dropout, for images (B, in_channels, H, W).
@@ -585,16 +605,12 @@ def _convit(name: str, pretrained: bool | str, num_classes: int, in_channels: in
         kwargs: Further arguments of ConViT; they may override the variant's `num_heads` and `embed_dim`.
 
     Raises:
-        TypeError: ConViT has no such argument.
+        TypeError: ConViT has no such argument, or one is not of its type.
         ValueError: An argument is out of range, or there are no such published weights.
         OSError: The weights cannot be downloaded.
     """
     num_heads, embed_dim = WIDTHS[name]
     arguments = {"num_heads": num_heads, "embed_dim": embed_dim, "num_classes": num_classes, "in_channels": in_channels}
-    known = signature(ConViT).parameters
-    for argument in kwargs:
-        if argument not in known:
-            raise TypeError(f"{name} takes no argument {argument!r}{did_you_mean(argument, known)}")
     return build_pretrained(ConViT, default_cfgs[name], pretrained, **{**arguments, **kwargs})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from mindspore import nn
 
 from mindcv import weights
-from mindcv.errors import did_you_mean
+from mindcv.errors import check_arguments, did_you_mean
 from mindcv.models.family import family_of
 from mindcv.models.features import Features
 from mindcv.models.registry import get_pretrained_cfg, model_entrypoint
@@ -62,7 +62,7 @@ def create_model(
     Raises:
         ValueError: The model or the published weights do not exist, a value is out of range, or the checkpoint does not
             fit the model.
-        TypeError: The model has no such argument.
+        TypeError: The model has no such argument, or one is not of its type.
         FileNotFoundError: The checkpoint does not exist.
         OSError: Published weights cannot be downloaded.
     """
@@ -73,10 +73,12 @@ def create_model(
     if features_only:
         num_classes = 0
     given = {name: value for name, value in kwargs.items() if value is not None}
+    entrypoint = model_entrypoint(model_name)
+    check_arguments(entrypoint, given)
     source = {}
     if checkpoint_path:
         source, pretrained = _source(get_pretrained_cfg(model_name), pretrained), False
-    model = model_entrypoint(model_name)(pretrained, num_classes, in_channels, **{**_trained_with(source), **given})
+    model = entrypoint(pretrained, num_classes, in_channels, **{**_trained_with(source), **given})
     with_facts(model, num_classes=num_classes, in_channels=in_channels)
     if not checkpoint_path:
         return Features(model, out_indices) if features_only else model
@@ -106,9 +108,11 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
         The model; its attribute `pretrained_cfg` is the configuration of the weights, if any were loaded.
 
     Raises:
+        TypeError: `build` has no such argument, or one is not of its type.
         ValueError: There are no such weights, or they do not fit the model.
         OSError: The weights cannot be downloaded.
     """
+    check_arguments(build, arguments)
     if not pretrained:
         return build(**arguments)
     source = _source(cfg, pretrained)

@@ -56,6 +56,9 @@ class Model(Protocol):
     def group_matcher(self, coarse: bool = False) -> dict:
         """Return patterns of parameter names, as timm's models do; for `freeze`, `layer_decay`, `head_lr_multiple`."""
 
+    def freezable_parts(self) -> dict[str, str]:
+        """Return patterns of parameter names, by names of parts that only this family has; for `freeze`."""
+
     def no_weight_decay(self) -> set[str]:
         """Return the parameters, besides the 1-D ones, that `weight_decay_filter` auto exempts."""
 

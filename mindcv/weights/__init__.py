@@ -6,6 +6,7 @@ from mindcv.weights.loading import load
 from mindcv.weights.parts import weights_of
 from mindcv.weights.published import fetch_published, get_weights_download_root
 from mindcv.weights.read import DamagedCheckpoint, read
+from mindcv.weights.recorded import options_in
 from mindcv.weights.state_dict import to_mindcv, to_pytorch
 from mindcv.weights.write import is_ours, write
 
@@ -17,6 +18,7 @@ __all__ = [
     "get_weights_download_root",
     "is_ours",
     "load",
+    "options_in",
     "read",
     "to_mindcv",
     "to_pytorch",

@@ -11,13 +11,15 @@ from mindcv.weights.checkpoint_format import Arrays, CheckpointFormat
 from mindcv.weights.classes import count_classes
 from mindcv.weights.parts import split_parts
 from mindcv.weights.read import naming, read_contents
+from mindcv.weights.recorded import recorded_in
 
 
 def describe(path: str | Path, formats: Iterable[CheckpointFormat] = ()) -> dict[str, str]:
     """Return a description of the checkpoint `path`, one line of text under each heading.
 
-    The headings are file, format, layout, model, classes, image, parameters, beside (parts other than weights, if any),
-    sha256 (of the file) and digest; classes and image only for a model of a known family.
+    The headings are file, format, layout, model, model_args (those of the run, if it had any), classes, image,
+    parameters, beside (parts other than weights, if any), sha256 (of the file) and digest; classes and image only for a
+    model of a known family.
 
     Args:
         path: The file.
@@ -40,11 +42,18 @@ def describe(path: str | Path, formats: Iterable[CheckpointFormat] = ()) -> dict
         "format": contents.format,
         "layout": {state_dict.MINDCV: "MindCV's names", state_dict.PYTORCH: "PyTorch's names"}[layout],
         **_model(weights, None if grid is None else tuple(map(int, grid)), formats),
+        **_model_args(recorded_in(contents.arrays) or {}),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
         **({"beside": others} if (others := parts.describe_others()) else {}),
         "sha256": sha256(Path(path).read_bytes()).hexdigest(),
         "digest": f"{contents.digest} (of the contents, verified)" if contents.digest else "carries none",
     }
+
+
+def _model_args(options: dict) -> dict[str, str]:
+    """Return the heading model_args, as the option is typed, or {} if the recorded `options` have none."""
+    arguments = options.get("model_args") or {}
+    return {"model_args": " ".join(f"{name}={value}" for name, value in arguments.items())} if arguments else {}
 
 
 def _model(weights: Arrays, grid: tuple[int, int] | None, formats: Iterable[CheckpointFormat]) -> dict[str, str]:

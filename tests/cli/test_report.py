@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mindcv.cli.report import main, plot_curves, read_run
+from mindcv.config import Config
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def test_report_of_several_runs_writes_a_picture_and_a_table(runs, tmp_path, cap
     text = (tmp_path / "out/report.md").read_text()
     assert capsys.readouterr().out == text
     _, _, first, second = text.splitlines()
-    assert first == f"| {runs[0]} | 2 | 3 | 1.5 | 1.5 | 62.5 | 90 |  |"
-    assert second == f"| {runs[1]} | 2 | 2 | 1 |  |  |  |  |"
+    assert first == f"| {runs[0]} | 2 | 3 | 1.5 | 1.5 | 62.5 | 90 |  |  |  |"
+    assert second == f"| {runs[1]} | 2 | 2 | 1 |  |  |  |  |  |  |"
     with Image.open(tmp_path / "out/report.png") as picture:
         assert picture.width > 1000
 
@@ -64,3 +65,36 @@ def test_report_of_a_folder_without_a_run_writes_nothing(tmp_path, capsys):
     assert main([str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def seeds(tmp_path):
+    """Three runs with gates and non-locality: two that differ in the seed alone, and one of another learning rate."""
+    for name, seed, lr, top_1 in (("s0", 0, 1e-3, 60.0), ("s1", 1, 1e-3, 64.0), ("other", 0, 2e-3, 50.0)):
+        Config(seed=seed, lr=lr, ckpt_save_dir=str(tmp_path / name)).save(tmp_path / name / "config.yaml")
+        layers = {"gates": [[0.5, 0.7], [0.1, 0.3]], "non_locality": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]}
+        records = [{"epoch": 1, "top_1": 10.0}, {"epoch": 2, "loss": 1.0, "top_1": top_1, **layers}]
+        (tmp_path / name / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return [str(tmp_path / name) for name in ("s0", "s1", "other")]
+
+
+def test_report_of_runs_that_differ_in_the_seed_averages_them(seeds, tmp_path, capsys):
+    assert main([*seeds, "--out", str(tmp_path)]) == 0
+    *_, other, mean = capsys.readouterr().out.splitlines()
+    assert other == f"| {seeds[2]} | 2 | 2 | 1 |  | 50 |  |  | 0.4 | 3.5 |"
+    assert mean == (
+        f"| mean of {seeds[0]}, {seeds[1]} | 2 ± 0 | 2 ± 0 | 1 ± 0 |  | 62 ± 2.8 |  |  | 0.4 ± 0 | 3.5 ± 0 |"
+    )
+
+
+def test_plot_curves_draws_gates_and_non_locality_by_layer(seeds):
+    *_, gates, non_locality = plot_curves({name: read_run(Path(name)) for name in seeds}).axes
+    assert [line.get_label() for line in gates.lines] == seeds
+    assert gates.lines[0].get_xydata().tolist() == [[1, pytest.approx(0.6)], [2, pytest.approx(0.2)]]
+    assert non_locality.lines[0].get_ydata().tolist() == [1.5, 3.5, 5.5]
+
+
+def test_report_of_gates_that_are_no_numbers_names_the_file(seeds, tmp_path, capsys):
+    (tmp_path / "s0/metrics.jsonl").write_text('{"epoch": 1, "top_1": 1.0, "gates": [["a"]]}\n')
+    assert main([*seeds, "--out", str(tmp_path)]) == 2
+    assert "s0/metrics.jsonl: gates is not one number for each layer and head" in capsys.readouterr().err

@@ -9,10 +9,12 @@ from mindcv.config.option_types import (
     FilePaths,
     Integer,
     ListOf,
+    NamedValues,
     Number,
     OneOf,
     Optional,
     Text,
+    show,
 )
 
 
@@ -32,6 +34,7 @@ from mindcv.config.option_types import (
         (ListOf(Number(), (1, 3)), tuple[float, ...]),
         (OneOf(Integer(), ListOf(Integer(), (2,))), int | tuple[int, int]),
         (Optional(Choice("a")), str | None),
+        (NamedValues(), dict),
     ],
 )
 def test_annotation_is_the_type_that_read_returns(type, annotation):
@@ -147,3 +150,31 @@ def test_text_refuses_the_empty_string_unless_it_may_be_empty():
     for bad in ("", None, 5, ["a", "b"]):
         with pytest.raises(ValueError):
             Text().read(bad)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["depth=4", "rate=1e-3", "bias=True", "act=none", "sizes=[1, 2]", "name=x"],
+        "name=x,sizes=[1,2] act=~ bias=yes rate=0.001,depth=4",
+        {"depth": "4", "rate": "1e-3", "bias": "true", "act": None, "sizes": ["1", "2"], "name": "x"},
+        {"depth": 4, "rate": 0.001, "bias": True, "act": None, "sizes": (1, 2), "name": "x"},
+        [("depth", "4"), ("rate", "1e-3"), ("bias", "on"), ("act", "null"), ("sizes", ["1", "2"]), ("name", "x")],
+    ],
+)
+def test_named_values_reads_words_text_and_mappings_alike(given):
+    value = NamedValues().read(given)
+    assert value == {"act": None, "bias": True, "depth": 4, "name": "x", "rate": 0.001, "sizes": (1, 2)}
+    assert list(value) == sorted(value)
+    assert type(value["depth"]) is int
+    assert value["bias"] is True
+    assert hash(value) == hash(NamedValues().read(value))
+    assert NamedValues().read(show(value)) == value
+
+
+@pytest.mark.parametrize(
+    "given", ["depth", "=4", "1a=4", "a = 4", "", [], {}, {1: 2}, {"a": {}}, {"a": {"b": 1}}, 4, True, [4], "a=1 a=2"]
+)
+def test_named_values_refuses_other_forms(given):
+    with pytest.raises(ValueError):
+        NamedValues().read(given)

@@ -496,3 +496,54 @@ def test_every_option_accepts_or_refuses_extreme_values(value):
                 assert "\n" not in str(error)
             else:
                 assert not isinstance(read, float) or abs(read) <= 1e30
+
+
+def test_model_args_of_a_recipe_are_a_mapping_and_saved_as_one(recipe, tmp_path):
+    path = recipe("model_args: {local_up_to_layer: 5, locality_strength: 5e-1, act2: ~}\n")
+    config = resolve(["-c", str(path)])
+    assert config.model_args == {"local_up_to_layer": 5, "locality_strength": 0.5, "act2": None}
+    config.save(tmp_path / "saved.yaml")
+    assert resolve(["-c", str(tmp_path / "saved.yaml")]).model_args == config.model_args
+    assert resolve(["-c", str(path), "--model_args", "depth=3"]).model_args == {"depth": 3}
+    assert resolve(["-c", str(path), "--model_args", "none"]).model_args is None
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("model_args: {a: {b: 1}}", "model_args (FILE line 1): got nested values"),
+        ("model_args: {a: 1, a: 2}", "a is given twice"),
+        ("model_args: {a b: 1}", "wanted one or more NAME=VALUE"),
+        ("model_args: {}", "wanted one or more NAME=VALUE"),
+        ("model: {a: 1}", "model (FILE line 1): got nested values"),
+    ],
+)
+def test_resolve_refuses_a_bad_mapping_in_one_line(recipe, text, part):
+    path = str(recipe(text))
+    with pytest.raises(ConfigError) as error:
+        resolve(["-c", path])
+    assert part.replace("FILE", path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_recipe_overrides_the_recipe_that_it_names(recipe, tmp_path):
+    (tmp_path / "base.yaml").write_text("lr: 0.1\nepoch_size: 7\n")
+    (tmp_path / "ablations").mkdir()
+    own = tmp_path / "ablations/own.yaml"
+    own.write_text("config: ../base.yaml\nlr: 0.2\n")
+    config = resolve(["-c", str(own)])
+    assert (config.lr, config.epoch_size, config.config) == (0.2, 7, str(own))
+    assert config.origin("lr") == f"{own} line 2"
+    assert config.origin("epoch_size") == f"{tmp_path}/ablations/../base.yaml line 2"
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [("config: own.yaml\n", "the base of another recipe cannot name one itself"), (None, "no file")],
+)
+def test_recipe_with_a_bad_base_is_refused(base, message, tmp_path):
+    if base:
+        (tmp_path / "base.yaml").write_text(base)
+    (tmp_path / "own.yaml").write_text("config: base.yaml\n")
+    with pytest.raises(ConfigError, match=message):
+        resolve(["-c", str(tmp_path / "own.yaml")])

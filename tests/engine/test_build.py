@@ -5,8 +5,9 @@ import pytest
 
 from mindcv import weights
 from mindcv.config import Config, ConfigError
-from mindcv.engine.build import build_model, build_schedule, peak_rate
+from mindcv.engine.build import build_model, build_schedule, peak_rate, with_recorded_model_args
 from mindcv.weights.classes import CLASS_NAMES
+from mindcv.weights.recorded import RECORDED
 
 
 @pytest.mark.parametrize(("given", "approximate"), [({}, True), ({"act": "gelu"}, False)])
@@ -106,3 +107,24 @@ def test_build_schedule_gives_an_update_across_epochs_the_rate_of_the_first():
     )  # fmt: skip
     first_batches = range(0, 3 * 7 - 1, 2)  # the last batch of 21 is left without an update
     assert build_schedule(config, 7, 1.0) == pytest.approx([0.1 ** (batch // 7) for batch in first_batches])
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Return the path of a checkpoint that records the options of a run with `model_args`."""
+    options = {"model": "convit_tiny", "model_args": {"depth": 3, "sizes": [1, 2]}}
+    weights.write(tmp_path / "a.ckpt", {"norm.gamma": np.ones(1, np.float32), RECORDED: np.array(json.dumps(options))})
+    return str(tmp_path / "a.ckpt")
+
+
+def test_with_recorded_model_args_takes_those_of_the_checkpoint(recorded):
+    config = with_recorded_model_args(Config(ckpt_path=recorded))
+    assert config.model_args == {"depth": 3, "sizes": (1, 2)}
+
+
+@pytest.mark.parametrize(
+    "given", [{"model_args": None}, {"model_args": "depth=5"}, {"model": "convit_small"}, {"resume": True}]
+)
+def test_with_recorded_model_args_keeps_what_is_given_and_other_models(given, recorded):
+    config = Config(ckpt_path=recorded, **given)
+    assert with_recorded_model_args(config) == config

@@ -281,3 +281,14 @@ def test_convit_and_features_grid_warns_and_returns_grid_size():
         assert model.grid == model.grid_size == (4, 4)
     with pytest.warns(DeprecationWarning, match="Features.grid is deprecated: use grid_size"):
         assert Features(model).grid == (4, 4)
+
+
+def test_convit_without_conv_init_has_random_values_and_positions():
+    small = {"image_size": 32, "patch_size": 8, "embed_dim": 64, "num_heads": 4, "depth": 2, "local_up_to_layer": 1}
+    plain = mindcv.create_model("convit_tiny", **small).blocks[0].attn
+    model = mindcv.create_model("convit_tiny", conv_init=False, gate_init=-0.5, **small).blocks[0].attn
+    np.testing.assert_array_equal(plain.v.weight.asnumpy(), np.eye(64))
+    for weight in (model.v.weight.asnumpy(), model.pos_proj.weight.asnumpy()):
+        assert 0.005 < np.abs(weight).mean() < 0.03, "as any linear layer"
+    np.testing.assert_array_equal(model.gating_param.asnumpy(), np.full(4, -0.5, np.float32))
+    np.testing.assert_array_equal(plain.gating_param.asnumpy(), np.ones(4, np.float32))

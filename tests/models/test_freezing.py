@@ -38,6 +38,25 @@ def test_freeze_part_leaves_the_others_trainable(parts, model):
     assert trainable_parts(model) == PARTS[parts]
 
 
+@pytest.mark.parametrize(
+    ("part", "frozen"), [("gates", {"gating_param"}), ("gpsa", {"gating_param", "pos_proj", "q", "k", "v", "proj"})]
+)
+def test_freeze_part_of_convit_freezes_only_parameters_of_gpsa(part, frozen, model):
+    before = {p.name for p in model.trainable_params()}
+    freeze(model, part)
+    names = before - {p.name for p in model.trainable_params()}
+    assert {name.split(".")[1] for name in names} == {"0", "1"}, "the GPSA blocks"
+    assert {name.split(".")[3] for name in names} == frozen
+    assert all(name.split(".")[2] == "attn" for name in names)
+
+
+def test_freeze_part_that_the_model_lacks_raises():
+    model = mindcv.create_model("convit_tiny", **{**SMALL, "local_up_to_layer": 0})
+    for part in ("gates", "gpsa"):
+        with pytest.raises(ValueError, match=f"freeze: this model has no {part}: leave it out"):
+            freeze(model, part)
+
+
 def test_freeze_none_changes_nothing(model):
     freeze(model, None)
     assert trainable_parts(model) == ALL
