@@ -25,6 +25,7 @@ from mindcv.models.registry import (
     is_model_pretrained,
     list_models,
     list_modules,
+    load_model_module,
     model_entrypoint,
     register_model,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "is_model_pretrained",
     "list_models",
     "list_modules",
+    "load_model_module",
     "model_entrypoint",
     "register_model",
     "set_precision",
