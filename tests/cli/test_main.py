@@ -86,7 +86,7 @@ sys.exit('mindspore' in sys.modules)"""
 MISTAKES = {
     "command": (["trian"], "mindcv: no command 'trian'; did you mean 'train'? (mindcv --help lists them)"),
     "model": (["info", "convit_tinny"], "mindcv info: no model is called 'convit_tinny'; did you mean 'convit_tiny'?"),
-    "pattern": (["list", "*tinny*"], "mindcv list: no model matches '*tinny*'; did you mean 'convit_tiny'?"),
+    "pattern": (["list", "*tinny*"], "mindcv list: no model matches '*tinny*'; did you mean 'deit_tiny'?"),
     "no word": (["info"], "mindcv info: error: the following arguments are required: MODEL (--help says more)"),
     "recipe": (
         ["train", "--config", "convit_tiny_digit"],

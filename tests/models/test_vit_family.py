@@ -122,7 +122,7 @@ def test_freeze_and_layer_decay_take_the_stem_and_blocks_apart(model):
     stem = {"cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}
     assert frozen == stem | {name for name in values(model) if name.startswith("blocks.0.")}
     groups = parameter_groups(VisionTransformer(**TINY), 1.0, 0.05, "auto", layer_decay=0.5)[:-1]
-    rates = {p.name: group["lr"] for group in groups for p in group["params"]}
+    rates = {p.name: group.get("lr", 1.0) for group in groups for p in group["params"]}
     decays = {p.name: group["weight_decay"] for group in groups for p in group["params"]}
     names = ("cls_token", "pos_embed", "blocks.0.attn.q.weight", "blocks.1.mlp.fc1.weight", "classifier.weight")
     assert [float(np.max(rates[name])) for name in names] == [0.125, 0.125, 0.25, 0.5, 1.0]
