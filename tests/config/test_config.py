@@ -97,15 +97,13 @@ def test_config_saved_by_one_script_is_read_by_the_others(tmp_path):
 def test_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "options.yaml"
     target.write_text("old")
-    monkeypatch.setattr("pathlib.Path.write_text", _disk_full)
-    with pytest.raises(OSError):
+    monkeypatch.setattr("os.fsync", _disk_full)
+    with pytest.raises(OSError, match=f"cannot write {target}: No space left on device"):
         Config().save(target)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("options.yaml", "old")]
 
 
-def _disk_full(path, text, **_):
-    with open(path, "w") as file:
-        file.write(text[:10])
+def _disk_full(_):
     raise OSError(28, "No space left on device")
 
 
