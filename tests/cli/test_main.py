@@ -179,6 +179,7 @@ def test_installed_package_has_the_recipes_and_the_command(tmp_path):
     assert "mindcv = mindcv.__main__:main" in (tmp_path / "mindcv_convit.egg-info/entry_points.txt").read_text()
     shipped = sorted(path.name for path in (tmp_path / "lib/mindcv/recipes").iterdir())
     assert shipped == sorted(path.name for path in (ROOT / "configs/convit").glob("*.yaml"))
+    assert (tmp_path / "lib/mindcv/insight/explorer.html").is_file()
     done = run("train", "--config", "convit_tiny_digits", "--lr", "1e-9", cwd=tmp_path, path=tmp_path / "lib")
     assert done.stderr.startswith("mindcv train: error: min_lr"), "the recipe's min_lr was read"
     done = run("list", cwd=tmp_path, path=tmp_path / "lib")
