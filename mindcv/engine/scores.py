@@ -15,7 +15,7 @@ class EvalStep(nn.Cell):
         model: Maps images (B, C, H, W) to logits (B, classes).
         loss: `loss(logits, labels)` returns one value an image, (B,) or (B, classes).
         workers: Number of workers whose batches are summed.
-        collect: Whether to return the logits and labels of all workers too, for scores by class.
+        collect: Whether to return this worker's logits and labels too, for scores by class.
     """
 
     def __init__(self, model: nn.Cell, loss: nn.Cell, workers: int = 1, collect: bool = False):
@@ -26,13 +26,11 @@ class EvalStep(nn.Cell):
         self.collect = collect
         if workers > 1:
             self.sum_over_workers = ops.AllReduce()
-        if workers > 1 and collect:
-            self.gather_from_workers = ops.AllGather()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Return the sums of a batch over all workers, float32 (4,).
 
-        With `collect`, return (sums, logits, labels), in which those of worker 0 come first.
+        With `collect`, return (sums, logits, labels).
 
         Args:
             images: (B, C, H, W).
@@ -55,11 +53,7 @@ class EvalStep(nn.Cell):
         losses = ops.where(real > 0, losses, ops.zeros_like(losses))
         sums = ops.stack([real.sum(), losses.sum(), right[0].sum(), right[1].sum()])
         sums = self.sum_over_workers(sums) if self.workers > 1 else sums
-        if not self.collect:
-            return sums
-        if self.workers > 1:
-            return sums, self.gather_from_workers(logits), self.gather_from_workers(given)
-        return sums, logits, given
+        return (sums, logits, given) if self.collect else sums
 
 
 class Scores(Metric):
@@ -69,13 +63,11 @@ class Scores(Metric):
 
     Args:
         num_classes: Number of classes of the model.
-        workers: Number of workers whose logits `EvalStep` collects; they take turns in the order of the images.
     """
 
-    def __init__(self, num_classes: int, workers: int = 1):
+    def __init__(self, num_classes: int):
         super().__init__()
         self.num_classes = num_classes
-        self.workers = workers
         self.clear()
 
     def clear(self):
@@ -85,11 +77,7 @@ class Scores(Metric):
     def update(self, sums: Tensor, *collected: Tensor):
         self.sums += sums.asnumpy()
         if collected:
-            self.batches.append(predictions_of(*(self._in_order(tensor.asnumpy()) for tensor in collected)))
-
-    def _in_order(self, collected: np.ndarray) -> np.ndarray:
-        """Return the elements of all workers in the order of the images, of which workers take turns."""
-        return collected.reshape(self.workers, -1, *collected.shape[1:]).swapaxes(0, 1).reshape(collected.shape)
+            self.batches.append(predictions_of(*(tensor.asnumpy() for tensor in collected)))
 
     @property
     def predictions(self) -> Predictions:

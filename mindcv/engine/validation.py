@@ -70,6 +70,8 @@ def validate(config: Config) -> dict[str, float]:
     _require_outputs(config)
     device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
+    if distributed.size > 1 and (config.per_class or config.save_predictions):
+        raise ConfigError("per_class and save_predictions need all images in one process: leave out distribute")
     if not config.ckpt_paths:
         return _validate_one(config, distributed)
     scores = {path: _score_of(config, path, distributed) for path in find_checkpoints(config.ckpt_paths)}
@@ -230,7 +232,7 @@ class Evaluator:
         self.config = config
         self.model = model
         self.step = EvalStep(model, loss, distributed.size, collect)
-        self.metric = Scores(num_classes, distributed.size)
+        self.metric = Scores(num_classes)
         self.loader = loader
         self.visible = distributed.is_main
         self.stop_flag = stop_flag

@@ -180,6 +180,7 @@ def test_installed_package_has_the_recipes_and_the_command(tmp_path):
     shipped = sorted(path.name for path in (tmp_path / "lib/mindcv/recipes").glob("*/*"))
     assert shipped == sorted(path.name for path in (ROOT / "configs").glob("*/*.yaml"))
     assert shipped == [f"{name}.yaml" for name in recipe_names()], "no two recipes have the same name"
+    assert (tmp_path / "lib/mindcv/insight/explorer.html").is_file()
     done = run("train", "--config", "convit_tiny_digits", "--lr", "1e-9", cwd=tmp_path, path=tmp_path / "lib")
     assert done.stderr.startswith("mindcv train: error: min_lr"), "the recipe's min_lr was read"
     done = run("list", cwd=tmp_path, path=tmp_path / "lib")

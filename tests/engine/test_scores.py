@@ -71,11 +71,3 @@ def test_scores_collect_predictions_in_the_order_of_the_images():
     found = scores.predictions
     assert found.labels.tolist() == [0, 1, 2, 0, 1, 1, 2]
     assert found.classes.tolist() == logits.reshape(8, 3).argmax(1)[:7].tolist()
-
-
-def test_scores_of_two_workers_put_their_predictions_in_the_order_of_the_images():
-    # of six images worker 0 has 0, 2, 4 and worker 1 has 1, 3, 5; `EvalStep` returns those of worker 0 first
-    scores = Scores(6, workers=2)
-    order = [0, 2, 4, 1, 3, 5]
-    scores.update(Tensor(np.zeros(4)), Tensor(np.eye(6)[order]), Tensor(np.array(order)))
-    assert scores.predictions.labels.tolist() == scores.predictions.classes.tolist() == [0, 1, 2, 3, 4, 5]

@@ -118,3 +118,9 @@ def test_validate_with_outputs_that_cannot_be_written_fails_before_it_begins(cas
     options, message = MISTAKES[case]
     with pytest.raises((ValueError, OSError), match=re.escape(message)):
         validation.validate(Config(device_target="CPU", mode=1, **options))
+
+
+def test_validate_by_several_workers_refuses_scores_by_class(monkeypatch):
+    monkeypatch.setattr(validation, "init_distributed", lambda _config: SimpleNamespace(size=2))
+    with pytest.raises(ValueError, match=r"^per_class and save_predictions need all images in one process"):
+        validation.validate(Config(device_target="CPU", mode=1, ckpt_path="a", per_class="b"))

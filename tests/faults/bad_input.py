@@ -621,6 +621,22 @@ def _(bench):
     return validate("--ckpt_path", bench.checkpoint(), "--results_file", bench.trained / "best.ckpt")
 
 
+@row("a folder without checkpoints to score")
+def _(bench):
+    return validate("--ckpt_paths", str(bench.images()))
+
+
+@row("a class subset with a class that the model lacks")
+def _(bench):
+    return validate("--ckpt_path", bench.checkpoint(), "--class_subset", bench.file("classes.txt", "3\nthre\n"))
+
+
+@row("scores by image over another file")
+def _(bench):
+    notes = bench.file("images.csv", "mine")
+    return validate("--ckpt_path", bench.checkpoint(), "--save_predictions", notes)
+
+
 @row("results over another file")
 def _(bench):
     notes = bench.file("notes.json", '{"images": 5}')
