@@ -69,7 +69,7 @@ def create_model(
     if ema and not checkpoint_path:
         warnings.warn("ema=True loads the averages of a checkpoint, and no checkpoint_path is given", stacklevel=2)
     num_classes = _NUM_CLASSES if num_classes is None else num_classes
-    in_channels = in_channels or _IN_CHANNELS
+    in_channels = _IN_CHANNELS if in_channels is None else in_channels
     if features_only:
         num_classes = 0
     given = {name: value for name, value in kwargs.items() if value is not None}

@@ -61,7 +61,7 @@ def test_dry_run_prints_the_cost_and_writes_nothing(tmp_path, capsys):
     assert f"averages {4 * parameters / 1e6:.0f} MB" in lines["memory"]
     assert int(re.search(r"at the peak ([\d,]+) MB", lines["memory"])[1].replace(",", "")) > 16 * parameters / 1e6
     assert "96 images in 10 classes, 2 steps an epoch" in lines["data"]
-    assert lines["run"] == "1 epochs, 1 steps of 48 images on 3 devices, 1 updates"
+    assert lines["run"] == "1 epoch, 1 step of 48 images on 3 devices, 1 update"
     speed, seconds = map(
         float, re.search(r"([\d.]+) images/s on one device, ([\d.]+) s a step", lines["speed"]).groups()
     )

@@ -115,6 +115,7 @@ def test_log_line_without_a_bar_names_step_metrics_and_time_left(run, clock, cap
     clock.now = 14.0
     progress.advance(3)
     progress.log_metrics()
+    caplog.clear()
     with caplog.at_level("INFO", "mindcv"):
         progress.log_line()
         progress.advance(2)
@@ -129,6 +130,7 @@ def test_log_line_with_a_visible_bar_is_not_logged(run, clock, caplog, monkeypat
     progress.begin_epoch(START)
     progress.advance()
     progress.log_metrics()
+    caplog.clear()
     with caplog.at_level("INFO", "mindcv"):
         progress.log_line()
     progress.close()

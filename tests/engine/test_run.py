@@ -1,6 +1,7 @@
 """Building a run: its step, its data and its classes follow the options."""
 
 from functools import cache
+from types import SimpleNamespace
 
 import mindspore as ms
 import pytest
@@ -156,7 +157,8 @@ def test_open_validation_with_val_list_accepts_more_classes_than_it_lists(tmp_pa
 @pytest.mark.parametrize("download", [True, False])
 def test_open_training_passes_dataset_download_on(download, monkeypatch):
     received = []
-    monkeypatch.setattr(dataloaders, "open_source", lambda *arguments: received.append(arguments[3]))
+    source = SimpleNamespace(encoded=False)
+    monkeypatch.setattr(dataloaders, "open_source", lambda *arguments: received.append(arguments[3]) or source)
     open_training(config(f"--dataset mnist --dataset_download {download}"))
     assert received == [download]
 

@@ -45,6 +45,7 @@ def trainer(tmp_path):
         run = SimpleNamespace(
             config=config, step=step_cell(**vars(step)), model=step.model, distributed=distributed, validation=None,
             steps=STEPS, end=end or TrainPosition(EPOCHS, STEPS), rates=[0.1] * EPOCHS * STEPS, images_a_step=1,
+            total_steps=EPOCHS * STEPS,
             loader=loader,
         )  # fmt: skip
         saved = []

@@ -19,7 +19,7 @@ PACKAGE = Path(mindcv.__file__).parent
 OF_A_FAMILY = re.compile("convit|gpsa|deit|local_up_to_layer", re.I)
 # Files that may: a family's own, the public names, and those with help texts.
 OWN = tuple(family.module.removeprefix("mindcv.").replace(".", "/") for family in families())
-MAY_NAME_ONE = (*OWN, "models/api.py", "config/options.py", "__main__.py")
+MAY_NAME_ONE = (*OWN, "__init__.py", "models/api.py", "config/options.py", "__main__.py", "cli/recipe.py")
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if not str(path.relative_to(PACKAGE)).startswith(MAY_NAME_ONE)
 ]
