@@ -13,8 +13,9 @@ _LAZY_NAMES = {
     "data": "create_dataset create_loader create_transforms get_dataset_download_root",
     "loss": "create_loss",
     "models": "ConViT VisionTransformer convit_base convit_base_plus convit_small convit_small_plus convit_tiny "
-    "convit_tiny_plus create_model deit_base deit_small deit_tiny get_pretrained_cfg get_pretrained_cfg_value has_pretrained_cfg_key is_model "
-    "is_model_in_modules is_model_pretrained list_models list_modules model_entrypoint register_model summary",
+    "convit_tiny_plus create_model deit_base deit_small deit_tiny get_pretrained_cfg get_pretrained_cfg_value "
+    "has_pretrained_cfg_key is_model is_model_in_modules is_model_pretrained list_models list_modules "
+    "model_entrypoint register_model summary",
     "optim": "create_optimizer",
     "scheduler": "create_scheduler",
 }

@@ -33,6 +33,7 @@ for command in commands:
     print("ran", command[0], main(command) or 0)
 """
 TINY = ["--device_target", "CPU", "--mode", "1", "--image_resize", "16", "--patch_size", "8", "--model", "convit_tiny"]
+SHALLOW = ["--model_args", "depth=2", "local_up_to_layer=1"]
 
 
 def test_commands_without_posix_modules_work(tmp_path):
@@ -40,7 +41,7 @@ def test_commands_without_posix_modules_work(tmp_path):
     model = [*TINY, "--num_classes", "10", "--ckpt_path", "run/convit_tiny-1_2.ckpt"]
     commands = [
         ["list"],
-        ["train", *TINY, *data, "--num_samples", "8", "--epoch_size", "1", "--val_while_train", "False",
+        ["train", *TINY, *SHALLOW, *data, "--num_samples", "8", "--epoch_size", "1", "--val_while_train", "False",
          "--distribute", "False", "--ckpt_save_dir", "run"],
         ["validate", *model, *data, "--num_samples", "8"],
         ["export", *model],
