@@ -27,7 +27,9 @@ def clear_compile_cache(cell: nn.Cell) -> None:
 
 
 def keep_in_float32(cell: nn.Cell) -> None:
-    """Exempt the products of `cell`, which is changed, from `mindspore.amp`'s "O1", and in graph mode from "auto".
+    """Exempt the matrix products and convolutions of `cell`, which is changed, from `mindspore.amp`'s "O1" and "auto".
+
+    Call it before `mindspore.amp`. "O1" exempts the cells inside too; "auto" exempts in graph mode only.
 
     Both read the flag fp32: "O1" as an attribute of the cell, the graph compiler among its flags. `add_flags` would set
     both, but `PolicyCell` overrides it.

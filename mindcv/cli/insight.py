@@ -123,11 +123,12 @@ def _compare(config: Config, other: Config, model: "nn.Cell", view: np.ndarray) 
 
     Args:
         config, other: Name the two models and their checkpoints.
-        model: The model of `config`.
+        model: The model of `config`, with its weights.
         view: Pixels of an image, as the models see it, (H, W, 3) uint8.
 
     Raises:
-        ValueError: The models differ in their numbers of layers or heads.
+        ValueError, OSError: The checkpoint of `other` cannot be loaded, or the models differ in their numbers of layers
+            or heads.
     """
     from mindcv import insight
     from mindcv.cli.loading import load_model, preprocessor_of

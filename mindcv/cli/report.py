@@ -97,10 +97,11 @@ def as_table(runs: dict[str, list[dict]], groups: Sequence[list[str]] = ()) -> s
 
     The columns are run, best epoch, epochs (the number of the last one), training and validation loss, top-1 and top-5
     in per cent, images/s, and gates and non-locality as means over layers and heads; a missing value is empty. The last
-    epoch stands for a run without validation. A row for each group follows, with means ± standard deviations.
+    epoch stands for a run without validation. A row for each group follows, with means ± sample standard
+    deviations, empty where a run has no value.
 
     Args:
-        runs: The records of each run's epochs, at least one, in order, by the run's name to show.
+        runs: The records of each run's epochs, at least one, as `read_run` returns them, by the run's name to show.
         groups: Names of runs to average, two or more in a group.
     """
     lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]

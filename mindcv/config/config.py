@@ -155,7 +155,7 @@ def read_option(name: str, given, origin: str) -> Any:
         origin: Where it came from, such as "command line", for the message.
 
     Raises:
-        ConfigError: It is not accepted; the message names the option, `origin` and what is accepted.
+        ConfigError: It is of another type or out of range; the message names the option, `origin` and what is accepted.
     """
     type = OPTIONS[name].type
     try:

@@ -159,7 +159,10 @@ def _row(source: Source, i: int) -> dict:
 
 
 def _read_checksums(file: Path) -> list[tuple[int, int]]:
-    """Return (CRC-32, label) of each image in a MindRecord file, in order."""
+    """Return (CRC-32 of the image's bytes, label) of each image in a MindRecord file, in order.
+
+    The file's index lies beside it; the errors are those of `read_index`.
+    """
     with open(file, "rb") as opened:
         return [
             (zlib.crc32(os.pread(opened.fileno(), int(length), int(offset))[LENGTH_BYTES:]), int(label))

@@ -75,23 +75,25 @@ def create_transforms(
             colour jitter, except for "3a", which has both.
         separate: In training, return three lists: the operations before the policy, the policy (or the colour jitter,
             without one), and those after it, for `create_loader(separate=…)`.
-        scale: (minimum, maximum) area of the crop, as a fraction of the image's.
-        ratio: (minimum, maximum) width / height of the crop.
-        hflip: Probability of mirroring left-right.
-        vflip: Probability of mirroring top-bottom.
+        scale: (minimum, maximum) area of the crop, as a fraction of the image's (default (0.08, 1)).
+        ratio: (minimum, maximum) width / height of the crop (default (0.75, 1.333)).
+        hflip: Probability of mirroring left-right (default 0.5).
+        vflip: Probability of mirroring top-bottom (default 0).
         color_jitter: Strength of brightness, contrast and saturation changes (0.4: factors from 0.6 to 1.4), one number
-            or one each, with an optional fourth for hue (0 to 0.5); 0 or None for none.
-        interpolation: "nearest", "bilinear", "bicubic", "area", or "pilcubic" (Pillow's antialiased bicubic).
-        re_prob: Probability of random erasing.
-        re_scale: (minimum, maximum) area of the erased rectangle, as a fraction of the image's.
-        re_ratio: (minimum, maximum) height / width of the erased rectangle.
+            or one each, with an optional fourth for hue (0 to 0.5); 0 or None for none (default 0.4).
+        interpolation: "nearest", "bilinear", "bicubic", "area", or "pilcubic" (Pillow's antialiased
+            bicubic) (default "bilinear").
+        re_prob: Probability of random erasing (default 0).
+        re_scale: (minimum, maximum) area of the erased rectangle, as a fraction of the image's (default (0.02, 0.33)).
+        re_ratio: (minimum, maximum) height / width of the erased rectangle (default (0.3, 3.3)).
         re_value: Value of erased pixels after normalisation: a number, one per channel, or "random" for Gaussian noise
-            ("const" means 0, and "pixel" means "random").
-        re_max_attempts: Draws of a rectangle after which an image is left unchanged.
-        mean: Mean of each channel, for pixel values 0 to 255; one number for grey images.
-        std: Standard deviation of each channel, for pixel values 0 to 255; one number for grey images. A mean of 0 and
-            a std of 1 leave pixels as they are, from 0 to 255.
-        crop_pct: Evaluation: side of the centre crop divided by the side resized to; 0.1 to 1.
+            ("const" means 0, and "pixel" means "random") (default 0).
+        re_max_attempts: Draws of a rectangle after which an image is left unchanged (default 10).
+        mean: Mean of each channel, for pixel values 0 to 255, a list of one number for grey images (default
+            ImageNet's).
+        std: Standard deviation of each channel, for pixel values 0 to 255, a list of one number for grey images
+            (default ImageNet's). A mean of 0 and a std of 1 leave pixels as they are, from 0 to 255.
+        crop_pct: Evaluation: side of the centre crop divided by the side resized to, 0.1 to 1 (default 0.875).
 
     Returns:
         A list of operations, or three lists if `separate` and `is_training`.

@@ -138,10 +138,10 @@ def peak_rate(config: Config, images_an_update: int) -> float:
 
 
 def build_schedule(config: Config, steps: int, peak: float) -> list[float]:
-    """Return the learning rate of every update of the run, and log if the run ends before its schedule.
+    """Return the learning rate of every update of the run's epochs, and log if they end before the schedule.
 
     `steps` are those of an epoch, `peak` is the highest rate. A final rate above it, or an epoch without an update, is
-    a ConfigError.
+    a ConfigError; options of the schedule that do not fit each other are a ValueError.
     """
     if (planned := _planned_epochs(config)) > config.epoch_size:
         _log.info(

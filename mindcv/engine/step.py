@@ -76,7 +76,11 @@ class TrainStep(nn.Cell):
             self.accumulated = Parameter(Tensor(0, ms.int32), name="accumulated_calls", requires_grad=False)
 
     def state_parameters(self) -> dict[str, Parameter]:
-        """Return what a checkpoint must keep of this step, by name, besides model, optimizer and moving averages."""
+        """Return what a checkpoint must keep of this step, by name, besides model, optimizer and moving averages.
+
+        These are the statistics and, where they are used, the sums of gradients, the loss scale and the averages'
+        number of updates: the parameters themselves, not copies.
+        """
         state = [self.stats.values]
         if self.accumulation > 1:
             state += [*self.gradient_sums, self.accumulated]

@@ -155,13 +155,14 @@ class Trainer:
         self.saved: TrainPosition | None = None
 
     def fit(self, position: TrainPosition) -> None:
-        """Train from `position` to the end of the run. All workers must call it.
+        """Train from `position`, which is `START` in a new run, to the end of the run. All workers must call it.
 
         If `position` is at an epoch's end, that epoch is first validated and recorded.
 
         Raises:
             FloatingPointError: too many steps in a row failed, or weights or the loss of a validation are not finite.
             Stopped: a worker received SIGINT or SIGTERM; a checkpoint was written.
+            OSError: a checkpoint or the metrics file cannot be written.
         """
         with self.stop_flag.listening(), closing(self.tensorboard) if self.tensorboard else nullcontext():
             if position.step == self.run.steps:  # the run was stopped after an epoch's last step

@@ -29,7 +29,7 @@ def block_products(block, keys: int, queries: int) -> int:
     """Return the multiplications (half the FLOPs) of a transformer block's matrix products for one image.
 
     Args:
-        block: The block, of plain self-attention `attn` and a perceptron `mlp`.
+        block: The block, of attention `attn` with projections q, k, v and proj, and a perceptron `mlp`.
         keys: Number of its input tokens.
         queries: Number of the output tokens that are computed.
     """

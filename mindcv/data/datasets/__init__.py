@@ -50,7 +50,7 @@ def open_source(
 ) -> Source:
     """Return one split of the data set `name`. Image files are listed, but not read.
 
-    A warning, once in a process, counts the files in its folder that are of kinds that are not read.
+    A warning, once in a process for each folder, counts the files in its folder that are of kinds that are not read.
 
     Element i of it is image i, uint8, as encoded bytes (n,) or RGB pixels (H, W, 3), and its label, int32.
 
@@ -69,8 +69,8 @@ def open_source(
             lines such as `image.jpg 65` or `my image.jpg,tiger cat`; `ListedSource` describes further forms.
 
     Raises:
-        ValueError: The name or split is unknown, a class is not in `class_names`, a file is damaged, or `download` is
-            set for another data set than CIFAR or MNIST.
+        ValueError: The name or split is unknown, a class is not in `class_names`, a file is damaged, `download` is set
+            for folders or MindRecord, their `root` is None, or `listing` is given for another data set than folders.
         FileNotFoundError: The data set is not in `root`; for folders and MindRecord, also if the split does not exist.
         OSError: The download failed.
     """

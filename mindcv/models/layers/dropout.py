@@ -89,6 +89,9 @@ class RandomCell(PolicyCell):
 class Dropout(RandomCell):
     """Set each element to 0 with probability `rate` and divide the others by 1 − rate, in training only.
 
+    The model creates a `RandomState` after its layers; without one, a call in training with a rate above 0 is a
+    ValueError.
+
     Args:
         rate: A probability in [0, 1).
 
@@ -109,7 +112,8 @@ class Dropout(RandomCell):
 class StochasticDepth(RandomCell):
     """Skip a residual branch (B, …) of each image with probability `rate` (Huang et al. 2016, there drop path).
 
-    In training only; the branches that are not skipped are divided by 1 − rate.
+    In training only; the branches that are not skipped are divided by 1 − rate. It needs the model's `RandomState`, as
+    `Dropout` does.
 
     Args:
         rate: A probability in [0, 1).
