@@ -11,6 +11,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor
+from mindspore.common.initializer import TruncatedNormal
 from PIL import Image
 
 import mindcv
@@ -22,9 +23,9 @@ from tests.shallow.model import make_shallow
 GOLDEN = Path(__file__).parent / "golden"
 
 
-SLOWEST = [  # files, the slowest first
-    "faults/test_two_workers.py", "faults/test_two_machines.py", "distributed/test_context.py",
-    "faults/test_kills.py", "models/test_convit.py", "models/test_golden.py", "models/test_precision.py",
+SLOWEST = [  # files, the slowest first; those whose workers take all cores (`all_cores`) alternate with others
+    "faults/test_two_workers.py", "models/test_convit.py", "faults/test_two_machines.py", "models/test_golden.py",
+    "distributed/test_context.py", "faults/test_kills.py", "models/test_precision.py",
     "deploy/test_exporting.py", "e2e/test_scripts.py", "engine/test_step.py", "engine/test_trajectory.py",
     "documents/test_notebooks.py", "loss/test_cross_entropy.py", "e2e/test_cost_and_figures.py",
     "engine/test_options_act.py", "insight/test_maps.py", "engine/test_recompute.py", "faults/test_bad_input.py",
@@ -102,8 +103,22 @@ def both_modes(request):
     ms.set_context(mode=request.param)
 
 
+# For a test whose graph is compiled elsewhere too: with `both_modes`, its graph form runs with the long forms only.
+slow_in_graph_mode = pytest.mark.parametrize(
+    "both_modes",
+    [pytest.param(ms.GRAPH_MODE, id="graph", marks=pytest.mark.slow), pytest.param(ms.PYNATIVE_MODE, id="pynative")],
+    indirect=True,
+)
+
+
 @pytest.fixture
-def golden_model(golden):
+def undrawn_weights(monkeypatch):
+    """Leave new models' random weights undrawn: drawing them takes nine tenths of the time to create a model."""
+    monkeypatch.setattr(TruncatedNormal, "_initialize", lambda self, array: None)
+
+
+@pytest.fixture
+def golden_model(golden, undrawn_weights):
     """Return a function that builds a model of the given name with its golden weights."""
 
     def build(name, **kwargs):

@@ -10,6 +10,7 @@ from mindcv.engine.step import TrainStep
 from mindcv.loss import create_loss
 from mindcv.models import ConViT
 from mindcv.optim import create_optimizer
+from tests.conftest import slow_in_graph_mode
 from tests.golden import rule
 
 
@@ -70,23 +71,23 @@ def test_train_step_gives_the_losses_and_final_norms_of_the_authors_code(name, m
 # given the random state as an argument.
 DROPOUT = {
     "maps": (
-        ms.GRAPH_MODE, {"drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.4},
+        {"drop_rate": 0.2, "attn_drop_rate": 0.3, "drop_path_rate": 0.4},
         [4.46898937, 4.47831488, 2.06866932],
         [-1.5217594, 1.4676528, -0.14010048, -3.232436, -2.8300037, -2.3511555, 4.669046],
     ),
     "separable": (
-        ms.PYNATIVE_MODE, {"drop_rate": 0.2, "drop_path_rate": 0.4},
+        {"drop_rate": 0.2, "drop_path_rate": 0.4},
         [4.66746473, 4.12399101, 2.97328448],
         [-3.072857, 2.0504408, -1.9311396, -1.967374, -2.8867166, -3.8998911, 2.7560716],
     ),
 }  # fmt: skip
 
 
+@slow_in_graph_mode
 @pytest.mark.parametrize("case", DROPOUT)
-def test_train_step_with_dropout_draws_what_it_always_drew(case):
+def test_train_step_with_dropout_draws_what_it_always_drew(case, both_modes):
     """So that a run that an earlier version checkpointed goes on as it would have."""
-    mode, rates, wanted_losses, wanted_logits = DROPOUT[case]
-    ms.set_context(mode=mode)
+    rates, wanted_losses, wanted_logits = DROPOUT[case]
     shape = {"image_size": 16, "patch_size": 4, "num_classes": 7, "num_heads": 4, "embed_dim": 64, "depth": 3}
     model = ConViT(**shape, local_up_to_layer=2, **rates)
     for i, parameter in enumerate(model.get_parameters()):

@@ -32,7 +32,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(
     ("script", "workers", "kills", "more"),
     [
-        (SHALLOW, 1, 5, ()),
+        (SHALLOW, 1, 3, ()),
         pytest.param("train.py", 1, 70, (), marks=pytest.mark.slow),
         pytest.param("train.py", 2, 30, (), marks=pytest.mark.slow),
         pytest.param("train.py", 1, 10, ALL_STATE, marks=pytest.mark.slow),

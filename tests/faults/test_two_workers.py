@@ -79,10 +79,17 @@ def test_train_logs_the_images_left_out_of_each_epoch(uninterrupted):
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_validate_on_one_worker_and_on_two_gives_the_scores_of_training(devices, uninterrupted):
-    words = ["--distribute", str(devices > 1), "--num_devices", devices, "--ckpt_path", uninterrupted.folder / LAST]
-    line = [sys.executable, *map(str, ["tests/shallow/validate.py", *OPTIONS, *MORE, *words])]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=200)
+def test_validate_on_one_worker_and_on_two_gives_the_scores_of_training(
+    devices, uninterrupted, shallow_tiny, run_in_process, monkeypatch
+):
+    monkeypatch.chdir(ROOT)
+    words = [*OPTIONS, *MORE, "--ckpt_path", uninterrupted.folder / LAST]
+    if devices == 1:
+        done = run_in_process("validate", *words)
+    else:
+        words += ["--distribute", "True", "--num_devices", devices]
+        line = [sys.executable, *map(str, ["tests/shallow/validate.py", *words])]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     [line] = [line for line in done.stdout.splitlines() if line.startswith("Top_1_Accuracy")]
     figures = [float(re.search(r"[\d.]+", part.split(": ")[1])[0]) for part in line.split(", ")]

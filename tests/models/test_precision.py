@@ -255,10 +255,11 @@ def test_mindspore_amp_o1_normalises_large_tokens_in_float32(rewritten):
     assert np.linalg.norm(found - wanted) < BOUND["float16"] * np.linalg.norm(wanted)
 
 
-@pytest.mark.parametrize(("level", "mode"), [
-    ("O1", ms.PYNATIVE_MODE), *(pytest.param(level, ms.GRAPH_MODE, marks=pytest.mark.slow) for level in LEVELS),
+@pytest.mark.parametrize(("level", "mode", "depth"), [
+    ("O1", ms.PYNATIVE_MODE, 1), pytest.param("O1", ms.PYNATIVE_MODE, 2, marks=pytest.mark.slow),
+    *(pytest.param(level, ms.GRAPH_MODE, 2, marks=pytest.mark.slow) for level in LEVELS),
 ])  # fmt: skip
-def test_mindspore_model_with_amp_level_trains_like_set_precision(level, mode, rewriting_allowed):
+def test_mindspore_model_with_amp_level_trains_like_set_precision(level, mode, depth, rewriting_allowed):
     ms.set_context(mode=mode)
     rng = np.random.default_rng(0)
     images, labels = Tensor(rng.standard_normal((4, 3, 16, 16)), ms.float32), Tensor(rng.integers(0, 7, 4), ms.int32)
@@ -268,11 +269,12 @@ def test_mindspore_model_with_amp_level_trains_like_set_precision(level, mode, r
         trainer = ms.Model(model, create_loss("CE"), optimizer, amp_level=amp_level, loss_scale_manager=None)
         return [trainer.train_network(images, labels).asnumpy() for _ in range(3)]
 
-    ours = build(drop_path_rate=0.0)
+    shape = {"depth": depth, "local_up_to_layer": depth - 1, "drop_path_rate": 0.0}
+    ours = build(**shape)
     set_precision(ours, level)
     wanted = losses(ours, "O0")
     assert wanted[2] < 0.99 * wanted[0]
-    np.testing.assert_allclose(losses(build(drop_path_rate=0.0), level), wanted, rtol=1e-3)
+    np.testing.assert_allclose(losses(build(**shape), level), wanted, rtol=1e-3)
 
 
 def test_set_precision_cast_list_accepts_a_base_class():
