@@ -4,24 +4,17 @@ import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
 
-_FORMER = {
-    "mindcv.data.dataset_download": "mindcv.io.download",
-    "mindcv.data.dataset_factory": "mindcv.data.dataset",
-    "mindcv.data.transforms_factory": "mindcv.data.transforms",
-    "mindcv.loss.binary_cross_entropy_smooth": "mindcv.loss.binary_cross_entropy",
-    "mindcv.loss.cross_entropy_smooth": "mindcv.loss.cross_entropy",
-    "mindcv.loss.loss_factory": "mindcv.loss.factory",
-    "mindcv.models.model_factory": "mindcv.models.factory",
-    "mindcv.optim.adamw": "mindcv.optim.adam",
-    "mindcv.optim.optim_factory": "mindcv.optim.factory",
-    "mindcv.scheduler.scheduler_factory": "mindcv.scheduler.factory",
-    **dict.fromkeys(
-        [f"mindcv.utils.{name}" for name in ("amp", "logger", "random", "reduce_manager")], "mindcv.utils.runtime"
-    ),
-    "mindcv.utils.path": "mindcv.utils.download",
-}
+_RENAMED = {
+    "data.dataset_download": "io.download", "data.dataset_factory": "data.dataset", "loss.loss_factory": "loss.factory",
+    "data.transforms_factory": "data.transforms", "utils.trainer_factory": "utils.training",
+    "loss.binary_cross_entropy_smooth": "loss.binary_cross_entropy", "scheduler.scheduler_factory": "scheduler.factory",
+    "loss.cross_entropy_smooth": "loss.cross_entropy", "utils.checkpoint_manager": "utils.callbacks",
+    "models.model_factory": "models.factory", "utils.path": "utils.download", "utils.reduce_manager": "utils.training",
+    "optim.adamw": "optim.adam", "utils.amp": "utils.training", "utils.random": "utils.training",
+    "optim.optim_factory": "optim.factory", "utils.logger": "utils.training", "utils.train_step": "utils.training",
+}  # fmt: skip
+_FORMER = {f"mindcv.{old}": f"mindcv.{new}" for old, new in _RENAMED.items()}
 
 
 class FormerModules(MetaPathFinder, Loader):
@@ -30,7 +23,7 @@ class FormerModules(MetaPathFinder, Loader):
     def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
         return ModuleSpec(fullname, self) if fullname in _FORMER else None
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module) -> None:
         names = vars(import_module(_FORMER[module.__name__]))
         vars(module).update({name: value for name, value in names.items() if not name.startswith("__")})
 

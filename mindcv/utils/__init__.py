@@ -1,27 +1,20 @@
-"""MindCV's names for training with `mindspore.Model`, over what the other folders do; nothing else imports them.
-
-New code trains by `mindcv.engine.train`. The names are imported at their first use.
-"""
+"""MindCV's names for training with `mindspore.Model`, imported at first use; new code uses `mindcv.engine.train`."""
 
 from importlib import import_module
 
 _NAMES = {
-    "callbacks": "StateMonitor ValCallback",
-    "checkpoint_manager": "CheckpointManager",
+    "callbacks": "CheckpointManager StateMonitor ValCallback",
     "config": "create_parser parse_args save_args",
     "download": "ARCHIVE_TYPE_SUFFIX COMPRESS_TYPE_SUFFIX DownLoad FILE_TYPE_ALIASES detect_file_type "
     "get_default_download_root set_default_download_root",
-    "runtime": "AMP_BLACK_LIST AMP_WHITE_LIST AllReduceSum auto_mixed_precision set_logger set_seed",
-    "train_step": "TrainStep",
-    "trainer_factory": "create_trainer get_metrics require_customized_train_step",
+    "training": "AMP_BLACK_LIST AMP_WHITE_LIST AllReduceSum TrainStep auto_mixed_precision create_trainer get_metrics "
+    "require_customized_train_step set_logger set_seed",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 _INSTEAD = {
-    "Allreduce": "AllReduceSum",
+    "Allreduce": "AllReduceSum", "TrainOneStepWithEMA": "TrainStep(…, ema=True)",
     "GradientAccumulation": "TrainStep(…, gradient_accumulation_steps=…)",
-    "TrainOneStepWithEMA": "TrainStep(…, ema=True)",
-}
-
+}  # fmt: skip
 __all__ = sorted(_MODULE_OF)
 
 

@@ -53,6 +53,7 @@ def test_a_name_that_is_not_here_says_what_to_use():
         ("mindcv.scheduler.dynamic_lr", "cosine_decay_lr"),
         ("mindcv.utils.trainer_factory", "create_trainer"),
         ("mindcv.utils.callbacks", "StateMonitor"),
+        ("mindcv.utils.checkpoint_manager", "CheckpointManager"),
         ("mindcv.utils.random", "set_seed"),
         ("mindcv.utils.train_step", "TrainStep"),
     ],
@@ -62,7 +63,7 @@ def test_module_of_mindcv_has_its_name(path, name):
 
 
 def test_importing_mindcv_loads_neither_mindspore_nor_utils():
-    code = "import sys, mindcv, mindcv.utils; assert not {'mindspore', 'mindcv.utils.runtime'} & sys.modules.keys()"
+    code = "import sys, mindcv, mindcv.utils; assert not {'mindspore', 'mindcv.utils.training'} & sys.modules.keys()"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -162,8 +163,13 @@ def test_checkpoint_manager_keeps_the_newest_or_the_best(tmp_path):
         assert sorted(path.stem for path in folder.iterdir()) == expected
         assert len(manager.ckpoint_filelist) == (2 if policy else 0) and (files is None) is (policy is None)
     assert ms.load_checkpoint(str(tmp_path / "top_k" / "1.ckpt"), nn.Dense(2, 2)).keys() == {"weight", "bias"}
+    manager = utils.CheckpointManager("top_k")
     with pytest.raises(ValueError, match="pass a metric"):
-        utils.CheckpointManager("top_k").save_ckpoint(network, save_path=str(tmp_path / "x.ckpt"))
+        manager.save_ckpoint(network, save_path=str(tmp_path / "x.ckpt"))
+    assert manager.ckpoint_filelist == [] and not (tmp_path / "x.ckpt").exists()
+    for metric in (0.9, 0.1):  # the same path twice
+        manager.save_ckpoint(network, num_ckpt=1, metric=metric, save_path=str(tmp_path / "same.ckpt"))
+    assert (tmp_path / "same.ckpt").exists()
 
 
 # the rest
