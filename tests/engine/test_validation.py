@@ -131,5 +131,5 @@ def test_validate_of_several_checkpoints_names_the_one_that_is_not_finite(monkey
         raise FloatingPointError("the validation loss is not finite")
 
     monkeypatch.setattr(validation, "_score", diverged)
-    with pytest.raises(FloatingPointError, match="^bad.ckpt: the validation loss is not finite$"):
+    with pytest.raises(FloatingPointError, match=r"^bad\.ckpt: the validation loss is not finite$"):
         validation._score_of(Config({}), "bad.ckpt", ALONE)
