@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mindcv.cli.parser import Parser, run_command
 from mindcv.io.files import require_writable
@@ -50,13 +51,13 @@ def clean(source: str, target: str, ema: bool = False) -> Path:
         arrays = to_mindcv(weights_of(contents, ema))
     if path.suffix == ".ckpt":
         arrays = {**arrays, **{name: contents[name] for name in (CLASS_NAMES, GRID) if name in contents}}
-    unnamed = path.with_name(f".{path.name}")
-    try:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
+    with TemporaryDirectory(prefix=".mindcv-clean-", dir=path.parent) as folder:
+        unnamed = Path(folder, path.name)
         write(unnamed, arrays)
         digest = sha256(unnamed.read_bytes()).hexdigest()[:_DIGITS]
         return unnamed.replace(path.with_name(f"{path.stem}-{digest}{path.suffix}"))
-    finally:
-        unnamed.unlink(missing_ok=True)
 
 
 def build_parser() -> Parser:

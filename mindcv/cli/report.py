@@ -11,7 +11,7 @@ from mindcv.cli.parser import Parser, run_command
 from mindcv.config import OPTIONS, RUN_CONFIG, read_recipe
 from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes, require_writable
-from mindcv.io.pictures import is_picture, save_figures
+from mindcv.io.pictures import as_label, is_picture, save_figures
 
 _COLUMNS = {
     "epochs": "epoch", "loss": "loss", "val loss": "val_loss", "top-1 (%)": "top_1", "top-5 (%)": "top_5",
@@ -148,6 +148,7 @@ def plot_curves(runs: dict[str, list[dict]]):
         from matplotlib.figure import Figure
     except ImportError:
         raise ValueError("curves need matplotlib: pip install matplotlib") from None
+    runs = {as_label(name): records for name, records in runs.items()}
     by_layer = {key: {name: _last(records, key) for name, records in runs.items()} for key in _LAYERS}
     rows = 1 + any(any(values.values()) for values in by_layer.values())
     figure = Figure(figsize=(11, 4.2 * rows), layout="constrained")

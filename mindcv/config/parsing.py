@@ -245,8 +245,10 @@ def _for_others(name: str) -> str:
 
 
 def _no_file(path: str | Path, names: Sequence[str] = ()) -> str:
-    """Return the error message for a missing file, with the most similar of `names` or, failing that, of its folder."""
+    """Return the message for a folder or a missing file, with the most similar of `names` or else of its folder."""
     path = Path(path)
+    if os.path.isdir(path):
+        return f"{str(path)!r} is a folder: name a file in it"
     near = closest(path, names)
     if not near:
         with suppress(OSError):

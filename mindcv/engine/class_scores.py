@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes
-from mindcv.io.pictures import save_figures
+from mindcv.io.pictures import as_label, save_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BINS = 15  # as in C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017
 _MATRIX_CLASSES = 40  # up to so many, the confusion matrix is written as a matrix
 _DRAWN_PAIRS = 30
+_LONGEST_NAME = 40  # characters of a class's name in a figure
 _HEADERS = {
     "per_class.csv": "class,images,precision,recall,f1",
     "confusion.csv": "class,",
@@ -134,7 +135,7 @@ def confusion_figure(confusion: np.ndarray, class_names: Sequence[str]) -> "Figu
     """Return a matplotlib figure of the confusion matrix; of more than 40 classes, of the most confused pairs."""
     from matplotlib.figure import Figure
 
-    count = len(class_names)
+    count, class_names = len(class_names), [as_label(name, _LONGEST_NAME) for name in class_names]
     if count > _MATRIX_CLASSES:
         pairs = confused_pairs(confusion)[:_DRAWN_PAIRS]
         figure = Figure(figsize=(9, 1.2 + 0.24 * max(len(pairs), 1)), layout="constrained")

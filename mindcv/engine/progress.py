@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import mindspore as ms
 
@@ -38,7 +39,7 @@ class Progress:
         self.on_metrics = on_metrics
         self.metrics: dict = {}
         self._bar = None
-        self._compiled = False
+        self._compiled = self._validated = False
         self._epoch_began = self._timed_from = time.perf_counter()
         self._timed_since = position.step
         self._run_from, self._run_since = self._epoch_began, self._steps_done
@@ -139,13 +140,23 @@ class Progress:
     def time_left(self) -> str:
         """Return the time that the rest of the run will take, such as ", 1:05:00 left"; "" if it is not known.
 
-        It is estimated from the time of all steps so far, with what lies between them, apart from the first step.
+        It is estimated from the time of all steps so far, with what lies between them, apart from the first step and
+        the first validation, which compile.
         """
         left, counted = self.run.total_steps - self._steps_done, self._steps_done - self._run_since
         if not (left > 0 and counted):
             return ""
         seconds = left * (time.perf_counter() - self._run_from) / counted
         return f", {tqdm.format_interval(seconds)} left"
+
+    @contextmanager
+    def validation(self) -> Iterator[None]:
+        """Leave the `with` block, a validation, out of the estimate of `time_left` if it is the run's first."""
+        began = time.perf_counter()
+        yield
+        if not self._validated:
+            self._validated = True
+            self._run_from += time.perf_counter() - began
 
     @property
     def _steps_done(self) -> int:

@@ -20,17 +20,18 @@ def find_checkpoints(places: Sequence[str]) -> list[str]:
     """Return the checkpoints at `places`, each once, in the order of the places and sorted within a folder.
 
     Args:
-        places: Files, and folders whose .ckpt and .safetensors files are taken.
+        places: Files, and folders whose .ckpt and .safetensors files, without hidden ones, are taken.
 
     Raises:
         FileNotFoundError: a place does not exist, or a folder has no checkpoint.
     """
     found = {}
     for place in map(Path, places):
-        paths = sorted(path for path in place.iterdir() if path.suffix in FORMATS) if place.is_dir() else [place]
-        if not (paths and paths[0].is_file()):
+        names = sorted(place.glob("[!.]*")) if place.is_dir() else []
+        paths = [path for path in names if path.suffix in FORMATS and path.is_file()] or [place]
+        if not paths[0].is_file():
             raise FileNotFoundError(f"ckpt_paths: no checkpoint at {place}: name a file, or a folder of checkpoints")
-        found |= dict.fromkeys(str(path) for path in paths if not path.name.startswith("."))
+        found |= dict.fromkeys(map(str, paths))
     return list(found)
 
 

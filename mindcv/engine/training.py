@@ -234,7 +234,8 @@ class Trainer:
         config, checkpoints, epoch = self.run.config, self.checkpoints, self.progress.position.epoch
         metrics = {**self.progress.metrics, "top_1": None, "top_5": None}
         if self.evaluator and (epoch == self.run.end.epoch or epoch % config.val_interval == 0):
-            metrics |= score_metrics(self.evaluator(self.run.step.ema))
+            with self.progress.validation():
+                metrics |= score_metrics(self.evaluator(self.run.step.ema))
         if checkpoints is None:
             return
         metrics |= {"data_wait": self.data_wait.seconds, **memory(), **norms(self.run.step)}

@@ -85,7 +85,10 @@ def validate(config: Config) -> dict[str, float]:
 
 def _score_of(config: Config, path: str, distributed: DistributedContext) -> dict[str, float]:
     """Return the scores of the checkpoint `path`, and log them; the errors are those of `validate`."""
-    scores, _data = _score(config.replace(ckpt_path=path), distributed)
+    try:
+        scores, _data = _score(config.replace(ckpt_path=path), distributed)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{path}: {error}") from None
     if distributed.is_main:
         _log.info("%s: top-1 %.2f %%", path, scores["top_1"])
     return scores

@@ -18,6 +18,7 @@ from mindcv.deploy.prediction import as_image_list, classify
 from mindcv.deploy.preprocess import Preprocessor, published_preprocessor
 from mindcv.insight.gates import gates
 from mindcv.insight.maps import AttentionMaps, attention_maps
+from mindcv.insight.probe import AttentionProbe
 from mindcv.io.files import atomic_write_text, first_bytes
 
 _STEPS = 255
@@ -70,7 +71,10 @@ def explorer(
         UnreadableImage, FileNotFoundError, ValueError, TypeError: an image or the model cannot be used.
         FloatingPointError: the attention or the logits are not finite.
     """
+    AttentionProbe(model)  # a TypeError for a model without attention
     images = as_image_list(images)
+    if not images:
+        raise ValueError("images is empty: pass one image or more")
     preprocessor = preprocessor or published_preprocessor(model)
     crops = [preprocessor.crop(image) for image in images]
     batch = preprocessor.batch(crops)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mindcv.insight.maps import AttentionMaps
+from mindcv.io.pictures import as_label
 
 _START = 1 / (1 + np.exp(-1))  # σ(1), the initial value of every gate
 _MARK, _GREY = "#ff9f1c", "#555555"
@@ -143,6 +144,7 @@ def comparison_figure(
     Returns:
         The figure, neither saved nor shown: an arrow for each head, from the first value to the second.
     """
+    names = [as_label(name) for name in names]
     titles = {"gates": "gate σ(λ)", "non_locality": "distance, in patches"}
     shown = [name for name in titles if name in before]
     figure = Figure(figsize=(5.2 * len(shown), 3.8), layout="constrained")

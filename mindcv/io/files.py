@@ -58,11 +58,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in UTF-8, completely or not at all; create missing folders. An OSError names `path`.
 
-    The file is flushed to the disk before it gets its name, so that a loss of power leaves no empty file.
+    Bytes of paths that are not UTF-8 become escapes. The file is flushed to the disk before it gets its name, so that a
+    loss of power leaves no empty file.
     """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -41,3 +41,9 @@ def test_clean_to_another_format_or_place_is_one_line_and_writes_nothing(checkpo
         assert message in error
         assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.ckpt"]
+
+
+def test_clean_leaves_hidden_files_beside_it_alone(checkpoint, tmp_path):
+    (tmp_path / ".model.ckpt").write_text("mine")
+    assert clean.main([str(checkpoint), str(tmp_path / "model.ckpt")]) == 0
+    assert (tmp_path / ".model.ckpt").read_text() == "mine"

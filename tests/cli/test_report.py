@@ -98,3 +98,10 @@ def test_report_of_gates_that_are_no_numbers_names_the_file(seeds, tmp_path, cap
     (tmp_path / "s0/metrics.jsonl").write_text('{"epoch": 1, "top_1": 1.0, "gates": [["a"]]}\n')
     assert main([*seeds, "--out", str(tmp_path)]) == 2
     assert "s0/metrics.jsonl: gates is not one number for each layer and head" in capsys.readouterr().err
+
+
+def test_plot_curves_shows_every_runs_name_in_the_legend(seeds):
+    figure = plot_curves({name: read_run(Path(seeds[0])) for name in ("_first", "$x_{$")})
+    figure.draw_without_rendering()
+    gates = figure.axes[2]
+    assert [text.get_text() for text in gates.get_legend().get_texts()] == [" _first", r"\$x_{\$"]

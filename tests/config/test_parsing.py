@@ -262,6 +262,7 @@ def test_resolve_names_a_missing_file_and_the_most_similar_one(tmp_path):
         assert str(tmp_path / typo) in line
         assert str(tmp_path / near) in line
     assert "Is a directory" in error_line(["-c", str(tmp_path)])
+    assert f"{str(tmp_path)!r} is a folder: name a file in it" in error_line(["--ckpt_path", str(tmp_path)])
     assert "no file" in error_line(["-c", str(tmp_path / "no" / "such" / "folder.yaml")])
 
 

@@ -90,3 +90,12 @@ def test_write_predictions_has_a_row_for_each_image(tmp_path):
     assert len(rows) == 5
     assert rows[2] == {"image": "2, a.jpg", "class": "cat", "prediction": "dog", "probability": "0.600000"}
     assert class_scores.is_predictions_file(path)
+
+
+def test_write_class_scores_takes_any_name_of_a_folder(tmp_path):
+    pytest.importorskip("matplotlib")
+    names = ["$5_{bill$", "one\ntwo", "caf\udce9", "_" * 300]
+    class_scores.write_class_scores(tmp_path, PREDICTIONS, names)
+    assert (tmp_path / "confusion.png").exists()
+    rows = list(csv.reader((tmp_path / "per_class.csv").open(encoding="utf-8")))
+    assert [row[0] for row in rows[1:]] == [*names[:2], "caf\\udce9", names[3]]

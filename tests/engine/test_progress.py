@@ -146,6 +146,18 @@ def test_time_left_is_empty_at_the_runs_end_and_before_a_timed_step(run, clock):
     assert progress.time_left() == ""
 
 
+def test_time_left_leaves_out_the_first_validation_alone(run, clock):
+    progress = Progress(run, START)
+    progress.begin_epoch(START)
+    progress.advance()
+    progress.advance(5)
+    clock.now = 5.0
+    for end, wanted in ((105.0, ", 00:06 left"), (110.0, ", 00:12 left")):  # 6 steps are left, 5 are timed
+        with progress.validation():
+            clock.now = end
+        assert progress.time_left() == wanted
+
+
 def test_log_metrics_with_accumulation_gives_the_rate_of_the_update(run, clock):
     run.step.accumulation, run.rates = 4, run.rates[:3]
     progress = Progress(run, START)

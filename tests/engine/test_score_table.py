@@ -16,11 +16,13 @@ SCORES = {
 def test_find_checkpoints_takes_files_and_the_checkpoints_of_folders_once(tmp_path):
     for name in ("b.ckpt", "a.ckpt", "c.safetensors", "notes.txt", ".a.ckpt.part"):
         (tmp_path / name).touch()
+    (tmp_path / "0.ckpt").mkdir()
     expected = [str(tmp_path / name) for name in ("b.ckpt", "a.ckpt", "c.safetensors")]
     assert score_table.find_checkpoints([str(tmp_path / "b.ckpt"), str(tmp_path)]) == expected
 
 
 def test_find_checkpoints_without_any_names_the_place(tmp_path):
+    (tmp_path / ".hidden.ckpt").touch()
     for place in (tmp_path, tmp_path / "missing.ckpt"):
         with pytest.raises(FileNotFoundError, match=r"^ckpt_paths: no checkpoint at "):
             score_table.find_checkpoints([str(place)])

@@ -124,3 +124,12 @@ def test_validate_by_several_workers_refuses_scores_by_class(monkeypatch):
     monkeypatch.setattr(validation, "init_distributed", lambda _config: SimpleNamespace(size=2))
     with pytest.raises(ValueError, match=r"^per_class and save_predictions need all images in one process"):
         validation.validate(Config(device_target="CPU", mode=1, ckpt_path="a", per_class="b"))
+
+
+def test_validate_of_several_checkpoints_names_the_one_that_is_not_finite(monkeypatch):
+    def diverged(*_):
+        raise FloatingPointError("the validation loss is not finite")
+
+    monkeypatch.setattr(validation, "_score", diverged)
+    with pytest.raises(FloatingPointError, match=r"^bad\.ckpt: the validation loss is not finite$"):
+        validation._score_of(Config({}), "bad.ckpt", ALONE)

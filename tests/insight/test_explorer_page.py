@@ -96,6 +96,18 @@ def test_explorer_names_images_and_classes_and_is_shown_by_a_notebook(case):
     assert "<script" not in shown
 
 
+def test_explorer_of_a_model_without_attention_or_of_no_image_says_so(case):
+    from mindspore import nn
+
+    from mindcv.models import ConViT
+
+    with pytest.raises(TypeError, match="there is no attention to look into"):
+        insight.explorer(nn.Conv2d(3, 4, 3), np.zeros((8, 8, 3), np.uint8))
+    small = ConViT(image_size=16, patch_size=8, num_classes=2, depth=1, local_up_to_layer=0, num_heads=2, embed_dim=32)
+    with pytest.raises(ValueError, match="images is empty"):
+        insight.explorer(small, [])
+
+
 def test_explorer_of_convit_tiny_at_224_is_below_5_mb_whatever_its_maps():
     rng = np.random.default_rng(0)
     maps = [rng.random((4, tokens, tokens), np.float32) + 1e-3 for tokens in 10 * [196] + 2 * [197] + 10 * [196]]
