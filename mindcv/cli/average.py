@@ -12,6 +12,7 @@ from mindcv.io.files import require_replaceable
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.parts import weights_of
 from mindcv.weights.read import naming, read, read_contents
+from mindcv.weights.recorded import model_entry
 from mindcv.weights.state_dict import GRID, RUN, to_mindcv
 from mindcv.weights.write import write
 
@@ -64,7 +65,7 @@ def average(sources: Sequence[str], target: str, best: int | None = None, ema: b
         for name, array in weights.items():
             sums[name] += array
     means = {name: (total / len(sources)).astype(types[name]) for name, total in sums.items()}
-    write(target, {**means, **described, _AVERAGED: np.array([len(sources)], np.int32)})
+    write(target, {**means, **described, **model_entry(contents), _AVERAGED: np.array([len(sources)], np.int32)})
     print(f"{target}: the mean of {len(means)} tensors of {', '.join(sources)}")
 
 

@@ -11,9 +11,14 @@ from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.describe import describe
 from mindcv.weights.parts import weights_of
 from mindcv.weights.read import naming, read, read_contents
+from mindcv.weights.recorded import RECORDED, model_entry
 from mindcv.weights.write import write
 
-_DESCRIPTIVE = {CLASS_NAMES: "class names", state_dict.GRID: "rows and columns of patches"}
+_DESCRIPTIVE = {
+    CLASS_NAMES: "class names",
+    state_dict.GRID: "rows and columns of patches",
+    RECORDED: "arguments of the model",
+}
 _CONVERTERS = {state_dict.MINDCV: state_dict.to_mindcv, state_dict.PYTORCH: state_dict.to_pytorch}
 
 
@@ -44,8 +49,8 @@ def inspect(path: str) -> None:
 def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     """Write the weights of a checkpoint under other names, with their values unchanged, and print what was written.
 
-    A .ckpt keeps the class names and the grid of patches too; a .safetensors holds weights alone. An older output of
-    this function is replaced atomically.
+    A .ckpt keeps the class names, the grid of patches and a run's `model_args` too; a .safetensors holds weights alone.
+    An older output of this function is replaced atomically.
 
     Args:
         source: Path of a .ckpt, .safetensors or .pth file.
@@ -64,7 +69,8 @@ def convert(source: str, target: str, to: str, ema: bool = False) -> None:
     with naming(source):
         weights = weights_of(contents, ema)
         converted = _CONVERTERS[to](weights)
-    described = {name: contents[name] for name in _DESCRIPTIVE if name in contents}
+    described = {name: contents[name] for name in (CLASS_NAMES, state_dict.GRID) if name in contents}
+    described |= model_entry(contents)
     kept = described if Path(target).suffix == ".ckpt" else {}
     write(target, {**converted, **kept})
     omitted = len(contents) - len(weights) - len(described)

@@ -341,7 +341,7 @@ class NamedValues:
         """Return a mapping, a string or list of NAME=VALUE, or a list of pairs as typed values by name, sorted by name.
 
         Raises:
-            ValueError: A name is missing, is not an identifier or is given twice, or a value is nested.
+            ValueError: A name is missing, is not an identifier or is given twice, or a value is empty or nested.
         """
         pairs = self._pairs(given)
         if not pairs or not all(len(pair) == 2 and str(pair[0]).isidentifier() for pair in pairs):
@@ -350,6 +350,8 @@ class NamedValues:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"{name} is given twice")
+        if empty := [name for name, value in pairs if value == ""]:
+            raise ValueError(f"{empty[0]} has no value; {empty[0]}=none takes the default")
         return FrozenDict(sorted((name, self._value(value)) for name, value in pairs))
 
     @staticmethod

@@ -45,12 +45,19 @@ def build_model(
     if config.keep_classifier:
         adapt, class_names = [name for name in adapt if name != "num_classes"], None
     ms.set_seed(config.seed)
+    load_models(config)
     arguments = {"adapt": adapt, "class_names": class_names}
     if is_resuming(config):  # the checkpoint to resume from restores all weights
         own = trained_with(config.model, config.pretrained)
         own = {name: value for name, value in own.items() if getattr(config, name) is None}
         arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}
     return create_configured(config, num_classes, **arguments)
+
+
+def load_models(config: Config) -> None:
+    """Register the models of the user's file `config.model_module`, if there is one; see `load_model_module`."""
+    if config.model_module:
+        load_model_module(config.model_module)
 
 
 def create_configured(config: Config, num_classes: int, **arguments) -> nn.Cell:
@@ -65,8 +72,7 @@ def create_configured(config: Config, num_classes: int, **arguments) -> nn.Cell:
         ValueError, OSError: the model does not take an option that the user set, or another option of the model, its
             module or its checkpoint is at fault.
     """
-    if config.model_module:
-        load_model_module(config.model_module)
+    load_models(config)
     given = model_arguments(config)
     image_size = given["image_size"]
     for name in [name for name in OF_SOME_MODELS if name in given and not takes_argument(config.model, name)]:

@@ -6,6 +6,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.train import Metric
 
 from mindcv.engine.class_scores import Predictions, predictions_of
+from mindcv.engine.logits import require_logits
 
 
 class EvalStep(nn.Cell):
@@ -21,6 +22,7 @@ class EvalStep(nn.Cell):
     def __init__(self, model: nn.Cell, loss: nn.Cell, workers: int = 1, collect: bool = False):
         super().__init__(auto_prefix=False)
         self.model = model
+        self.num_classes = getattr(model, "num_classes", None)
         self.loss = loss
         self.workers = workers
         self.collect = collect
@@ -37,7 +39,7 @@ class EvalStep(nn.Cell):
             labels: Class indices (B,). Images labelled -1 fill up a batch and do not count; any other label outside
                 0..classes-1 makes the sum of the losses NaN.
         """
-        logits = self.model(images).astype(ms.float32)
+        logits = require_logits(self.model(images), self.num_classes).astype(ms.float32)
         given = labels
         real = (labels != -1).astype(ms.float32)
         losses = self.loss(logits, labels).reshape(real.shape[0], -1).mean(-1)

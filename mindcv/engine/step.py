@@ -5,6 +5,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindcv.device import has_fused_kernels
 from mindcv.engine.ema import ModelEMA
+from mindcv.engine.logits import require_logits
 from mindcv.engine.loss_scale import LossScale
 from mindcv.engine.stats import DeviceStats
 from mindcv.optim.lamb import sum_of_squares
@@ -16,7 +17,7 @@ class TrainStep(nn.Cell):
     Statistics of the steps stay on the device in `stats`; the host waits for the device only when it reads them.
 
     Args:
-        model: Maps images (B, C, H, W) to logits.
+        model: Maps images (B, C, H, W) to logits, of its attribute `num_classes` if it has one.
         loss: `loss(logits, labels)` returns a scalar.
         optimizer: Called with the gradients of `optimizer.parameters`, times the loss scale that it divides out itself
             (1 unless it was created with one).
@@ -46,6 +47,7 @@ class TrainStep(nn.Cell):
     ):
         super().__init__(auto_prefix=False)
         self.model = model
+        self.num_classes = getattr(model, "num_classes", None)
         self.loss = loss
         self.optimizer = optimizer
         self.loss_scale = loss_scale if isinstance(loss_scale, LossScale) else LossScale(loss_scale)
@@ -99,7 +101,8 @@ class TrainStep(nn.Cell):
 
     def scaled_loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of a batch times the loss scale, a scalar."""
-        return self.loss(self.model(images), labels) * self.loss_scale.factor()
+        logits = require_logits(self.model(images), self.num_classes)
+        return self.loss(logits, labels) * self.loss_scale.factor()
 
     def construct(self, images: Tensor, labels: Tensor) -> Tensor:
         """Make one step and return its loss, a scalar without the loss scale, a mean over the workers.

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, nn
 from mindspore.train import Callback
 
 from mindcv.config import RUN_CONFIG, Config, ConfigError, as_recipe, is_resuming, uses_data_sink
@@ -93,11 +93,23 @@ def prepare_folder(run: Run, state: TrainState, checkpoints: CheckpointManager, 
         archive_run(folder)
     if is_resuming(config):
         config = config.replace(resume_changes=permitted_changes(config))
+        warn_of_unsaved_dropout(run.model)
         position = resume(config, state, checkpoints, metrics_file, run.end, run.rates_for)
     archive_foreign_files(folder)
     as_recipe(config).save(folder / RUN_CONFIG)
     write_bad_images(folder, run.training, run.validation)
     return position
+
+
+def warn_of_unsaved_dropout(model: nn.Cell) -> None:
+    """Log a warning if a model has MindSpore's dropout, whose random state a checkpoint does not hold."""
+    dropouts = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+    names = [name for name, cell in model.cells_and_names() if isinstance(cell, dropouts)]
+    if names:
+        _log.warning(
+            "%s is MindSpore's nn.Dropout, whose random state no checkpoint holds: the run does not go on bit for bit "
+            "(mindcv.models.layers.Dropout does)", names[0],
+        )  # fmt: skip
 
 
 def run_identity(run: Run) -> Identity:

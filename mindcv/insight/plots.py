@@ -177,7 +177,7 @@ def non_locality_figure(distances: np.ndarray, training: np.ndarray | None = Non
     """
     figure, axes = _by_layer_and_epoch(distances, training, "non-locality, in patches", now="on this image, by layer")
     top = max(values.max() for values in (distances, training) if values is not None)
-    axes[0].set_ylim(0, 1.25 * top)  # room for the legend; the axes share it
+    axes[0].set_ylim(0, 1.25 * top or 1)  # room for the legend; the axes share it; 0 with a single patch
     figure.suptitle("How far each head attends from its query")
     return figure
 

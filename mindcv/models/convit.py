@@ -33,6 +33,7 @@ from mindcv.models.layers import (
     expand_as,
     join_class_token,
     join_heads,
+    scale,
     split_heads,
 )
 from mindcv.models.registry import register_model
@@ -332,7 +333,7 @@ class GPSA(SelfAttention):
             gate = self.gate()  # σ(λ)
             content = self.attend(q, k, v)  # softmax(q·kᵀ/√d) v
             position = self.positional_attend(v, gate)  # σ(λ)·(A_y ⊗ A_x) v
-            attended = expand_as((1 - gate).astype(content.dtype), content) * content + position
+            attended = scale(content, 1 - gate) + position
         else:
             attention = self.mix(self.content_map(q, k), self.positional_attention())  # equation 7
             attended = self.matmul(self.attn_drop(attention), v)
@@ -445,6 +446,9 @@ class ConViT(Transformer):
                 f"local_up_to_layer is {local_up_to_layer} of {depth} blocks; it can be 0 to {depth - 1}, "
                 "because the class token needs at least one MHSA block"
             )
+        require_in_range("mlp_ratio", mlp_ratio, at_least=1 / embed_dim, below=math.inf)
+        for name, number in [("locality_strength", locality_strength), ("gate_init", gate_init)]:
+            require_in_range(name, number, above=-math.inf, below=math.inf)
         if embed_dim % num_heads:
             raise ValueError(
                 f"embed_dim {embed_dim} does not divide into num_heads {num_heads}: it is the width of all heads "
@@ -513,7 +517,7 @@ class ConViT(Transformer):
             TypeError: The images are not float32, float16 or bfloat16.
         """
         x = self.patch_embed(images)
-        return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x) if self.use_pos_embed else x
+        return self.add_position(x) if self.use_pos_embed else x
 
     def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
         """Return the tokens after each block, without the last LayerNorm.

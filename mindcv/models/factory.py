@@ -1,5 +1,6 @@
 """Create a model by name, with weights from a checkpoint or published ones."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Collection, Sequence
 
@@ -75,10 +76,13 @@ def create_model(
     given = {name: value for name, value in kwargs.items() if value is not None}
     entrypoint = model_entrypoint(model_name)
     check_arguments(entrypoint, given)
+    _check_call(entrypoint, given)
     source = {}
     if checkpoint_path:
         source, pretrained = _source(get_pretrained_cfg(model_name), pretrained), False
     model = entrypoint(pretrained, num_classes, in_channels, **{**_trained_with(source), **given})
+    if not isinstance(model, nn.Cell):
+        raise TypeError(f"{model_name} returned {model!r}; it must return the model, an nn.Cell")
     with_facts(model, num_classes=num_classes, in_channels=in_channels)
     if not checkpoint_path:
         return Features(model, out_indices) if features_only else model
@@ -121,6 +125,17 @@ def build_pretrained(build: Callable[..., nn.Cell], cfg: dict, pretrained: bool 
     adapt = family_of(model).checkpoints.all_differences
     weights.load(model, weights.fetch_published(source), adapt=adapt, grid=source.get("grid"))
     return model
+
+
+def _check_call(entrypoint: Callable, given: dict) -> None:
+    """Raise a TypeError if a registered function cannot be called with what every model gets and with `given`."""
+    try:
+        inspect.signature(entrypoint).bind(False, _NUM_CLASSES, _IN_CHANNELS, **given)
+    except TypeError as error:
+        raise TypeError(
+            f"{entrypoint.__name__} is called with pretrained, num_classes, in_channels and "
+            f"{', '.join(given) or 'nothing else'}: {error}; --model_args or keyword arguments give what is missing"
+        ) from None
 
 
 def with_facts(model: nn.Cell, **facts) -> nn.Cell:

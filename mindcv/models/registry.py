@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from fnmatch import fnmatchcase
@@ -19,7 +20,9 @@ _model_pretrained_cfgs = _cfgs  # its name in MindCV, whose guides read it
 
 
 def register_model(fn: Callable) -> Callable:
-    """Register a function that builds a model, under its own name, replacing an earlier one; use it as a decorator.
+    """Register a function that builds a model, under its own name; use it as a decorator.
+
+    A model of the same name is replaced, with a warning.
 
     Args:
         fn: Called as `fn(pretrained, num_classes, in_channels, **kwargs)`, returns the model. If its module has a dict
@@ -29,6 +32,11 @@ def register_model(fn: Callable) -> Callable:
     Returns:
         `fn`, unchanged.
     """
+    earlier = _entrypoints.get(fn.__name__)
+    if earlier and not (earlier.__module__ == fn.__module__ == "__main__"):  # there, a cell of a notebook runs twice
+        warnings.warn(
+            f"the model {fn.__name__} of {earlier.__module__} is replaced by that of {fn.__module__}", stacklevel=2
+        )
     _entrypoints[fn.__name__] = fn
     _cfgs[fn.__name__] = getattr(sys.modules[fn.__module__], "default_cfgs", {}).get(fn.__name__, {})
     return fn
@@ -49,19 +57,21 @@ def load_model_module(path: str | Path) -> None:
     name = f"mindcv_model_module.{path.stem}"
     if getattr(sys.modules.get(name), "__file__", None) == str(path):
         return
-    _registered()  # before the file, whose models may replace the package's
+    before = dict(_registered())  # before the file, whose models may replace the package's
     spec = spec_from_file_location(name, path)
     if spec is None:
         raise ValueError(f"model_module: got {str(path)!r}, wanted a Python file, which ends in .py")
     sys.modules[name] = module = module_from_spec(spec)
+    module.__package__ = ""  # it is in no package, as the error of a relative import says
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ValueError(f"model_module: {path} cannot be run: {type(error).__name__}: {error}") from error
-    if name not in {function.__module__ for function in _entrypoints.values()}:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"model_module: {path} cannot be run: {reason}") from error
+    if _entrypoints == before:
         del sys.modules[name]
         raise ValueError(f"model_module: {path} registers no model: put @register_model before a function in it")
 

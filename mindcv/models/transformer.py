@@ -1,19 +1,23 @@
 """The base class of the vision transformers."""
 
-from mindspore import Parameter, nn
+from mindspore import Parameter, Tensor, nn
 
 from mindcv.mindspore_hooks import clear_compile_cache
-from mindcv.models.layers import Linear, PolicyCell
+from mindcv.models.layers import Linear, PolicyCell, expand_as
 
 
 class Transformer(PolicyCell):
     """Base class of ConViT and VisionTransformer: what does not depend on the kind of attention.
 
-    Subclasses set `num_features`, C, and `random_state`, and call `reset_classifier`. Their parameters are named
-    "cls_token", "pos_embed", "patch_embed.…", "blocks.NUMBER.…", "norm.…" and "classifier.…".
+    Subclasses set `num_features`, C, `pos_embed` and `random_state`, and call `reset_classifier`. Their parameters are
+    named "cls_token", "pos_embed", "patch_embed.…", "blocks.NUMBER.…", "norm.…" and "classifier.…".
     """
 
     num_prefix_tokens = 1  # the class token
+
+    def add_position(self, x: Tensor) -> Tensor:
+        """Return tokens `x` (B, N, C) plus the position embedding `pos_embed` (1, N, C)."""
+        return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x)
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a newly initialised one; call it before `set_precision` and the optimizer.

@@ -13,13 +13,15 @@ it has C parameters fewer, other shapes, and learns in another way.
 Shapes: B images, N = rows·cols patches, h heads of d channels each, C = h·d channels.
 """
 
+import math
+
 from mindspore import Parameter, Tensor, nn
 from mindspore.common.initializer import TruncatedNormal, initializer
 
 from mindcv.errors import require_in_range
 from mindcv.models.convit import MHSA, Block
 from mindcv.models.factory import build_pretrained
-from mindcv.models.layers import Dropout, Mlp, PatchEmbed, RandomState, TokenNorm, expand_as, join_class_token
+from mindcv.models.layers import Dropout, Mlp, PatchEmbed, RandomState, TokenNorm, join_class_token
 from mindcv.models.registry import register_model
 from mindcv.models.transformer import Transformer
 from mindcv.models.vit_family import WIDTHS, default_cfgs, family
@@ -84,6 +86,7 @@ class VisionTransformer(Transformer):
         counts = {"in_channels": in_channels, "embed_dim": embed_dim, "num_heads": num_heads, "depth": depth}
         for name, count in counts.items():
             require_in_range(name, count, at_least=1)
+        require_in_range("mlp_ratio", mlp_ratio, at_least=1 / embed_dim, below=math.inf)
         if embed_dim % num_heads:
             raise ValueError(
                 f"embed_dim {embed_dim} does not divide into num_heads {num_heads}: pass a multiple of {num_heads}"
@@ -119,8 +122,7 @@ class VisionTransformer(Transformer):
             ValueError: The images are not of the model's size or channels, or have no batch axis.
             TypeError: The images are not float32, float16 or bfloat16.
         """
-        x = join_class_token(self.cls_token, self.patch_embed(images))
-        return x + expand_as(self.cast(self.pos_embed, self.policy.residual), x)
+        return self.add_position(join_class_token(self.cls_token, self.patch_embed(images)))
 
     def hidden_states(self, images: Tensor, cls_token_only: bool = False) -> tuple[Tensor, ...]:
         """Return the tokens after each block, without the last LayerNorm.

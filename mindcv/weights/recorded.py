@@ -17,6 +17,13 @@ def recorded_in(contents: Mapping[str, np.ndarray]) -> dict | None:
     return json.loads(str(contents[RECORDED])) if RECORDED in contents else None
 
 
+def model_entry(contents: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the entry that records a run's model and its `model_args` alone, {} if `contents` record no arguments."""
+    options = recorded_in(contents) or {}
+    model = {name: options.get(name) for name in ("model", "model_args")}
+    return {RECORDED: np.array(json.dumps(model))} if model["model_args"] else {}
+
+
 def options_in(path: str | Path) -> dict:
     """Return the options that the checkpoint `path` records, JSON values by name; {} if it records none.
 

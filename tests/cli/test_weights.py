@@ -1,5 +1,6 @@
 """The commands `mindcv inspect` and `mindcv convert`."""
 
+import json
 import subprocess
 import sys
 
@@ -71,6 +72,16 @@ def test_convert_to_ckpt_keeps_class_names_and_grid(tmp_path, capsys):
         assert_same(weights.read(tmp_path / "b.ckpt"), {"norm.weight": GAMMA, **described})
     printed = capsys.readouterr().out
     assert "names; class names were kept; rows and columns of patches were kept; 1 tensors of averages" in printed
+
+
+def test_convert_to_ckpt_keeps_the_model_args_that_validate_reads(tmp_path, capsys):
+    options = {"model": "convit_tiny", "model_args": {"depth": 2}, "lr": 0.1}
+    contents = {"norm.gamma": GAMMA, "run.options": np.array(json.dumps(options)), "run.step": np.array(1)}
+    weights.write(tmp_path / "a.ckpt", contents)
+    for _ in range(2):  # its own file is replaced
+        assert main(["convert", str(tmp_path / "a.ckpt"), str(tmp_path / "b.ckpt"), "--to", "pytorch"]) == 0
+    assert weights.options_in(tmp_path / "b.ckpt") == {"model": "convit_tiny", "model_args": {"depth": 2}}
+    assert "; arguments of the model were kept; 1 tensors of averages" in capsys.readouterr().out
 
 
 def test_convert_to_safetensors_says_that_class_names_and_grid_are_left_out(tmp_path, capsys):

@@ -173,7 +173,25 @@ def test_named_values_reads_words_text_and_mappings_alike(given):
 
 
 @pytest.mark.parametrize(
-    "given", ["depth", "=4", "1a=4", "a = 4", "", [], {}, {1: 2}, {"a": {}}, {"a": {"b": 1}}, 4, True, [4], "a=1 a=2"]
+    "given",
+    [
+        "depth",
+        "=4",
+        "1a=4",
+        "a = 4",
+        "",
+        [],
+        {},
+        {1: 2},
+        {"a": {}},
+        {"a": {"b": 1}},
+        4,
+        True,
+        [4],
+        "a=1 a=2",
+        "a=",
+        "a= b=1",
+    ],
 )
 def test_named_values_refuses_other_forms(given):
     with pytest.raises(ValueError):

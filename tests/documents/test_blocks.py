@@ -99,7 +99,7 @@ def _check(script, words):
     if "--help" in words:
         return
     words = " ".join(map(shlex.quote, words))
-    words = re.sub(r"--ckpt_path \S+|--config (ckpt/|runs/|mine)\S+", "", words)
+    words = re.sub(r"--ckpt_path \S+|--config (ckpt/|runs?/|mine)\S+", "", words)
     assert parse(shlex.split(words), prog=script)
 
 

@@ -4,12 +4,14 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from mindspore import nn
 
 from mindcv.distributed.context import ALONE
 from mindcv.distributed.signals import Stopped
 from mindcv.engine.checkpoints import START, TrainPosition
 from mindcv.engine.stats import StepStats
-from mindcv.engine.training import SunkEpochs, Trainer
+from mindcv.engine.training import SunkEpochs, Trainer, warn_of_unsaved_dropout
+from mindcv.models.layers import Dropout
 
 EPOCHS, STEPS = 4, 6
 
@@ -114,3 +116,9 @@ def test_signal_in_the_last_validation_does_not_stop_the_finished_run(trainer):
     trainer, saved = trainer(TrainPosition(4, 0), distributed=TwoWorkers(any=lambda requested: answers.pop(0)))
     run_sunk_epoch(trainer, TrainPosition(4, 0))
     assert saved == [TrainPosition(4, STEPS)]
+
+
+@pytest.mark.parametrize(("drop", "wanted"), [(nn.Dropout(p=0.5), ["1 is MindSpore's nn.Dropout"]), (Dropout(0.5), [])])
+def test_warn_of_unsaved_dropout_names_the_layer(drop, wanted, caplog):
+    warn_of_unsaved_dropout(nn.SequentialCell(nn.ReLU(), drop))
+    assert [record.message.split(",")[0] for record in caplog.records] == wanted

@@ -1,5 +1,7 @@
 """The figures show the values of the functions."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,10 @@ def test_layer_figures_without_training_have_one_plot(draw, training):
     figure = draw(training[-1])
     assert len(figure.axes) == 1
     assert min(shape_of(figure)) > 300
+
+
+def test_non_locality_of_a_single_patch_is_drawn_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plots.non_locality_figure(np.zeros((2, 3)))
+    assert figure.axes[0].get_ylim() == (0, 1)

@@ -175,6 +175,14 @@ def test_convit_embed_dim_is_the_width_of_all_heads():
     assert (default["embed_dim"].default, default["num_heads"].default) == (12 * 48, 12)
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"), [("mlp_ratio", 0), ("locality_strength", float("inf")), ("gate_init", float("nan"))]
+)
+def test_convit_with_a_number_out_of_range_raises(argument, value):
+    with pytest.raises(ValueError, match=f"{argument} is {value}; it must be "):
+        ConViT(**{**SMALL, argument: value})
+
+
 def test_convit_embed_dim_not_divisible_by_heads_raises():
     with pytest.raises(ValueError, match=r"embed_dim 190 does not divide into num_heads 4: .*a multiple of 4"):
         ConViT(**SMALL, num_heads=4, embed_dim=190)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import mindspore as ms
@@ -138,6 +139,9 @@ def test_load_model_module_registers_and_create_model_fills_in_the_facts(my_nets
     [
         ("def f(:", "cannot be run: SyntaxError"),
         ("import no_such_package", "cannot be run: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("from .other import x", "cannot be run: ImportError: attempted relative import with no known parent package"),
+        ("raise ValueError('one\\ntwo')", "cannot be run: ValueError: one two"),
+        ("import sys; sys.exit(3)", "cannot be run: SystemExit: 3"),
         ("x = 1", "registers no model: put @register_model before a function in it"),
     ],
 )
@@ -150,18 +154,47 @@ def test_load_model_module_that_is_wrong_is_refused_in_one_line(text, message, m
         registry.load_model_module(my_nets.with_name("other.py"))
 
 
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            "def odd(pretrained, num_classes, in_channels, width): ...",
+            "missing a required argument: 'width'; --model_args",
+        ),
+        ("def odd(): ...", "too many positional arguments"),
+        (
+            "def odd(pretrained, num_classes, in_channels): ...",
+            "odd returned None; it must return the model, an nn.Cell",
+        ),
+    ],
+)
+def test_create_model_of_a_function_that_cannot_be_used_is_refused_in_one_line(function, message, my_nets):
+    my_nets.write_text(f"from mindcv.models import register_model\n@register_model\n{function}\n")
+    registry.load_model_module(my_nets)
+    with pytest.raises(TypeError, match=message) as found:
+        mindcv.create_model("odd")
+    assert "\n" not in str(found.value)
+
+
+def test_load_model_module_that_replaces_a_model_warns(my_nets):
+    my_nets.write_text(MY_NETS.replace("def tiny_cnn", "def convit_tiny"))
+    with pytest.warns(UserWarning, match="convit_tiny of mindcv.models.convit is replaced by that of .*my_nets"):
+        registry.load_model_module(my_nets)
+
+
 def test_model_of_ones_own_trains_resumes_validates_infers_and_exports(my_nets, tmp_path, run_in_process, photos):
     """Resumed in the middle, the run ends with the same weights; what the model lacks ends no run."""
     shape = ["--model_module", my_nets, "--model", "tiny_cnn", "--device_target", "CPU", "--mode", 1]
     shape += ["--image_resize", 8, "--in_channels", 1, "--mean", 0, "--std", 16, "--num_parallel_workers", 1]
-    words = [*shape, "--dataset", "digits", "--num_samples", 64, "--batch_size", 32, "--epoch_size", 2, "--lr", 0.1]
-    words += ["--warmup_epochs", 0, "--val_while_train"]
-    assert run_in_process("train", *words, "--dry_run").returncode == 0
-    whole = run_in_process("train", *words, "--ckpt_save_dir", tmp_path / "whole")
+    training = [*shape, "--dataset", "digits", "--num_samples", 64, "--batch_size", 32, "--epoch_size", 2, "--lr", 0.1]
+    training += ["--warmup_epochs", 0, "--val_while_train"]
+    assert run_in_process("train", *training, "--dry_run").returncode == 0
+    whole = run_in_process("train", *training, "--ckpt_save_dir", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     assert "log_gates: tiny_cnn has no attention maps" in whole.stderr
-    parts = [*words, "--ckpt_save_dir", tmp_path / "parts"]
+    parts = [*training, "--ckpt_save_dir", tmp_path / "parts"]
     assert run_in_process("train", *parts, "--steps", 1).returncode == 0
+    del registry._entrypoints["tiny_cnn"], sys.modules["mindcv_model_module.my_nets"]  # as a new process begins
     resumed = run_in_process("train", "--resume", "--ckpt_save_dir", tmp_path / "parts")
     assert resumed.returncode == 0, resumed.stderr
     one, other = (mindcv.weights.read(tmp_path / run / "tiny_cnn-2_2.ckpt") for run in ("whole", "parts"))
@@ -181,4 +214,10 @@ def test_model_of_ones_own_trains_resumes_validates_infers_and_exports(my_nets, 
     ):
         done = run_in_process("validate", *shape, "--dataset", "digits", *checkpoint, *words)
         assert (done.returncode, done.stderr) == (2, f"validate.py: {line}\n")
+    del registry._entrypoints["tiny_cnn"], sys.modules["mindcv_model_module.my_nets"]
+    my_nets.write_text(MY_NETS.replace("nn.Dense(8, num_classes)", "nn.Dense(8, 7)"))
+    wanted = "the model returned a tensor of shape (32, 7), wanted logits (B, 10): its last layer must have num_classes"
+    for mode in (0, 1):
+        done = run_in_process("train", *training, "--mode", mode, "--ckpt_save_dir", tmp_path / "wrong")
+        assert (done.returncode, wanted in done.stderr.splitlines()[-1]) == (2, True), done.stderr
     ms.set_context(mode=ms.PYNATIVE_MODE)

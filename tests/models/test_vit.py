@@ -151,6 +151,8 @@ def test_vit_of_one_block_takes_grey_images(pynative):
         ({"image_size": 33}, "multiple"),
         ({"num_heads": 3}, "embed_dim 32 does not divide into num_heads 3: pass a multiple of 3"),
         ({"depth": 0}, "depth is 0; it must be at least 1"),
+        ({"mlp_ratio": 0}, "mlp_ratio is 0; it must be at least"),
+        ({"mlp_ratio": float("inf")}, "mlp_ratio is inf; it must be at least .* and below inf"),
         ({"drop_path_rate": 1.0}, "below 1"),
         ({"num_classes": -1}, "num_classes is -1; it must be at least 1, or 0"),
         ({"attn_impl": "fast"}, "flash"),

@@ -1,6 +1,6 @@
 """The layers that models are built from, one per file."""
 
-from mindcv.models.layers.broadcasting import expand_as
+from mindcv.models.layers.broadcasting import expand_as, scale
 from mindcv.models.layers.class_token import join_class_token
 from mindcv.models.layers.dense import Linear
 from mindcv.models.layers.dropout import Dropout, RandomState, StochasticDepth
@@ -29,5 +29,6 @@ __all__ = [
     "expand_as",
     "join_class_token",
     "join_heads",
+    "scale",
     "split_heads",
 ]

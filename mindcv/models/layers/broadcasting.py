@@ -1,4 +1,4 @@
-"""Broadcasting that is cheap on a CPU."""
+"""Broadcasting that is cheap on a CPU, see `expand_as`."""
 
 from mindspore import Tensor, ops
 
@@ -13,3 +13,8 @@ def expand_as(x: Tensor, like: Tensor) -> Tensor:
     ten times the time.
     """
     return x if has_fast_broadcast() else ops.broadcast_to(x, like.shape)
+
+
+def scale(x: Tensor, factor: Tensor) -> Tensor:
+    """Return `x` times `factor`, which must broadcast to it, in the dtype of `x`."""
+    return expand_as(factor.astype(x.dtype), x) * x
