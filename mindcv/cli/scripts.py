@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from importlib import import_module
 
@@ -73,11 +74,12 @@ def run_script(name: str, description: str, argv: list[str] | None = None, prog:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or the name of its class if it has no message.
+    """Return the first line of an error's message that has a letter or digit, or the name of its class.
 
-    Control characters in it are escaped.
+    MindSpore frames the headings of its messages by lines of dashes. Control characters in the line are escaped.
     """
-    return printable((str(error).strip() or type(error).__name__).split("\n")[0])
+    lines = (line.strip() for line in str(error).split("\n"))
+    return printable(next((line for line in lines if re.search(r"\w", line)), type(error).__name__))
 
 
 def _code(error: Exception) -> int:

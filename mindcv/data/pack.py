@@ -15,6 +15,7 @@ from mindspore.mindrecord import FileWriter
 
 from mindcv.data.datasets import Source
 from mindcv.data.datasets.mindrecord import (
+    ESCAPED,
     LENGTH_BYTES,
     MANIFEST,
     MindRecordSource,
@@ -145,7 +146,8 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
 def _row(source: Source, i: int) -> dict:
     """Return image `i` as a row of the MindRecord schema: data (bytes), label (int), file_name (path in the folder).
 
-    Bytes of the path that are not UTF-8 are escaped, as `MindRecordSource.names` expects.
+    Bytes of the path that are not UTF-8 are escaped, and a backslash that begins what looks like such an escape, as
+    `MindRecordSource.names` expects.
 
     Raises ValueError if the file is empty or larger than 32 MiB, half a page, and OSError if it cannot be read.
     """
@@ -154,7 +156,7 @@ def _row(source: Source, i: int) -> dict:
         raise ValueError(
             f"{source.path(i)}: cannot pack a file of {len(data):,} bytes: 1 to {_PAGE_BYTES // 2:,} are wanted"
         )
-    name = source.relative_path(i).decode(errors="backslashreplace")
+    name = ESCAPED.sub(rb"\\x5c\1", source.relative_path(i)).decode(errors="backslashreplace")
     return {"data": data, "label": int(source.labels[i]), "file_name": name}
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from mindcv.cli.data import main
 from mindcv.data import create_dataset, create_loader, create_transforms, find_unreadable
 from mindcv.data.datasets import open_source
+from mindcv.data.datasets.digest import list_digest
 from mindcv.data.pack import pack
 
 packing = sys.modules["mindcv.data.pack"]
@@ -254,3 +255,13 @@ def test_packed_images_with_any_number_of_files_in_the_manifest_raise_at_once(pa
 def test_open_source_of_a_folder_that_is_not_packed_raises(root):
     with pytest.raises(FileNotFoundError, match=r"no pack.json in .*: python -m mindcv.data pack writes"):
         open_source("mindrecord", str(root), "train")
+
+
+def test_pack_of_names_that_look_escaped_has_the_digest_of_the_folder(tmp_path):
+    for name in (b"\\xe9.png", b"\\x5c.png", b"\xe9.png", b"\\x5cxe9.png"):
+        path = tmp_path / "images/train/cat/below" / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(path)
+    source = open_source("folder", str(tmp_path / "images"), "train")
+    packed = pack(source, tmp_path / "packed/train", 1)
+    assert list(packed.names()) == list(source.names()) and list_digest(packed) == list_digest(source)

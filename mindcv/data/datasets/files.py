@@ -128,7 +128,8 @@ def walk(
 ) -> list[tuple[bytes, FolderContents]]:
     """Return the contents of `folder` and of every folder below it with their paths relative to it, sorted by path.
 
-    Links to folders are followed, except to a folder that holds the link. The path of `folder` itself is b"".
+    Links to folders are followed, except to a folder that holds the link, be it above `folder`. The path of `folder`
+    itself is b"".
 
     Args:
         folder: Path of the folder.
@@ -146,7 +147,9 @@ def walk(
         for name in contents.folders:
             yield from below(path + b"/" + name if path else name, above | {identity})
 
-    return sorted(below(b"", frozenset()), key=lambda found: found[0])
+    parents = {*Path(os.fsdecode(folder)).absolute().parents, *Path(os.fsdecode(folder)).resolve().parents}
+    above = frozenset((status.st_dev, status.st_ino) for status in map(os.stat, parents))
+    return sorted(below(b"", above), key=lambda found: found[0])
 
 
 def is_hidden(name: str | bytes) -> bool:

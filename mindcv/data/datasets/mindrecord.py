@@ -23,6 +23,7 @@ from mindcv.errors import printable
 
 MANIFEST = "pack.json"
 _NO_INDEX = "{} is not a MindRecord file with its index {}.db: pack it again"
+ESCAPED = re.compile(rb"\\(x(5c|[89a-f][0-9a-f]))")  # a byte of a name in the index, as "\xe9"
 LENGTH_BYTES = 8  # before an image's bytes, little-endian
 
 
@@ -79,12 +80,12 @@ class MindRecordSource:
     def names(self) -> Iterator[bytes]:
         """Iterate over the paths that the images had relative to the packed folder, in the order of `labels`.
 
-        Bytes that are not UTF-8, which `pack` writes as "\\xe9", are turned back.
+        What `pack` escapes, such as bytes that are not UTF-8 ("\\xe9"), is turned back.
         """
         for file in self._files:
             with _Index(file) as index:
                 for (name,) in index.execute("SELECT file_name_0 FROM INDEXES ORDER BY ROW_ID"):
-                    yield re.sub(rb"\\x([89a-f][0-9a-f])", lambda byte: bytes.fromhex(byte[1].decode()), name.encode())
+                    yield ESCAPED.sub(lambda byte: bytes.fromhex(byte[2].decode()), name.encode())
 
     def path(self, i: int) -> str:
         """Return "FILE (NAME)": the MindRecord file of image `i`, and the image's path before packing."""

@@ -74,6 +74,19 @@ def test_walk_follows_links_but_not_in_circles(tmp_path):
     }
 
 
+def test_walk_does_not_follow_links_to_folders_above_the_first(tmp_path):
+    (tmp_path / "store/cat").mkdir(parents=True)
+    (tmp_path / "train/dog").mkdir(parents=True)
+    (tmp_path / "train/cat").symlink_to(tmp_path / "store/cat")
+    (tmp_path / "store/cat/linked_from").symlink_to(tmp_path / "train")
+    (tmp_path / "store/cat/stored_in").symlink_to(tmp_path / "store")
+    for folder in ("store/cat", "train/dog"):
+        (tmp_path / folder / "a.png").touch()
+    below = walk(os.fsencode(tmp_path / "train/cat"))
+    assert [path for path, contents in below if contents.images] == [b""]
+    assert sum((contents.skipped for _, contents in below), Counter()) == {"link to a folder above it": 2}
+
+
 @pytest.fixture
 def classes(tmp_path):
     """The folder of a data set whose two classes have an image each, of equal names, and one more in a subfolder."""
