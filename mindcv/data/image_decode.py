@@ -63,8 +63,15 @@ def readable_extensions() -> tuple[str, ...]:
 
         pillow_heif.register_heif_opener()
     kinds = Image.registered_extensions()
-    decoded = {*Image.OPEN, "MPO"} - _NOT_DECODED  # the JPEG plugin opens MPO files
+    decoded = {*_decoded_formats(), "MPO"}  # the JPEG plugin opens MPO files
     return tuple(sorted(extension for extension, kind in kinds.items() if kind in decoded))
+
+
+@functools.cache
+def _decoded_formats() -> list[str]:
+    """Return Pillow's names of the formats that are decoded, whatever a file's extension: never by another program."""
+    Image.init()
+    return sorted({*Image.OPEN} - _NOT_DECODED)
 
 
 def limit_image_pixels(limit: int) -> None:
@@ -143,7 +150,7 @@ def _open(data: bytes) -> Image.Image:
             image.info["exif"] = tags.tobytes()
         return image
     try:
-        return Image.open(io.BytesIO(data))
+        return Image.open(io.BytesIO(data), formats=_decoded_formats())
     except Image.DecompressionBombError:
         raise
     except Exception:

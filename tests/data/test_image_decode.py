@@ -9,11 +9,11 @@ import zlib
 import numpy as np
 import pytest
 from mindspore.dataset import vision
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mindcv.data import UnreadableImage, create_dataset, image_decode, unreadable_message
 from mindcv.data.containers import is_huffman_jpeg
-from mindcv.data.image_decode import read_encoded, upright_rgb
+from mindcv.data.image_decode import make_decodable, read_encoded, upright_rgb
 
 SIZE = (40, 30)
 
@@ -395,3 +395,9 @@ def test_read_encoded_plain_jpeg_takes_below_1_ms(tmp_path):
     for _ in range(100):
         read_encoded(path)
     assert (time.perf_counter() - start) / 100 < 1e-3
+
+
+def test_make_decodable_of_an_eps_under_another_name_starts_no_ghostscript():
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    with pytest.raises(UnidentifiedImageError):
+        make_decodable(eps, lambda: "a.jpg")
