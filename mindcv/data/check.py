@@ -108,8 +108,8 @@ def unreadable_images(
         return []
     record = record_path(source)
     if wait is not None:
-        return _wait_for(record, wait)
-    if (bad := _read_record(record)) is None:
+        return _wait_for(record, len(source), wait)
+    if (bad := _read_record(record, len(source))) is None:
         bad = find_unreadable(source, num_parallel_workers)
         atomic_write_text(record, json.dumps(bad))
     return bad
@@ -123,10 +123,11 @@ def require_readable(source: Source) -> None:
     """
     if not source.encoded or len(source) > MAX_CHECKED_AT_START:
         return
-    if (bad := _read_record(record_path(source))) is None:
+    record = record_path(source)
+    if (bad := _read_record(record, len(source))) is None:
         bad = find_unreadable(source)
         with suppress(OSError):
-            atomic_write_text(record_path(source), json.dumps(bad))
+            atomic_write_text(record, json.dumps(bad))
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UnreadableImage(f"cannot read image {bad[0].line}{more}")
@@ -203,18 +204,20 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
     return Subset(source, kept, tuple(b.line for b in bad))
 
 
-def _read_record(record: Path) -> list[BadImage] | None:
-    """Return what the file `record` keeps, or None if it is missing or damaged."""
+def _read_record(record: Path, images: int) -> list[BadImage] | None:
+    """Return what the file `record` keeps about a source of so many images, or None if it is missing or damaged."""
     try:
-        return [BadImage(int(index), str(line)) for index, line in json.loads(record.read_bytes())]
+        kept = json.loads(record.read_bytes())
+        bad = [BadImage(int(index), str(line)) for index, line in kept]
     except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return bad if isinstance(kept, list) and all(0 <= image.index < images for image in bad) else None
 
 
-def _wait_for(record: Path, seconds: float) -> list[BadImage]:
-    """Return what the file `record` keeps, once it can be read. Raises TimeoutError after so many seconds."""
+def _wait_for(record: Path, images: int, seconds: float) -> list[BadImage]:
+    """Return what `_read_record` returns, once the file can be read. Raises TimeoutError after so many seconds."""
     deadline = time.monotonic() + seconds
-    while (bad := _read_record(record)) is None:
+    while (bad := _read_record(record, images)) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(
                 f"waited {seconds:.0f} s for the process that checks the images to write {record}; "
