@@ -30,6 +30,7 @@ from mindcv.models.layers import (
     Softmax,
     StochasticDepth,
     TokenNorm,
+    cast_like,
     expand_as,
     join_class_token,
     join_heads,
@@ -254,7 +255,7 @@ class GPSA(SelfAttention):
 
     def mix(self, content: Tensor, position: Tensor) -> Tensor:
         """Return (1 − σ(λ)) · content + σ(λ) · position, (…, h, N, N), for maps (…, h, N, N) and (h, N, N)."""
-        gate = expand_as(self.gate().astype(content.dtype), content)
+        gate = expand_as(cast_like(self.gate(), content), content)
         return (1 - gate) * content + gate * position
 
     def axis_attention(self) -> tuple[Tensor, Tensor]:
@@ -315,7 +316,7 @@ class GPSA(SelfAttention):
             gate: A factor for each head, (h, 1, 1).
         """
         a_y, a_x = self.axis_attention()
-        a_y = a_y * gate.astype(a_y.dtype)
+        a_y = a_y * cast_like(gate, a_y)
         rows, cols = self.grid_size
         a_y = ops.broadcast_to(a_y, v.shape[:2] + (rows, rows))
         a_x = ops.broadcast_to(a_x.expand_dims(1), v.shape[:2] + (rows, cols, cols))

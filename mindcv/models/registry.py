@@ -22,7 +22,8 @@ _model_pretrained_cfgs = _cfgs  # its name in MindCV, whose guides read it
 def register_model(fn: Callable) -> Callable:
     """Register a function that builds a model, under its own name; use it as a decorator.
 
-    A model of the same name is replaced, with a warning.
+    A model of the same name is replaced, with a warning, unless it comes from the same file, imported under another
+    name: then the earlier one stays.
 
     Args:
         fn: Called as `fn(pretrained, num_classes, in_channels, **kwargs)`, returns the model. If its module has a dict
@@ -33,6 +34,8 @@ def register_model(fn: Callable) -> Callable:
         `fn`, unchanged.
     """
     earlier = _entrypoints.get(fn.__name__)
+    if earlier and _is_imported_again(earlier, fn):
+        return fn
     if earlier and not (earlier.__module__ == fn.__module__ == "__main__"):  # there, a cell of a notebook runs twice
         warnings.warn(
             f"the model {fn.__name__} of {earlier.__module__} is replaced by that of {fn.__module__}", stacklevel=2
@@ -40,6 +43,12 @@ def register_model(fn: Callable) -> Callable:
     _entrypoints[fn.__name__] = fn
     _cfgs[fn.__name__] = getattr(sys.modules[fn.__module__], "default_cfgs", {}).get(fn.__name__, {})
     return fn
+
+
+def _is_imported_again(earlier: Callable, fn: Callable) -> bool:
+    """Return whether `fn` comes from the file of `earlier`, imported under another name, as MindSpore's O1 does."""
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (earlier, fn)]
+    return earlier.__module__ != fn.__module__ and all(codes) and codes[0].co_filename == codes[1].co_filename
 
 
 def load_model_module(path: str | Path) -> None:

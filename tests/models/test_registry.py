@@ -1,5 +1,9 @@
 """The registry: list, look up and register models."""
 
+import sys
+import warnings
+from importlib.util import module_from_spec, spec_from_file_location
+
 import pytest
 
 import mindcv
@@ -63,3 +67,14 @@ def test_register_model_makes_a_model_creatable_by_name(monkeypatch):
     assert "convit_shallow" in mindcv.list_models()
     assert not mindcv.is_model_pretrained("convit_shallow")
     assert len(mindcv.create_model("convit_shallow", num_classes=3).blocks) == 2
+
+
+def test_register_model_of_a_file_imported_again_keeps_the_first():
+    """MindSpore's O1 imports the files of a model's classes as modules of their own."""
+    first = mindcv.model_entrypoint("convit_tiny")
+    spec = spec_from_file_location("convit", first.__code__.co_filename)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spec.loader.exec_module(sys.modules.setdefault("convit", module_from_spec(spec)))
+    del sys.modules["convit"]
+    assert mindcv.model_entrypoint("convit_tiny") is first

@@ -1,6 +1,6 @@
 """The layers that models are built from, one per file."""
 
-from mindcv.models.layers.broadcasting import expand_as, scale
+from mindcv.models.layers.broadcasting import cast_like, expand_as, scale
 from mindcv.models.layers.class_token import join_class_token
 from mindcv.models.layers.dense import Linear
 from mindcv.models.layers.dropout import Dropout, RandomState, StochasticDepth
@@ -26,6 +26,7 @@ __all__ = [
     "Softmax",
     "StochasticDepth",
     "TokenNorm",
+    "cast_like",
     "expand_as",
     "join_class_token",
     "join_heads",

@@ -15,6 +15,11 @@ def expand_as(x: Tensor, like: Tensor) -> Tensor:
     return x if has_fast_broadcast() else ops.broadcast_to(x, like.shape)
 
 
+def cast_like(x: Tensor, like: Tensor) -> Tensor:
+    """Return `x` in the dtype of `like`."""
+    return x.astype(like.dtype)
+
+
 def scale(x: Tensor, factor: Tensor) -> Tensor:
     """Return `x` times `factor`, which must broadcast to it, in the dtype of `x`."""
-    return expand_as(factor.astype(x.dtype), x) * x
+    return expand_as(cast_like(factor, x), x) * x
