@@ -71,7 +71,7 @@ def test_validation_runs_every_val_interval_epochs_and_at_the_end(uninterrupted)
     assert ["val_loss" in record for record in records] == [False, True, True]
 
 
-def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_path, run_in_process):
+def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_path):
     """The newest checkpoint and the last line of metrics are cut off, and epoch 2 has a checkpoint but no record."""
     shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
     torn = tmp_path / "convit_tiny-3_3.ckpt"
@@ -79,11 +79,12 @@ def test_resume_after_a_kill_repairs_what_it_left_incomplete(uninterrupted, tmp_
     first = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)[0]
     (tmp_path / "metrics.jsonl").write_text(first + '{"epoch": 2, "st')
     (tmp_path / "best.ckpt").unlink()
-    done = run_in_process("train", *WORDS, "--ckpt_save_dir", tmp_path, "--resume_opt")
-    assert done.returncode == 0, done.stderr
-    assert "convit_tiny-3_3.ckpt" in done.stderr
+    run = start(tmp_path, "--resume_opt")
+    _, error = run.communicate(timeout=300)
+    assert run.returncode == 0, error
+    assert "convit_tiny-3_3.ckpt" in error
     assert (tmp_path / "earlier-1/convit_tiny-3_3.ckpt").exists()
-    assert "after step 3 of epoch 2 of 3" in done.stderr
+    assert "after step 3 of epoch 2 of 3" in error
     assert_same_end(tmp_path, uninterrupted)
     assert (tmp_path / "best.ckpt").exists()
 
