@@ -12,7 +12,7 @@ from mindcv.models import create_model
 from mindcv.weights import write
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*/*.yaml"))
-LIGHT = {"convit_tiny_ascend", "convit_tiny_paper", "convit_tiny_digits", "convit_tiny_finetune", "deit_tiny"}
+LIGHT = {"convit_tiny_ascend", "convit_tiny_paper", "convit_tiny_digits", "convit_tiny_finetune"}
 pytestmark = pytest.mark.usefixtures("shallow_tiny")
 HERE = ["--device_target", "CPU", "--mode", "1", "--distribute", "False", "--batch_size", "2", "--steps", "1",
         "--num_parallel_workers", "1", "--log_gates", "False"]  # fmt: skip

@@ -198,7 +198,7 @@ def test_vit_trains_resumes_bit_for_bit_validates_and_predicts(vit_mini, tmp_pat
     shape += ["--in_channels", 1, "--mean", 0, "--std", 16, "--num_parallel_workers", 1]
     words = [*shape, "--dataset", "digits", "--num_samples", 64, "--batch_size", 32, "--epoch_size", 2, "--lr", 0.01]
     words += ["--warmup_epochs", 0, "--drop_rate", 0.1, "--attn_drop_rate", 0.1, "--drop_path_rate", 0.2, "--ema"]
-    words += ["--layer_decay", 0.7, "--freeze", "stem", "--amp_level", "O2", "--val_while_train", "--opt", "adamw"]
+    words += ["--layer_decay", 0.7, "--freeze", "stem", "--amp_level", "O2", "--val_while_train", "--val_interval", 2]
     whole = run_in_process("train", *words, "--ckpt_save_dir", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     parts = ["--ckpt_save_dir", tmp_path / "parts"]
