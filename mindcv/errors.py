@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -35,6 +36,12 @@ def did_you_mean(word: object, names: Iterable[object], cutoff: float = 0.5) -> 
     names = list(names)
     near = closest(word, names, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else f"; choose from {', '.join(map(str, names))}"
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time in this process that it is given."""
+    logging.getLogger("mindcv").warning("%s", message)
 
 
 def printable(text: object) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.sampler import EpochSampler, seed_pipeline
-from mindcv.errors import explain_unknown, require_in_range
+from mindcv.errors import explain_unknown, require_in_range, warn_once
 
 logger = logging.getLogger("mindcv")
 
@@ -224,7 +224,7 @@ def usable_workers(num_parallel_workers: int | None) -> int:
         return min(8, cores)
     require_in_range("num_parallel_workers", num_parallel_workers, at_least=1)
     if num_parallel_workers > cores:
-        _warn_once(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")
+        warn_once(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")
     return min(num_parallel_workers, cores)
 
 
@@ -237,9 +237,3 @@ def default_prefetch_size(batch_bytes: int, processes: int = 1) -> int:
     """
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(16, max(2, memory // (16 * processes * batch_bytes)))
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    """Log a warning, the first time that it is given."""
-    logger.warning(message)

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from mindcv.data.containers import JPEG_SIGNATURE, PNG_SIGNATURE, is_huffman_jpeg, split_png, strip_jpeg
-from mindcv.errors import printable
+from mindcv.errors import printable, warn_once
 
 # Pillow recognises files of these kinds, but decodes them with other programs, on Windows alone, or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
@@ -118,7 +118,7 @@ def make_decodable(data: bytes, name: Callable[[], object], verify: bool = False
     """
     with _open(data) as image:
         if (pixels := image.width * image.height) > (limit := image_pixel_limit()) / 2:
-            _warn_once(f"{printable(name())} has {pixels:,} pixels: above max_image_pixels {limit:,.0f} it is refused")
+            warn_once(f"{printable(name())} has {pixels:,} pixels: above max_image_pixels {limit:,.0f} it is refused")
         if not _is_plain(image, data):
             return np.frombuffer(_encode_bmp(image, name), np.uint8)
         if verify:
@@ -254,12 +254,6 @@ def _warn_of_values(kind: str, white: float, name: Callable[[], object], lowest:
             "%s: its %s values, %g to %g, are not from 0 to %g: images like this one are scaled by their own range",
             printable(name()), kind, lowest, highest, white,
         )  # fmt: skip
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    """Log a warning, the first time that it is given."""
-    _log.warning("%s", message)
 
 
 def _reason(error: Exception) -> str:

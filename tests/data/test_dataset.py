@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mindcv.data import create_dataset, default_prefetch_size, epoch_order, usable_workers
-from mindcv.data.dataset import _warn_once
+from mindcv.errors import warn_once
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_default_prefetch_size_takes_a_sixteenth_of_the_memory(monkeypatch):
 
 def test_usable_workers_above_the_cores_warns_once(caplog, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    _warn_once.cache_clear()
+    warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "mindcv"):
         assert [usable_workers(n) for n in (100, 100, 4, 3, None)] == [4, 4, 4, 3, 4]
     assert [r.getMessage() for r in caplog.records] == [

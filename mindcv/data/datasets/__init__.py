@@ -15,8 +15,6 @@ Encoded sources also have `fingerprint(*stat_fields)`, bytes that change when a 
 files have `read_bytes(i)`, the file of image i.
 """
 
-import functools
-import logging
 from collections.abc import Sequence
 
 from mindcv.data.datasets.arrays import ArraySource
@@ -28,10 +26,8 @@ from mindcv.data.datasets.listed import ListedSource
 from mindcv.data.datasets.mindrecord import MindRecordSource
 from mindcv.data.datasets.mnist import open_mnist
 from mindcv.data.datasets.subset import Subset
-from mindcv.errors import did_you_mean
+from mindcv.errors import did_you_mean, warn_once
 from mindcv.io.download import get_dataset_download_root
-
-logger = logging.getLogger("mindcv")
 
 _FOLDERS = ("", "folder", "imagenet")
 _DOWNLOADABLE = {"cifar10": open_cifar10, "cifar100": open_cifar100, "mnist": open_mnist}
@@ -96,14 +92,8 @@ def open_source(
             f"the classes of {name} are {', '.join(source.class_names[:5])}…, not {', '.join(class_names)}"
         )
     if skipped := getattr(source, "skipped", None):
-        _warn_once(skipped_line(source.folder, skipped))
+        warn_once(skipped_line(source.folder, skipped))
     return source
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    """Log a warning, the first time that it is given."""
-    logger.warning(message)
 
 
 def check_name(name: str) -> str:
