@@ -1,8 +1,6 @@
 """`infer.py` and `mindcv infer`: classify image files, print a table and write the predictions to a file."""
 
-import csv
 import glob
-import io
 import json
 import logging
 import os
@@ -21,6 +19,7 @@ from mindcv.deploy.prediction import Prediction, batched, classify
 from mindcv.errors import printable
 from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
+from mindcv.io.tables import csv_text
 
 _log = logging.getLogger("mindcv")
 
@@ -163,14 +162,13 @@ def _to_csv(predictions: dict[str, list[Prediction]], failures: dict[str, str]) 
     Each image has a row per class, by rank; an image that could not be read has one row, with only its path. Paths and
     names are escaped as in `as_table`.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for path, classes in predictions.items():
-        for rank, prediction in enumerate(classes, 1):
-            writer.writerow([printable(path), rank, *prediction._replace(name=printable(prediction.name))])
-    writer.writerows([printable(path), *[""] * (len(_COLUMNS) - 1)] for path in failures)
-    return out.getvalue()
+    rows = [
+        [printable(path), rank, *prediction._replace(name=printable(prediction.name))]
+        for path, classes in predictions.items()
+        for rank, prediction in enumerate(classes, 1)
+    ]
+    rows += [[printable(path), *[""] * (len(_COLUMNS) - 1)] for path in failures]
+    return csv_text(_COLUMNS, rows)
 
 
 def _is_predictions_file(path: Path) -> bool:

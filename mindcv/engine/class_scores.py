@@ -1,7 +1,5 @@
 """Scores by class, from what a model predicts for every image of a validation set."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +8,7 @@ import numpy as np
 
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes
 from mindcv.io.pictures import as_label, save_figures
+from mindcv.io.tables import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +92,7 @@ def write_class_scores(folder: Path, predictions: Predictions, class_names: Sequ
     confusion = confusion_matrix(predictions, len(class_names))
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
-        "per_class.csv": _as_csv(
+        "per_class.csv": csv_text(
             _HEADERS["per_class.csv"].split(","),
             [
                 [name, scores["images"], *("" if scores[key] != scores[key] else f"{scores[key]:.2f}"
@@ -115,7 +114,7 @@ def write_predictions(path: Path, predictions: Predictions, images: Sequence[str
         [image, class_names[label], class_names[predicted], f"{probability:.6f}"]
         for image, label, predicted, probability in zip(images, *predictions, strict=True)
     ]
-    atomic_write_text(path, _as_csv(_HEADERS["predictions.csv"].split(","), rows))
+    atomic_write_text(path, csv_text(_HEADERS["predictions.csv"].split(","), rows))
 
 
 def is_predictions_file(path: Path) -> bool:
@@ -166,18 +165,9 @@ def _confusion_csv(confusion: np.ndarray, class_names: Sequence[str]) -> str:
     """Return the confusion matrix as CSV; of more than 40 classes, the confused pairs."""
     if len(class_names) > _MATRIX_CLASSES:
         rows = [[class_names[i], class_names[j], images] for i, j, images in confused_pairs(confusion)]
-        return _as_csv(["class", "prediction", "images"], rows)
+        return csv_text(["class", "prediction", "images"], rows)
     rows = [[name, *row] for name, row in zip(class_names, confusion.tolist(), strict=True)]
-    return _as_csv(["class", *class_names], rows)
-
-
-def _as_csv(header: Sequence, rows: Sequence[Sequence]) -> str:
-    """Return a header and rows as CSV text."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text(["class", *class_names], rows)
 
 
 def _writes(name: str):

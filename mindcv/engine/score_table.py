@@ -1,12 +1,11 @@
 """The scores of several checkpoints in one table."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mindcv.io.files import atomic_write_text, first_bytes, json_object
+from mindcv.io.tables import csv_text
 from mindcv.weights.write import FORMATS
 
 _COLUMNS = {"top_1": "top-1 (%)", "top_5": "top-5 (%)", "loss": "loss"}
@@ -52,11 +51,8 @@ def _as_json(scores: Scores) -> str:
 
 def _as_csv(scores: Scores) -> str:
     """Return CSV text with the columns checkpoint, top_1, top_5 (empty with fewer than five classes) and loss."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["checkpoint", *_COLUMNS])
-    writer.writerows([name, *(row.get(column, "") for column in _COLUMNS)] for name, row in scores.items())
-    return out.getvalue()
+    rows = ([name, *(row.get(column, "") for column in _COLUMNS)] for name, row in scores.items())
+    return csv_text(["checkpoint", *_COLUMNS], rows)
 
 
 TABLES = {".json": _as_json, ".csv": _as_csv, ".md": as_markdown}
