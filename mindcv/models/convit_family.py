@@ -5,7 +5,7 @@ import math
 from mindcv.models.convit_onnx import write_onnx
 from mindcv.models.convit_weights import CHECKPOINTS, WIDTHS
 from mindcv.models.family import Family
-from mindcv.models.flops import block_products
+from mindcv.models.flops import block_products, transformer_flops
 
 
 def _describe(model) -> str:
@@ -21,16 +21,14 @@ def _flops_by_layer(model) -> dict[str, int]:
     GPSA is counted in the form of the model's `attn_impl`.
     """
     patches = math.prod(model.grid_size)
-    products = {"patch_embed": patches * model.patch_embed.proj.weight.size}
+    products = []
     for i, block in enumerate(model.blocks):
         is_gpsa = i < model.local_up_to_layer
         keys = patches + (not is_gpsa)
-        products[f"blocks.{i}"] = block_products(block, keys, queries=1 if i == len(model.blocks) - 1 else keys)
+        products.append(block_products(block, keys, queries=1 if i == len(model.blocks) - 1 else keys))
         if is_gpsa and block.attn.separable:  # A_y over rows and A_x over columns
-            products[f"blocks.{i}"] += keys * sum(model.grid_size) * model.num_features
-    if model.num_classes:
-        products["classifier"] = model.classifier.weight.size
-    return {layer: 2 * count for layer, count in products.items()}
+            products[-1] += keys * sum(model.grid_size) * model.num_features
+    return transformer_flops(model, products)
 
 
 def _summary_rows(model) -> list[tuple[str, str, str]]:

@@ -1,12 +1,11 @@
 """ConViT's published weights, and what its checkpoints look like. Read without importing MindSpore."""
 
-import math
 import re
 from collections.abc import Collection
 
 from mindcv.models.pretrained_cfg import pretrained_cfg
-from mindcv.weights.adapt import FIRST_CONV, POS_EMBED, Arrays, Change, Shapes
-from mindcv.weights.checkpoint_format import CheckpointFormat
+from mindcv.weights.adapt import FIRST_CONV, Arrays, Change, Shapes
+from mindcv.weights.checkpoint_format import CheckpointFormat, has_class_position, num_blocks
 
 WIDTHS = {  # heads, and channels of the tokens, of each variant
     "convit_tiny": (4, 192),
@@ -17,7 +16,6 @@ WIDTHS = {  # heads, and channels of the tokens, of each variant
     "convit_base_plus": (16, 1024),
 }
 _DEPTH, _LOCAL = 12, 10  # of every variant
-_BLOCK = re.compile(r"blocks\.(\d+)\.")
 _QUERIES = re.compile(r"blocks\.\d+\.attn\.q\.weight$")
 _POSITIONAL = ("gating_param", "pos_proj.weight", "pos_proj.bias")
 
@@ -27,14 +25,11 @@ def _identify(weights: Arrays, grid: tuple[int, int] | None) -> str:
 
     Without GPSA blocks the position embedding tells, which has a position for each patch and none for the class token.
     """
-    kernel, pos_embed = weights.get(FIRST_CONV), weights.get(POS_EMBED)
-    depth, local = len({match[1] for match in map(_BLOCK.match, weights) if match}), _num_gpsa(weights)
+    kernel, depth, local = weights.get(FIRST_CONV), num_blocks(weights), _num_gpsa(weights)
     if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:
         return ""
-    if not local and pos_embed is not None:
-        others = pos_embed.shape[1] - 1  # patches, if the first position is the class token's
-        if others == (math.prod(grid) if grid else math.isqrt(others) ** 2):
-            return ""
+    if not local and has_class_position(weights, grid):
+        return ""
     width = len(kernel)
     name = next((name for name, (_heads, dim) in WIDTHS.items() if dim == width), f"a ConViT of width {width}")
     return name if (depth, local) == (_DEPTH, _LOCAL) else f"{name} with depth={depth}, local_up_to_layer={local}"

@@ -1,5 +1,7 @@
 """Count a model's floating-point operations."""
 
+import math
+
 from mindcv.models.family import part_of
 
 
@@ -23,6 +25,20 @@ def flops_by_layer(model) -> dict[str, int]:
     The order is that of the forward pass; layers without matrix products, such as "norm", are left out.
     """
     return part_of(model, "flops_by_layer", "count of FLOPs")(model)
+
+
+def transformer_flops(model, blocks: list[int]) -> dict[str, int]:
+    """Return the FLOPs by layer of a transformer on patches, see `flops_by_layer`.
+
+    Args:
+        model: Has `grid_size`, `patch_embed`, `num_classes` and a linear `classifier`.
+        blocks: Multiplications of the products of each block.
+    """
+    products = {"patch_embed": math.prod(model.grid_size) * model.patch_embed.proj.weight.size}
+    products |= {f"blocks.{i}": count for i, count in enumerate(blocks)}
+    if model.num_classes:
+        products["classifier"] = model.classifier.weight.size
+    return {layer: 2 * count for layer, count in products.items()}
 
 
 def block_products(block, keys: int, queries: int) -> int:

@@ -11,6 +11,9 @@ class Transformer(PolicyCell):
 
     Subclasses set `num_features`, C, `pos_embed` and `random_state`, and call `reset_classifier`. Their parameters are
     named "cls_token", "pos_embed", "patch_embed.…", "blocks.NUMBER.…", "norm.…" and "classifier.…".
+
+    The forward pass is the subclasses', even where it is the same: MindSpore's "O1" does not see layers that a method
+    of a base class calls.
     """
 
     num_prefix_tokens = 1  # the class token

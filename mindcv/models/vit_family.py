@@ -4,17 +4,15 @@ Read without importing MindSpore.
 """
 
 import math
-import re
 
 from mindcv.models.family import Family
-from mindcv.models.flops import block_products
+from mindcv.models.flops import block_products, transformer_flops
 from mindcv.models.pretrained_cfg import pretrained_cfg
-from mindcv.weights.adapt import FIRST_CONV, POS_EMBED, Arrays
-from mindcv.weights.checkpoint_format import CheckpointFormat
+from mindcv.weights.adapt import FIRST_CONV, Arrays
+from mindcv.weights.checkpoint_format import CheckpointFormat, has_class_position, num_blocks
 
 WIDTHS = {"deit_tiny": (3, 192), "deit_small": (6, 384), "deit_base": (12, 768)}  # heads, and channels of the tokens
 _DEPTH = 12  # of every variant
-_BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
 def _published(name: str, sha256: str, top_1: float, top_5: float) -> dict:
@@ -53,12 +51,10 @@ def _identify(weights: Arrays, grid: tuple[int, int] | None) -> str:
 
     A position embedding with a position for the class token besides the patches' tells a ViT.
     """
-    kernel, pos_embed = weights.get(FIRST_CONV), weights.get(POS_EMBED)
-    depth = len({match[1] for match in map(_BLOCK.match, weights) if match})
-    if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights or pos_embed is None:
+    kernel, depth = weights.get(FIRST_CONV), num_blocks(weights)
+    if kernel is None or kernel.ndim != 4 or not depth or "cls_token" not in weights:
         return ""
-    patches = pos_embed.shape[1] - 1
-    if patches != (math.prod(grid) if grid else math.isqrt(patches) ** 2):
+    if not has_class_position(weights, grid):
         return ""
     width = len(kernel)
     name = next((name for name, (_heads, dim) in WIDTHS.items() if dim == width), f"a ViT of width {width}")
@@ -73,14 +69,10 @@ def _describe(model) -> str:
 
 def _flops_by_layer(model) -> dict[str, int]:
     """Return a ViT's FLOPs by layer, see `count_flops`."""
-    patches = math.prod(model.grid_size)
-    products = {"patch_embed": patches * model.patch_embed.proj.weight.size}
-    for i, block in enumerate(model.blocks):
-        queries = 1 if i == len(model.blocks) - 1 else 1 + patches
-        products[f"blocks.{i}"] = block_products(block, 1 + patches, queries)
-    if model.num_classes:
-        products["classifier"] = model.classifier.weight.size
-    return {layer: 2 * count for layer, count in products.items()}
+    tokens = 1 + math.prod(model.grid_size)
+    *others, last = model.blocks
+    products = [block_products(block, tokens, tokens) for block in others]
+    return transformer_flops(model, [*products, block_products(last, tokens, queries=1)])
 
 
 def _summary_rows(model) -> list[tuple[str, str, str]]:

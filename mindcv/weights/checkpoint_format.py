@@ -1,14 +1,37 @@
 """What a model family's checkpoints look like: the facts about it that this folder asks for."""
 
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mindcv.weights.adapt import SHARED, Change
+from mindcv.weights.adapt import POS_EMBED, SHARED, Change
 from mindcv.weights.state_dict import to_mindcv, to_pytorch
 
 Arrays = dict[str, np.ndarray]
+
+
+_BLOCK = re.compile(r"blocks\.(\d+)\.")
+
+
+def num_blocks(names: Collection[str]) -> int:
+    """Return the number of blocks among parameters' names, such as "blocks.3.norm1.gamma"."""
+    return len({match[1] for match in map(_BLOCK.match, names) if match})
+
+
+def has_class_position(weights: Arrays, grid: tuple[int, int] | None) -> bool:
+    """Return whether the position embedding has a position for a class token besides those of the patches.
+
+    Args:
+        weights: Arrays under MindCV's names.
+        grid: Rows and columns of patches; None if unknown, which is taken for a square.
+    """
+    if POS_EMBED not in weights:
+        return False
+    patches = weights[POS_EMBED].shape[1] - 1
+    return patches == (math.prod(grid) if grid else math.isqrt(patches) ** 2)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Dropout and stochastic depth from a random state that checkpoints can save and restore.
 
 MindSpore's own dropout keeps its random state inside the kernel, where no checkpoint can save it. Here every random
-number is a hash of (seed, step, stream, index): the model's `RandomState`
-holds seed and step, and each layer has a stream of its own.
+number is a hash of (seed, step, stream, index): the model's `RandomState` holds seed and step, and each layer has a
+stream of its own.
 """
 
 import math
