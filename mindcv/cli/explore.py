@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mindcv.cli.infer import find_images
-from mindcv.cli.insight import run_config
+from mindcv.cli.insight import OPTIONS_THAT_FOLLOW, run_config
 from mindcv.cli.loading import load_model, preprocessor_of
 from mindcv.cli.parser import Parser, run_command
 from mindcv.io.files import require_replaceable
@@ -56,8 +56,7 @@ def build_parser() -> Parser:
         description="Write an HTML page that shows, for every patch of an image, where every head of every layer "
         "attends. It needs no server and no network.",
         usage="%(prog)s CKPT --image FILE [FILE …] [--out explorer.html] [--option …]",
-        epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's shape "
-        "comes from the config.yaml that a run writes beside its checkpoints; without one, name the recipe: -c RECIPE.",
+        epilog=OPTIONS_THAT_FOLLOW,
     )
     parser.add_argument("checkpoint", metavar="CKPT", help="a trained model's checkpoint")
     parser.add_argument(

@@ -9,7 +9,7 @@ import numpy as np
 
 from mindcv.cli.parser import Parser, run_command
 from mindcv.config import Config, ConfigError, resolve
-from mindcv.engine.metrics import read_metrics
+from mindcv.engine.metrics import gate_history, read_metrics
 from mindcv.io.files import require_writable
 from mindcv.io.pictures import save_figures
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mindspore import nn
 
+OPTIONS_THAT_FOLLOW = """Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's
+shape comes from the config.yaml that a run writes beside its checkpoints; without one, name the recipe: -c RECIPE."""
 _DESCRIPTION = """Draw where a trained model's heads attend, as PNG files. attention.png: the attention of every head
 from one patch over the image; kernels.png: positional attention before and after training; gates.png and
 non_locality.png: values by layer and, if the run's metrics.jsonl lies beside the checkpoint, over the epochs;
@@ -172,19 +174,7 @@ def read_gate_history(path: Path) -> dict[str, np.ndarray]:
     Raises:
         ValueError: A line of the file is not a record, or its values are not one number for each layer and head.
     """
-    records = read_metrics(path)
-    history: dict[str, np.ndarray] = {}
-    for name in ("gates", "non_locality"):
-        values = [record[name] for record in records if name in record]
-        try:
-            history |= {name: np.array(values, float)} if values else {}
-            wrong = values and history[name].ndim != 3
-        except (ValueError, TypeError):
-            wrong = True
-        if wrong:
-            wanted = "one number for each layer and head in every epoch"
-            raise ValueError(f"{path}: {name} is not {wanted}: move the file away")
-    return history
+    return gate_history(read_metrics(path), path)
 
 
 def run_config(checkpoint: str, options: list[str]) -> Config:
@@ -211,8 +201,7 @@ def build_parser() -> Parser:
         "insight",
         description=_DESCRIPTION,
         usage="%(prog)s CKPT [--image FILE] --out DIR [--patch ROW COL] [--compare CKPT] [--option …]",
-        epilog="Any option of `mindcv infer` may follow, such as --use_ema or --device_target CPU. The model's shape "
-        "comes from the config.yaml that a run writes beside its checkpoints; without one, name the recipe: -c RECIPE.",
+        epilog=OPTIONS_THAT_FOLLOW,
     )
     parser.add_argument("checkpoint", metavar="CKPT", help="a trained model's checkpoint")
     parser.add_argument(

@@ -2,13 +2,11 @@
 
 from mindspore import nn
 
-from mindcv import device, weights
+from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.deploy.labels import read_class_names
 from mindcv.deploy.preprocess import OPTIONS, Preprocessor
-from mindcv.engine.build import create_configured, with_recorded_model_args
-
-_PUBLISHED_CLASSES = 1000
+from mindcv.engine.build import classes_of_weights, create_configured, with_recorded_model_args
 
 
 def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
@@ -31,7 +29,7 @@ def load_model(config: Config) -> tuple[nn.Cell, list[str] | None]:
         raise ConfigError("ckpt_path: a trained model is needed; pass --ckpt_path FILE, or --pretrained")
     config = with_recorded_model_args(config)
     device.set_up(config.device_target, config.mode, config.jit_level)
-    count, names = weights.classes_in(config.ckpt_path) if config.ckpt_path else (_PUBLISHED_CLASSES, None)
+    count, names = classes_of_weights(config)
     num_classes = config.num_classes or count
     if config.class_names:
         names = read_class_names(config.class_names)

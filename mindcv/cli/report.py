@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mindcv.cli.insight import read_gate_history
 from mindcv.cli.parser import Parser, run_command
 from mindcv.config import OPTIONS, RUN_CONFIG, read_recipe
-from mindcv.engine.metrics import read_metrics
+from mindcv.engine.metrics import gate_history, read_metrics
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes, require_writable
 from mindcv.io.pictures import as_label, is_picture, save_figures
 
@@ -70,7 +69,7 @@ def read_run(folder: Path) -> list[dict]:
     records = read_metrics(metrics_file)
     if not records:
         raise ValueError(f"{metrics_file}: no epoch is complete yet")
-    read_gate_history(metrics_file)  # checks their form
+    gate_history(records, metrics_file)  # checks their form
     return records
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -109,10 +109,7 @@ def unreadable_images(
     record = record_path(source)
     if wait is not None:
         return _wait_for(record, len(source), wait)
-    if (bad := _read_record(record, len(source))) is None:
-        bad = find_unreadable(source, num_parallel_workers)
-        atomic_write_text(record, json.dumps(bad))
-    return bad
+    return _known_or_found(source, record, num_parallel_workers)
 
 
 def require_readable(source: Source) -> None:
@@ -123,12 +120,7 @@ def require_readable(source: Source) -> None:
     """
     if not source.encoded or len(source) > MAX_CHECKED_AT_START:
         return
-    record = record_path(source)
-    if (bad := _read_record(record, len(source))) is None:
-        bad = find_unreadable(source)
-        with suppress(OSError):
-            atomic_write_text(record, json.dumps(bad))
-    if bad:
+    if bad := _known_or_found(source, record_path(source), must_keep=False):
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise UnreadableImage(f"cannot read image {bad[0].line}{more}")
 
@@ -202,6 +194,20 @@ def exclude_images(source: Source, bad: Sequence[BadImage]) -> Source:
             f"{len(bad):,} of {len(source):,} images cannot be read, too many to leave out, such as {bad[0].line}"
         )
     return Subset(source, kept, tuple(b.line for b in bad))
+
+
+def _known_or_found(
+    source: Source, record: Path, num_parallel_workers: int | None = None, must_keep: bool = True
+) -> list[BadImage]:
+    """Return what the file `record` keeps about `source`, or else decode all images and write the file.
+
+    An OSError in writing is ignored unless `must_keep`.
+    """
+    if (bad := _read_record(record, len(source))) is None:
+        bad = find_unreadable(source, num_parallel_workers)
+        with nullcontext() if must_keep else suppress(OSError):
+            atomic_write_text(record, json.dumps(bad))
+    return bad
 
 
 def _read_record(record: Path, images: int) -> list[BadImage] | None:

@@ -8,6 +8,7 @@ from mindspore import nn
 
 from mindcv.config import DECAYING_TO_MIN_LR, Config, ConfigError, is_resuming, model_arguments, show
 from mindcv.config.arguments import OF_SOME_MODELS
+from mindcv.deploy import imagenet_names
 from mindcv.engine.loss_scale import START, LossScale, is_dynamic
 from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
@@ -16,7 +17,8 @@ from mindcv.models.family import require
 from mindcv.models.registry import load_model_module, takes_argument
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
-from mindcv.weights import options_in
+from mindcv.weights import classes_in, options_in
+from mindcv.weights.classes import Classes
 
 _log = logging.getLogger("mindcv")
 
@@ -99,6 +101,15 @@ def with_recorded_model_args(config: Config) -> Config:
     config = config.replace(model_args=recorded["model_args"])
     _log.info("model_args %s, as in %s", show(config.model_args), config.ckpt_path)
     return config
+
+
+def classes_of_weights(config: Config) -> Classes:
+    """Return the classes of the weights that the options name: of `ckpt_path`, or ImageNet's 1,000 without names.
+
+    Raises:
+        ValueError, OSError: the checkpoint cannot be read.
+    """
+    return classes_in(config.ckpt_path) if config.ckpt_path else Classes(len(imagenet_names()), None)
 
 
 def compute_in(config: Config, model: nn.Cell, level: str) -> None:

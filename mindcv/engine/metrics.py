@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Metrics(NamedTuple):
     """The contents of a metrics file.
@@ -87,3 +89,29 @@ def _is_record(value) -> bool:
         and type(value.get("epoch")) is int
         and type(value.get("top_1", "missing")) in (int, float, type(None))
     )
+
+
+def gate_history(records: list[dict], path: Path) -> dict[str, np.ndarray]:
+    """Return "gates" and "non_locality" of a run's epochs, each (epochs, layers, heads), in the order of `records`.
+
+    Epochs without such values are left out, and so is a name that no epoch has.
+
+    Args:
+        records: As `read_metrics` returns them.
+        path: The file they come from, for the message.
+
+    Raises:
+        ValueError: The values are not one number for each layer and head.
+    """
+    history: dict[str, np.ndarray] = {}
+    for name in ("gates", "non_locality"):
+        values = [record[name] for record in records if name in record]
+        try:
+            history |= {name: np.array(values, float)} if values else {}
+            wrong = values and history[name].ndim != 3
+        except (ValueError, TypeError):
+            wrong = True
+        if wrong:
+            wanted = "one number for each layer and head in every epoch"
+            raise ValueError(f"{path}: {name} is not {wanted}: move the file away")
+    return history

@@ -14,10 +14,9 @@ from mindspore.train import Callback
 from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.data.datasets import Source
-from mindcv.deploy import imagenet_names
 from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.distributed.signals import StopFlag, Stopped
-from mindcv.engine.build import build_model, compute_in, with_recorded_model_args
+from mindcv.engine.build import build_model, classes_of_weights, compute_in, with_recorded_model_args
 from mindcv.engine.class_scores import (
     Predictions,
     calibration_error,
@@ -41,7 +40,6 @@ from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, json_object, require_replaceable, require_writable
 from mindcv.loss import create_loss
 from mindcv.models.finite import require_finite
-from mindcv.weights import classes_in
 
 _log = logging.getLogger("mindcv")
 
@@ -141,7 +139,7 @@ def _score(
     `validate`.
     """
     config = with_recorded_model_args(config)
-    count, class_names = classes_in(config.ckpt_path) if config.ckpt_path else (len(imagenet_names()), None)
+    count, class_names = classes_of_weights(config)
     subset = None
     if config.class_subset:
         subset = read_subset(config.class_subset, config.num_classes or count, class_names)
