@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import mindcv
 from mindcv import weights
 from mindcv.cli.scripts import USER_ERROR
 from mindcv.weights.classes import CLASS_NAMES
+from tests.images import write_image_folder
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["-c", ROOT / "configs/convit/convit_tiny_finetune.yaml", "--device_target", "CPU", "--mode", "1"]
@@ -42,15 +42,8 @@ def run(script, *words):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return a folder of two classes with four images each, in train and in val."""
-    root = tmp_path_factory.mktemp("pets")
-    rng = np.random.default_rng(0)
-    for split in ("train", "val"):
-        for name in ("cat", "dog"):
-            (root / split / name).mkdir(parents=True)
-            for i in range(4):
-                pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{i}.png")
-    return root
+    counts = {"train": 4, "val": 4}
+    return write_image_folder(tmp_path_factory.mktemp("pets"), counts, ["cat", "dog"], ".png", size=(40, 40))
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mindcv.cli.scripts import run_script
 from mindcv.config import resolve
 from mindcv.models import create_model
 from mindcv.weights import write
+from tests.images import write_image_folder
 
 RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*/*.yaml"))
 LIGHT = {"convit_tiny_ascend", "convit_tiny_paper", "convit_tiny_digits", "convit_tiny_finetune"}
@@ -21,15 +20,8 @@ HERE = ["--device_target", "CPU", "--mode", "1", "--distribute", "False", "--bat
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return a folder of two classes with six images in train and two in val."""
-    root = tmp_path_factory.mktemp("imagenet")
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 3), ("val", 1)):
-        for name in ("n01440764", "n01443537"):
-            (root / split / name).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{i}.JPEG")
-    return root
+    classes = ["n01440764", "n01443537"]
+    return write_image_folder(tmp_path_factory.mktemp("imagenet"), {"train": 3, "val": 1}, classes, ".JPEG")
 
 
 @pytest.mark.parametrize(

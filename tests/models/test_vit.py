@@ -9,6 +9,7 @@ import pytest
 from mindspore import Tensor, ops
 
 from mindcv.models import ConViT, VisionTransformer
+from tests.random_weights import randomise
 
 SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 32, "num_heads": 2, "depth": 2}
 OBLONG = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "num_heads": 4, "depth": 3, "mlp_ratio": 2.0}
@@ -16,16 +17,6 @@ OBLONG = {**SMALL, "image_size": (48, 32), "patch_size": (8, 16), "num_heads": 4
 
 def images(*shape):
     return Tensor(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
-
-
-def randomised(**arguments):
-    """Return a model whose weights are large enough that no part of it is close to linear."""
-    model = VisionTransformer(**arguments)
-    rng = np.random.default_rng(1)
-    for parameter in model.get_parameters():
-        centre = float(parameter.name.endswith("gamma"))
-        parameter.set_data(Tensor((centre + 0.3 * rng.standard_normal(parameter.shape)).astype(np.float32)))
-    return model
 
 
 def reference_logits(w, x, patch, heads):
@@ -73,7 +64,7 @@ def reference_loss(w, x, labels, patch, heads):
 def test_vit_logits_and_gradients_match_a_float64_reference(arguments, mode):
     """The gradient is compared along a random direction of each parameter, with the reference's central difference."""
     ms.set_context(mode=mode)
-    model = randomised(**arguments)
+    model = randomise(VisionTransformer(**arguments))
     x, labels = images(2, 3, *model.image_size), np.array([1, 3])
     patch = tuple(side // count for side, count in zip(model.image_size, model.grid_size, strict=True))
     heads = arguments["num_heads"]
@@ -99,7 +90,7 @@ def test_vit_logits_and_gradients_match_a_float64_reference(arguments, mode):
 
 @pytest.mark.parametrize("rates", [{"drop_path_rate": 0.5}, {"drop_rate": 0.3}, {"attn_drop_rate": 0.3}])
 def test_vit_in_training_draws_from_its_rng_state(rates, pynative):
-    model = randomised(**SMALL, **{"drop_path_rate": 0.0, **rates})
+    model = randomise(VisionTransformer(**SMALL, **{"drop_path_rate": 0.0, **rates}))
     x = images(4, 3, 32, 32)
     evaluated, start = model(x).asnumpy(), model.rng_state.asnumpy().copy()
     model.set_train()
@@ -113,7 +104,7 @@ def test_vit_in_training_draws_from_its_rng_state(rates, pynative):
 
 
 def test_vit_without_classifier_returns_the_features_that_the_classifier_reads(pynative):
-    model = randomised(**SMALL)
+    model = randomise(VisionTransformer(**SMALL))
     x = images(2, 3, 32, 32)
     features = model.forward_features(x)
     np.testing.assert_array_equal(model.forward_head(features).asnumpy(), model(x).asnumpy())
@@ -127,7 +118,7 @@ def test_vit_without_classifier_returns_the_features_that_the_classifier_reads(p
 
 
 def test_vit_in_evaluation_is_a_convit_without_gpsa_whose_class_token_has_its_position_added(pynative):
-    model = randomised(**SMALL)
+    model = randomise(VisionTransformer(**SMALL))
     weights = {p.name: p.asnumpy() for p in model.get_parameters()}
     first, weights["pos_embed"] = np.split(weights["pos_embed"], [1], 1)
     weights["cls_token"] = weights["cls_token"] + first

@@ -19,6 +19,7 @@ from mindcv.weights import load, write
 from mindcv.weights.describe import describe
 from mindcv.weights.resample import resample
 from mindcv.weights.state_dict import to_pytorch
+from tests.random_weights import randomise
 
 TINY = {"image_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 32, "num_heads": 2, "depth": 2}
 HEADS = {"deit_tiny": 3, "deit_small": 6, "deit_base": 12}
@@ -32,12 +33,7 @@ def _pynative(pynative):
 
 @pytest.fixture
 def model():
-    model = VisionTransformer(**TINY)
-    rng = np.random.default_rng(1)
-    for parameter in model.get_parameters():
-        centre = float(parameter.name.endswith("gamma"))
-        parameter.set_data(Tensor((centre + 0.3 * rng.standard_normal(parameter.shape)).astype(np.float32)))
-    return model
+    return randomise(VisionTransformer(**TINY))
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The calls of MindCV's training and validation scripts, from the command line to the batches and the optimizer."""
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mindcv.data import create_dataset, create_loader, create_transforms
 from mindcv.loss import create_loss
@@ -10,6 +8,7 @@ from mindcv.models import ConViT
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
 from mindcv.utils import get_metrics, parse_args, require_customized_train_step
+from tests.images import write_image_folder
 
 COMMAND = (
     "--dataset ImageNet --device_target cpu --image_resize 32 --batch_size 4 --epoch_size 2 --num_samples 100 "
@@ -20,14 +19,7 @@ COMMAND = (
 
 @pytest.fixture
 def folder(tmp_path):
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 5), ("val", 1)):
-        for name in ("dogs", "wolves"):
-            (tmp_path / split / name).mkdir(parents=True)
-            for i in range(count):
-                pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / split / name / f"{i}.jpg")
-    return tmp_path
+    return write_image_folder(tmp_path, {"train": 5, "val": 1}, ["dogs", "wolves"])
 
 
 @pytest.mark.parametrize("recipe", ["", "dataset: ''\nfilter_bias_and_bn: True\nweight_decay: 0.1\nopt: adamw\n"])
