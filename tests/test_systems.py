@@ -3,10 +3,14 @@
 import subprocess
 import sys
 
+from tests.images import write_image_folder
+
 # Runs the commands given as arguments, separated by "--", in a process in which mindcv's modules cannot import what
 # only POSIX systems have, nor open text without naming its encoding; `msvcrt` is a stand-in that locks nothing.
 WITHOUT_POSIX = """
-import builtins, signal, sys, types, warnings
+import builtins, os, signal, sys, types, warnings
+
+import psutil  # it reads the system's settings when it is imported
 
 missing, real = {"fcntl", "resource", "pwd", "grp", "termios"}, builtins.__import__
 
@@ -22,6 +26,8 @@ builtins.__import__ = imported
 msvcrt = types.SimpleNamespace(LK_NBLCK=2, locking=lambda descriptor, mode, size: None)
 for name in ("pthread_sigmask", "sigwait", "SIGKILL"):
     delattr(signal, name)
+for name in ("pread", "sysconf"):
+    delattr(os, name)
 warnings.filterwarnings("error", category=EncodingWarning, module="mindcv")
 
 from mindcv.__main__ import main
@@ -37,13 +43,16 @@ SHALLOW = ["--model_args", "depth=2", "local_up_to_layer=1"]
 
 
 def test_commands_without_posix_modules_work(tmp_path):
-    data = ["--dataset", "digits", "--num_classes", "10", "--batch_size", "4", "--num_parallel_workers", "1"]
-    model = [*TINY, "--num_classes", "10", "--ckpt_path", "run/convit_tiny-1_2.ckpt"]
+    write_image_folder(tmp_path / "images", {"train": 4, "val": 4}, ["cat", "dog"])
+    data = ["--dataset", "mindrecord", "--data_dir", "packed", "--batch_size", "4", "--num_parallel_workers", "1"]
+    model = [*TINY, "--ckpt_path", "run/convit_tiny-1_2.ckpt"]
     commands = [
         ["list"],
-        ["train", *TINY, *SHALLOW, *data, "--num_samples", "8", "--epoch_size", "1", "--val_while_train", "False",
-         "--distribute", "False", "--ckpt_save_dir", "run"],
-        ["validate", *model, *data, "--num_samples", "8"],
+        ["data", "pack", "images", "packed", "--split", "train", "val"],
+        ["train", *TINY, *SHALLOW, *data, "--epoch_size", "1", "--val_while_train", "False", "--distribute", "False",
+         "--ckpt_save_dir", "run"],
+        ["validate", *model, *data],
+        ["infer", *model, "--image", "images/val"],
         ["export", *model],
     ]  # fmt: skip
     words = [word for command in commands for word in ["--", *command]][1:]

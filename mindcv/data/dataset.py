@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mindspore.dataset as ds
 import numpy as np
+import psutil
 
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.sampler import EpochSampler, seed_pipeline
@@ -235,5 +236,5 @@ def default_prefetch_size(batch_bytes: int, processes: int = 1) -> int:
         batch_bytes: Size of a batch in bytes.
         processes: Processes on this machine that share the memory.
     """
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = psutil.virtual_memory().total
     return min(16, max(2, memory // (16 * processes * batch_bytes)))

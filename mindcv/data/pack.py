@@ -25,7 +25,7 @@ from mindcv.data.datasets.mindrecord import (
 )
 from mindcv.errors import require_in_range
 from mindcv.io.bars import tqdm
-from mindcv.io.files import atomic_write_text, json_object
+from mindcv.io.files import atomic_write_text, json_object, read_at
 
 _SCHEMA = {"data": {"type": "bytes"}, "label": {"type": "int32"}, "file_name": {"type": "string"}}
 _BATCH_SIZE = 64  # images written per call of MindSpore
@@ -167,6 +167,6 @@ def _read_checksums(file: Path) -> list[tuple[int, int]]:
     """
     with open(file, "rb") as opened:
         return [
-            (zlib.crc32(os.pread(opened.fileno(), int(length), int(offset))[LENGTH_BYTES:]), int(label))
+            (zlib.crc32(read_at(opened, int(length), int(offset))[LENGTH_BYTES:]), int(label))
             for offset, length, label in read_index(file)
         ]

@@ -12,10 +12,13 @@ import logging
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
+_position = threading.Lock()  # of the files that `read_at` reads where there is no pread
 _log = logging.getLogger("mindcv")
 
 
@@ -169,6 +172,15 @@ def read_utf8(path: str | Path, wanted: str) -> str:
         if "\0" not in text:
             return text
     raise ValueError(f"{path} is not a text in UTF-8; wanted {wanted}")
+
+
+def read_at(file: BinaryIO, size: int, offset: int) -> bytes:
+    """Return `size` bytes of an open file from `offset` on, fewer at its end; several threads may call it at once."""
+    if hasattr(os, "pread"):
+        return os.pread(file.fileno(), size, offset)
+    with _position:  # Windows
+        file.seek(offset)
+        return file.read(size)
 
 
 def first_bytes(path: Path, count: int = 256) -> bytes:

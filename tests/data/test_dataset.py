@@ -2,8 +2,10 @@ import io
 import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -127,7 +129,7 @@ def test_create_dataset_with_unknown_argument_raises(root):
 
 
 def test_default_prefetch_size_takes_a_sixteenth_of_the_memory(monkeypatch):
-    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 16 * 100, "SC_PAGE_SIZE": 4096}.get)  # 100 pages to take
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 * 100 * 4096))  # 100 pages to take
     assert [default_prefetch_size(4096 * pages) for pages in (1, 10, 25, 80)] == [16, 10, 4, 2]
     assert default_prefetch_size(4096 * 10, processes=2) == 5
 

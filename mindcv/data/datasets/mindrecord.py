@@ -20,6 +20,7 @@ import numpy as np
 from mindcv.data.datasets.classes import check_labels, check_unique_names, class_indices, list_folders, split_folder
 from mindcv.data.image_decode import UnreadableImage, make_decodable
 from mindcv.errors import printable
+from mindcv.io.files import read_at
 
 MANIFEST = "pack.json"
 _NO_INDEX = "{} is not a MindRecord file with its index {}.db: pack it again"
@@ -119,7 +120,7 @@ class MindRecordSource:
     def read_bytes(self, i: int) -> bytes:
         """Return the file of image `i` byte by byte, as packed. Raises ValueError if the index does not match."""
         shard, _ = self._locate(i)
-        data = os.pread(self._open_files[shard].fileno(), int(self._lengths[i]), int(self._offsets[i]))
+        data = read_at(self._open_files[shard], int(self._lengths[i]), int(self._offsets[i]))
         if int.from_bytes(data[:LENGTH_BYTES], "little") != len(data) - LENGTH_BYTES:
             raise ValueError("the file does not fit its index: pack it again")
         return data[LENGTH_BYTES:]
