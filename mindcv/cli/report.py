@@ -11,13 +11,14 @@ from mindcv.config import OPTIONS, RUN_CONFIG, read_recipe
 from mindcv.engine.metrics import gate_history, read_metrics
 from mindcv.io.files import archive_foreign, atomic_write_text, first_bytes, require_writable
 from mindcv.io.pictures import as_label, is_picture, save_figures
+from mindcv.io.tables import markdown_table
 
 _COLUMNS = {
     "epochs": "epoch", "loss": "loss", "val loss": "val_loss", "top-1 (%)": "top_1", "top-5 (%)": "top_5",
     "images/s": "images_per_second", "gate": "gates", "non-locality": "non_locality",
 }  # fmt: skip
 _LAYERS = {"gates": "gate σ(λ)", "non_locality": "non-locality, in patches"}
-_HEADING = "| run | best epoch |"
+_FIRST_COLUMNS = "run", "best epoch"
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 
 
@@ -103,14 +104,12 @@ def as_table(runs: dict[str, list[dict]], groups: Sequence[list[str]] = ()) -> s
         runs: The records of each run's epochs, at least one, as `read_run` returns them, by the run's name to show.
         groups: Names of runs to average, two or more in a group.
     """
-    lines = [f"{_HEADING} {' | '.join(_COLUMNS)} |", f"| --- |{' ---: |' * (len(_COLUMNS) + 1)}"]
-    rows = {name: _best(records) for name, records in runs.items()}
-    for name, row in rows.items():
-        lines.append(f"| {name} | {' | '.join(map(_cell, row.values()))} |")
+    best = {name: _best(records) for name, records in runs.items()}
+    rows = [[name, *map(_cell, row.values())] for name, row in best.items()]
     for group in groups:
-        columns = zip(*(rows[name].values() for name in group), strict=True)
-        lines.append(f"| mean of {', '.join(group)} | {' | '.join(map(_mean_cell, columns))} |")
-    return "\n".join(lines) + "\n"
+        columns = zip(*(best[name].values() for name in group), strict=True)
+        rows.append([f"mean of {', '.join(group)}", *map(_mean_cell, columns)])
+    return markdown_table([*_FIRST_COLUMNS, *_COLUMNS], rows)
 
 
 def _best(records: list[dict]) -> dict:
@@ -190,7 +189,7 @@ def _last(records: list[dict], key: str) -> list | None:
 
 def _is_table(path: Path) -> bool:
     """Return whether `path` was written by `write_report`, as its first line says; False if it cannot be read."""
-    return first_bytes(path).startswith(_HEADING.encode())
+    return first_bytes(path).startswith(f"| {' | '.join(_FIRST_COLUMNS)} |".encode())
 
 
 def _cell(value) -> str:

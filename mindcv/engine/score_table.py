@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mindcv.io.files import atomic_write_text, first_bytes, json_object
-from mindcv.io.tables import csv_text
+from mindcv.io.tables import csv_text, markdown_table
 from mindcv.weights.write import FORMATS
 
 _COLUMNS = {"top_1": "top-1 (%)", "top_5": "top-5 (%)", "loss": "loss"}
@@ -37,11 +37,11 @@ def find_checkpoints(places: Sequence[str]) -> list[str]:
 def as_markdown(scores: Scores) -> str:
     """Return a Markdown table with a row for each checkpoint; scores by checkpoint, as `validate` returns them."""
     shown = [name for name in _COLUMNS if all(name in row for row in scores.values())]
-    lines = [f"| checkpoint | {' | '.join(_COLUMNS[name] for name in shown)} |", f"| --- |{' ---: |' * len(shown)}"]
-    for checkpoint, row in scores.items():
-        cells = (f"{row[name]:.4f}" if name == "loss" else f"{row[name]:.2f}" for name in shown)
-        lines.append(f"| {checkpoint} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    rows = (
+        [checkpoint, *(f"{row[name]:.4f}" if name == "loss" else f"{row[name]:.2f}" for name in shown)]
+        for checkpoint, row in scores.items()
+    )
+    return markdown_table(["checkpoint", *(_COLUMNS[name] for name in shown)], rows)
 
 
 def _as_json(scores: Scores) -> str:
