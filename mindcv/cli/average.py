@@ -10,7 +10,7 @@ from mindcv.engine.checkpoints import CHECKPOINT
 from mindcv.engine.metrics import read_metrics
 from mindcv.io.files import require_replaceable
 from mindcv.weights.classes import CLASS_NAMES
-from mindcv.weights.parts import weights_of
+from mindcv.weights.parts import require_finite, weights_of
 from mindcv.weights.read import naming, read, read_contents
 from mindcv.weights.recorded import model_entry
 from mindcv.weights.state_dict import GRID, RUN, to_mindcv
@@ -41,8 +41,8 @@ def average(sources: Sequence[str], target: str, best: int | None = None, ema: b
 
     Raises:
         FileNotFoundError: A checkpoint does not exist.
-        ValueError: A checkpoint is damaged or holds other weights or classes than the first, there are too few, or
-            `target` is no .ckpt.
+        ValueError: A checkpoint is damaged, holds NaN or infinite weights, or other weights or classes than the first;
+            there are too few; or `target` is no .ckpt.
         OSError: `target` cannot be written, or exists and was not written by this function.
     """
     if Path(target).suffix != ".ckpt":
@@ -57,6 +57,7 @@ def average(sources: Sequence[str], target: str, best: int | None = None, ema: b
         contents = read(source)
         with naming(source):
             weights = to_mindcv(weights_of(contents, ema))
+            require_finite(weights)
         descriptions = {name: contents[name] for name in (CLASS_NAMES, GRID) if name in contents}
         if described is None:
             described, types = descriptions, {name: array.dtype for name, array in weights.items()}

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from mindcv.cli.parser import Parser, run_command
 from mindcv.io.files import require_writable
 from mindcv.weights.classes import CLASS_NAMES
-from mindcv.weights.parts import weights_of
+from mindcv.weights.parts import require_finite, weights_of
 from mindcv.weights.read import naming, read
 from mindcv.weights.state_dict import GRID, to_mindcv
 from mindcv.weights.write import FORMATS, write
@@ -39,7 +39,8 @@ def clean(source: str, target: str, ema: bool = False) -> Path:
 
     Raises:
         FileNotFoundError: There is no file `source`, or no folder for `target`.
-        ValueError: `source` is damaged or, with `ema`, has no moving averages; or `target` has another suffix.
+        ValueError: `source` is damaged, holds NaN or infinite weights or, with `ema`, has no moving averages; or
+            `target` has another suffix.
         OSError: `target` cannot be written.
     """
     path = Path(target)
@@ -49,6 +50,7 @@ def clean(source: str, target: str, ema: bool = False) -> Path:
     contents = read(source)
     with naming(source):
         arrays = to_mindcv(weights_of(contents, ema))
+        require_finite(arrays)
     if path.suffix == ".ckpt":
         arrays = {**arrays, **{name: contents[name] for name in (CLASS_NAMES, GRID) if name in contents}}
     if not path.parent.is_dir():

@@ -85,6 +85,13 @@ def weights_of(contents: Arrays, ema: bool = False) -> Arrays:
     return split_parts(contents).select(ema)
 
 
+def require_finite(weights: Arrays) -> None:
+    """Raise a ValueError that names the first of the weights, by name, that holds NaN or an infinite value."""
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds NaN or infinite values: use another checkpoint")
+
+
 def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
     """Split a checkpoint into weights, moving averages, optimizer state and everything else; any may be empty.
 

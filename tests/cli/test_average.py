@@ -51,8 +51,12 @@ MISTAKES = {
     "suffix": (["convit_tiny-1_10.ckpt", "convit_tiny-2_10.ckpt"], "mean.pth", [], "wanted a name that ends in .ckpt"),
     "taken": (["convit_tiny-1_10.ckpt", "convit_tiny-2_10.ckpt"], "convit_tiny-3_10.ckpt", [], "is not a mean of"),
     "shape": (["convit_tiny-1_10.ckpt", "wide.ckpt"], "mean.ckpt", [], "wide.ckpt has other weights than"),
+    "not finite": (
+        ["convit_tiny-1_10.ckpt", "diverged.ckpt"], "mean.ckpt", [],
+        "diverged.ckpt: head.weight holds NaN or infinite values",
+    ),
     "classes": (["convit_tiny-1_10.ckpt", "cats.ckpt"], "mean.ckpt", [], "cats.ckpt has other classes than"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", MISTAKES)
@@ -61,6 +65,8 @@ def test_average_mistake_is_one_line_and_writes_nothing(case, run_of_three, caps
     weights.write(run_of_three / "wide.ckpt", {"head.weight": np.zeros(3, np.float32), "run.class_names": names})
     cats = {"head.weight": np.zeros(2, np.float32), "run.class_names": np.array('["c", "d"]')}
     weights.write(run_of_three / "cats.ckpt", cats)
+    diverged = {"head.weight": np.array([1, np.inf], np.float32), "run.class_names": names}
+    weights.write(run_of_three / "diverged.ckpt", diverged)
     sources, target, words, message = MISTAKES[case]
     before = {path: path.read_bytes() for path in run_of_three.iterdir()}
     assert average.main([*(str(run_of_three / name) for name in sources), str(run_of_three / target), *words]) == 2

@@ -47,3 +47,12 @@ def test_clean_leaves_hidden_files_beside_it_alone(checkpoint, tmp_path):
     (tmp_path / ".model.ckpt").write_text("mine")
     assert clean.main([str(checkpoint), str(tmp_path / "model.ckpt")]) == 0
     assert (tmp_path / ".model.ckpt").read_text() == "mine"
+
+
+def test_clean_of_weights_that_are_not_finite_names_the_first(tmp_path, capsys):
+    arrays = {"head.bias": np.zeros(2, np.float32), "head.weight": np.array([1, np.nan], np.float32)}
+    weights.write(tmp_path / "diverged.ckpt", arrays)
+    assert clean.main([str(tmp_path / "diverged.ckpt"), str(tmp_path / "model.ckpt")]) == 2
+    error = f"mindcv clean: checkpoint {tmp_path}/diverged.ckpt: head.weight holds NaN or infinite values: "
+    assert capsys.readouterr().err.startswith(error)
+    assert [path.name for path in tmp_path.iterdir()] == ["diverged.ckpt"]
