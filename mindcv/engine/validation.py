@@ -2,10 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import mindspore as ms
 from mindspore import nn
@@ -13,17 +14,12 @@ from mindspore.train import Callback
 
 from mindcv import device
 from mindcv.config import Config, ConfigError
+from mindcv.data import UnreadableImage
 from mindcv.data.datasets import Source
 from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.build import build_model, classes_of_weights, compute_in, with_recorded_model_args
-from mindcv.engine.class_scores import (
-    Predictions,
-    calibration_error,
-    is_predictions_file,
-    write_class_scores,
-    write_predictions,
-)
+from mindcv.engine.class_scores import calibration_error, is_predictions_file, write_class_scores, write_predictions
 from mindcv.engine.class_subset import Subset, read_subset
 from mindcv.engine.dataloaders import (
     class_count,
@@ -40,6 +36,7 @@ from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, json_object, require_replaceable, require_writable
 from mindcv.loss import create_loss
 from mindcv.models.finite import require_finite
+from mindcv.weights import load
 
 _log = logging.getLogger("mindcv")
 
@@ -61,7 +58,8 @@ def validate(config: Config) -> dict[str, float]:
             holds older results.
         FloatingPointError: the loss is not finite; nothing is printed or written.
         RuntimeError: another worker has ended or does not answer.
-        Stopped: SIGINT or SIGTERM was received; nothing is printed or written.
+        Stopped: SIGINT or SIGTERM was received. Of several checkpoints, those scored before this or another error are
+            printed and written.
     """
     if not (config.ckpt_path or config.ckpt_paths or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
@@ -70,31 +68,68 @@ def validate(config: Config) -> dict[str, float]:
     distributed = init_distributed(config)
     if distributed.size > 1 and (config.per_class or config.save_predictions):
         raise ConfigError("per_class and save_predictions need all images in one process: leave out distribute")
-    if not config.ckpt_paths:
-        return _validate_one(config, distributed)
-    scores = {path: _score_of(config, path, distributed) for path in find_checkpoints(config.ckpt_paths)}
-    scores = dict(sorted(scores.items(), key=lambda item: -item[1]["top_1"]))
-    if distributed.is_main:
-        print(as_markdown(scores), end="", flush=True)
-        if config.results_file:
-            write_table(Path(config.results_file), scores)
+    return (_validate_several if config.ckpt_paths else _validate_one)(config, distributed)
+
+
+def _validate_several(config: Config, distributed: DistributedContext) -> dict[str, float]:
+    """Score the checkpoints of `config.ckpt_paths`, print the table, write `config.results_file`, return the best row.
+
+    Raises:
+        ValueError: Some of them cannot be scored, which the log names; the table has the others.
+        UnreadableImage, ValueError, OSError: The data or an option is at fault; the table has those scored before.
+    """
+    paths = find_checkpoints(config.ckpt_paths)
+    scores: dict[str, dict[str, float]] = {}
+    try:
+        failures = _score_each(config, paths, distributed, scores)
+    finally:
+        scores = dict(sorted(scores.items(), key=lambda item: -item[1]["top_1"]))
+        if distributed.is_main and scores:
+            print(as_markdown(scores), end="", flush=True)
+            if config.results_file:
+                write_table(Path(config.results_file), scores)
+    if failures:
+        rest = "; the table has the others" if scores else ""
+        raise ValueError(f"{len(failures)} of {len(paths)} checkpoints could not be scored{rest}")
     return next(iter(scores.values()))
 
 
-def _score_of(config: Config, path: str, distributed: DistributedContext) -> dict[str, float]:
-    """Return the scores of the checkpoint `path`, and log them; the errors are those of `validate`."""
-    try:
-        scores, _data = _score(config.replace(ckpt_path=path), distributed)
-    except FloatingPointError as error:
-        raise FloatingPointError(f"{path}: {error}") from None
-    if distributed.is_main:
-        _log.info("%s: top-1 %.2f %%", path, scores["top_1"])
-    return scores
+def _score_each(
+    config: Config, paths: Sequence[str], distributed: DistributedContext, scores: dict[str, dict[str, float]]
+) -> list[str]:
+    """Add the scores of each checkpoint to `scores`, and log them; return why the others could not be scored.
+
+    An error that comes twice with the same message is not a checkpoint's, and is raised.
+    """
+    failures: list[str] = []
+    scoring = None
+    for path in paths:
+        failure = ""
+        try:
+            scoring = _open(config.replace(ckpt_path=path), distributed, scoring)
+        except UnreadableImage:
+            raise
+        except (ValueError, OSError) as error:
+            failure = str(error)
+            if failure in failures:
+                raise
+        if not distributed.any(bool(failure)):
+            try:
+                scores[path] = scoring.run()
+                _log.info("%s: top-1 %.2f %%", path, scores[path]["top_1"])
+            except FloatingPointError as error:
+                failure = f"{path}: {error}"
+        if failure:
+            failures.append(failure)
+            _log.warning("%s", failure)
+    return failures
 
 
 def _validate_one(config: Config, distributed: DistributedContext) -> dict[str, float]:
     """Score `config.ckpt_path` or published weights, print the scores, write what the options name, and return them."""
-    scores, (model, validation, predictions) = _score(config, distributed)
+    scoring = _open(config, distributed)
+    scores, model, validation = scoring.run(), scoring.model, scoring.validation
+    predictions = scoring.evaluator.metric.predictions if scoring.evaluator.step.collect else None
     if not distributed.is_main:
         return scores
     unnamed = range(len(validation.class_names), model.num_classes)  # outputs for which there are no classes
@@ -130,16 +165,43 @@ def _validate_one(config: Config, distributed: DistributedContext) -> dict[str, 
     return scores
 
 
-def _score(
-    config: Config, distributed: DistributedContext
-) -> tuple[dict[str, float], tuple[nn.Cell, Source, Predictions | None]]:
-    """Return the scores of one checkpoint or of published weights, and their model, images and predictions.
+class _Scoring(NamedTuple):
+    """A model with its weights, ready to be scored on the validation images.
 
-    The predictions are None unless an option asks for them. All workers must call it; the errors are those of
-    `validate`.
+    Attributes:
+        architecture: The model's arguments, and number and names of the weights' classes.
+        model: The model; with `config.class_subset` the evaluator leaves some of its outputs out.
+        validation: The images.
+        evaluator: Scores the model on the images.
+        distributed: The workers that share the images.
+    """
+
+    architecture: tuple
+    model: nn.Cell
+    validation: Source
+    evaluator: "Evaluator"
+    distributed: DistributedContext
+
+    def run(self) -> dict[str, float]:
+        """Return the scores of the model's weights. All workers must call it; the errors are those of `validate`."""
+        with self.evaluator.stop_flag.listening(), self.distributed.name_lost_workers():
+            return self.evaluator()
+
+
+def _open(config: Config, distributed: DistributedContext, earlier: _Scoring | None = None) -> _Scoring:
+    """Return the model of one checkpoint or of published weights, ready to be scored.
+
+    `earlier` may be that of another checkpoint under the same options: if its model is the same, the weights are
+    loaded into it, and its data and its compiled graph are used again. All workers must call it; the errors are those
+    of `validate`.
     """
     config = with_recorded_model_args(config)
     count, class_names = classes_of_weights(config)
+    architecture = config.model_args, count, class_names
+    adapt = ("in_channels", "image_size")
+    if earlier and architecture == earlier.architecture:
+        load(earlier.model, config.ckpt_path, ema=config.use_ema, adapt=adapt)
+        return earlier
     subset = None
     if config.class_subset:
         subset = read_subset(config.class_subset, config.num_classes or count, class_names)
@@ -147,7 +209,7 @@ def _score(
         names = subset.names if subset else class_names
         validation = open_validation(config, names, waits=not distributed.is_local_main)
         num_classes = (config.num_classes or count) if subset else class_count(config, validation)
-        model = build_model(config, num_classes, adapt=("in_channels", "image_size"))
+        model = build_model(config, num_classes, adapt=adapt)
     if not subset:
         warn_of_unused_outputs(num_classes, validation)
     compute_in(config, model, config.val_amp_level)
@@ -164,9 +226,7 @@ def _score(
     classes = len(subset.names) if subset else num_classes
     config = config.replace(amp_level=config.val_amp_level)  # set above, and not to be changed
     evaluator = Evaluator(config, scored, loader, classes, distributed, stop_flag, stop, collect=collect)
-    with stop_flag.listening(), distributed.name_lost_workers():
-        scores = evaluator()
-    return scores, (model, validation, evaluator.metric.predictions if collect else None)
+    return _Scoring(architecture, model, validation, evaluator, distributed)
 
 
 def _require_outputs(config: Config) -> None:

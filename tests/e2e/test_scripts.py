@@ -17,6 +17,7 @@ from PIL import Image
 import mindcv
 from mindcv import weights
 from mindcv.cli.scripts import DIVERGED, USER_ERROR, run_script
+from mindcv.engine import validation
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "configs/convit/convit_tiny_ascend.yaml"
@@ -133,12 +134,20 @@ def test_validate_writes_scores_by_class_and_predictions(trained, folder, tmp_pa
     assert f"expected calibration error: {results['expected_calibration_error']:.2f} %" in done.stdout
 
 
-def test_validate_of_several_checkpoints_sorts_them_by_top_1(trained, tmp_path, run_in_process):
+def test_validate_of_several_checkpoints_sorts_them_by_top_1(trained, tmp_path, run_in_process, monkeypatch):
+    """The damaged one between them is named; all are scored by one model, on data that is opened once."""
     _, out = trained
-    table = tmp_path / "table.csv"
-    words = ["-c", out / "config.yaml", "--ckpt_paths", out, "--results_file", table]
-    done = run_in_process("validate", *words)
-    assert done.returncode == 0, done.stderr
+    table, damaged = tmp_path / "table.csv", tmp_path / "damaged.ckpt"
+    damaged.write_bytes((out / "best.ckpt").read_bytes()[:-1])
+    opened = []
+    open_validation = validation.open_validation
+    monkeypatch.setattr(validation, "open_validation", lambda *a, **k: opened.append(1) or open_validation(*a, **k))
+    words = ["-c", out / "config.yaml", "--mode", "0", "--ckpt_paths", out / "best.ckpt", damaged, out]
+    done = run_in_process("validate", *words, "--results_file", table)
+    assert done.returncode == 2
+    assert done.stderr.count(f"cannot read the checkpoint {damaged}: ") == 1
+    assert done.stderr.endswith("validate.py: 1 of 4 checkpoints could not be scored; the table has the others\n")
+    assert len(opened) == 1
     rows = list(csv.DictReader(table.open()))
     names = {"best.ckpt", "convit_tiny-1_2.ckpt", "convit_tiny-2_2.ckpt"}
     assert {Path(row["checkpoint"]).name for row in rows} == names

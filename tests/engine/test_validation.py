@@ -2,6 +2,7 @@
 
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import mindspore as ms
@@ -10,6 +11,7 @@ import pytest
 
 from mindcv import weights
 from mindcv.config import Config
+from mindcv.data import UnreadableImage
 from mindcv.distributed.context import ALONE
 from mindcv.distributed.signals import StopFlag
 from mindcv.engine import validation
@@ -91,8 +93,11 @@ def test_evaluator_between_half_precision_steps_computes_in_val_amp_level(
 def test_validate_of_published_weights_prints_the_publishers_top_1(monkeypatch, capsys):
     model = SimpleNamespace(pretrained_cfg={"publisher": "Somebody", "top_1": 81.3}, num_classes=3)
     source = SimpleNamespace(class_names=["a", "b", "c"])
-    scored = ({"loss": 1.0, "top_1": 81.26}, (model, source, None))
-    monkeypatch.setattr(validation, "_score", lambda _config, _distributed: scored)
+    evaluator = SimpleNamespace(step=SimpleNamespace(collect=False))
+    scoring = SimpleNamespace(
+        run=lambda: {"loss": 1.0, "top_1": 81.26}, model=model, validation=source, evaluator=evaluator
+    )
+    monkeypatch.setattr(validation, "_open", lambda _config, _distributed: scoring)
     validation._validate_one(Config(device_target="CPU", pretrained=True), ALONE)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
@@ -126,10 +131,51 @@ def test_validate_by_several_workers_refuses_scores_by_class(monkeypatch):
         validation.validate(Config(device_target="CPU", mode=1, ckpt_path="a", per_class="b"))
 
 
-def test_validate_of_several_checkpoints_names_the_one_that_is_not_finite(monkeypatch):
-    def diverged(*_):
-        raise FloatingPointError("the validation loss is not finite")
+@pytest.fixture
+def score_several(monkeypatch, tmp_path):
+    """Return a function that scores empty checkpoints, given the top-1 or the error of each by name."""
 
-    monkeypatch.setattr(validation, "_score", diverged)
-    with pytest.raises(FloatingPointError, match=r"^bad\.ckpt: the validation loss is not finite$"):
-        validation._score_of(Config({}), "bad.ckpt", ALONE)
+    def score(**outcomes):
+        def outcome(name):
+            if isinstance(outcomes[name], Exception):
+                raise outcomes[name]
+            return {"top_1": outcomes[name], "loss": 1.0}
+
+        def opened(config, _distributed, _earlier):
+            name = Path(config.ckpt_path).stem
+            if isinstance(outcomes[name], (ValueError, OSError)):
+                raise outcomes[name]
+            return SimpleNamespace(run=lambda: outcome(name))
+
+        monkeypatch.setattr(validation, "_open", opened)
+        for name in outcomes:
+            (tmp_path / f"{name}.ckpt").touch()
+        paths = [str(tmp_path / f"{name}.ckpt") for name in outcomes]
+        return validation.validate(Config(device_target="CPU", mode=1, ckpt_paths=paths))
+
+    return score
+
+
+def test_validate_of_several_checkpoints_scores_the_others_and_names_those_it_cannot(score_several, caplog, capsys):
+    damaged, diverged = ValueError("checkpoint b.ckpt is empty"), FloatingPointError("the loss is not finite")
+    with pytest.raises(ValueError, match=r"^2 of 4 checkpoints could not be scored; the table has the others$"):
+        score_several(a=50.0, b=damaged, c=diverged, d=75.0)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert [(Path(row.split()[1]).name, row.split()[3]) for row in rows] == [("d.ckpt", "75.00"), ("a.ckpt", "50.00")]
+    named = [record.getMessage() for record in caplog.records]
+    assert "checkpoint b.ckpt is empty" in named
+    assert any(message.endswith("c.ckpt: the loss is not finite") for message in named)
+
+
+def test_validate_of_several_checkpoints_without_a_score_prints_no_table(score_several, capsys):
+    with pytest.raises(ValueError, match=r"^2 of 2 checkpoints could not be scored$"):
+        score_several(a=ValueError("a is empty"), b=FloatingPointError("the loss is not finite"))
+    assert capsys.readouterr().out == ""
+
+
+def test_validate_of_several_checkpoints_ends_where_the_data_is_at_fault(score_several, capsys):
+    with pytest.raises(FileNotFoundError, match=r"^no folder val$"):
+        score_several(a=FileNotFoundError("no folder val"), b=FileNotFoundError("no folder val"), c=1.0)
+    with pytest.raises(UnreadableImage):
+        score_several(a=1.0, b=UnreadableImage("cannot read image x.jpg"), c=2.0)
+    assert len(capsys.readouterr().out.splitlines()) == 3, "the first is in the table"

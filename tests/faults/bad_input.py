@@ -626,6 +626,11 @@ def _(bench):
     return validate("--ckpt_paths", str(bench.images()))
 
 
+@row("a damaged checkpoint among several to score")
+def _(bench):
+    return validate("--ckpt_paths", bench.file("empty.ckpt", ""), bench.checkpoint(), "--batch_size", "180")
+
+
 @row("a class subset with a class that the model lacks")
 def _(bench):
     return validate("--ckpt_path", bench.checkpoint(), "--class_subset", bench.file("classes.txt", "3\nthre\n"))
