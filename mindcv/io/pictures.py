@@ -1,10 +1,12 @@
 """Write matplotlib figures as PNG files that can be recognised as this program's."""
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindcv.errors import printable
+from mindcv.errors import printable, warn_once
 from mindcv.io.files import archive_foreign, atomic_write, first_bytes
 
 if TYPE_CHECKING:
@@ -16,7 +18,8 @@ _SOFTWARE = "mindcv"  # the PNG's Software entry
 def save_figures(figures: Mapping[Path, "Figure"], dpi: int) -> None:
     """Write each figure to its PNG file; existing files of other programs are moved to `earlier-N` first.
 
-    Older pictures of this program are replaced, each atomically.
+    Older pictures of this program are replaced, each atomically. Characters that matplotlib's font lacks, such as
+    Chinese, are drawn in another font of the system; if none has them, a warning says so.
 
     Args:
         figures: Figures by path, all in one folder, which exists.
@@ -27,8 +30,46 @@ def save_figures(figures: Mapping[Path, "Figure"], dpi: int) -> None:
     """
     archive_foreign(dict.fromkeys(figures, is_picture))
     for path, figure in figures.items():
-        with atomic_write(path) as temporary:
+        _complete_font(figure)
+        with atomic_write(path) as temporary, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph ", UserWarning)  # one for each missing character
             figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": _SOFTWARE})
+
+
+def _complete_font(figure: "Figure") -> None:
+    """Let the texts of a figure fall back to the installed font that has most characters that matplotlib's lacks."""
+    from matplotlib.font_manager import findfont, findSystemFonts, fontManager
+    from matplotlib.text import Text
+
+    texts = figure.findobj(Text)
+    characters = {character for text in texts for character in text.get_text() if not character.isspace()}
+    missing, _ = _missing_in(findfont(None), characters)
+    if not missing:
+        return
+    files = [file for file in findSystemFonts() if "LastResort" not in file]  # which has boxes alone
+    file = min(files, key=lambda file: len(_missing_in(file, missing)[0]), default="")
+    left, family = _missing_in(file, missing)
+    if len(left) < len(missing):
+        fontManager.addfont(file)  # matplotlib's list may be older than the font
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns if the font has one weight only
+        for text in texts:
+            text.set_fontfamily([*text.get_fontfamily(), family])
+    if left:
+        warn_once(
+            f"no font of this machine has the character {left[0]}, which is drawn as a box: install one that has it, "
+            "such as Noto Sans CJK"
+        )
+
+
+def _missing_in(font_file: str, characters: Iterable[str]) -> tuple[list[str], str]:
+    """Return those characters that a font lacks, sorted, and its family; all of them and "" if it cannot be read."""
+    from matplotlib.ft2font import FT2Font
+
+    try:
+        font = FT2Font(font_file)
+    except (OSError, RuntimeError):
+        return sorted(characters), ""
+    return [character for character in sorted(characters) if not font.get_char_index(ord(character))], font.family_name
 
 
 def as_label(name: object, longest: int | None = None) -> str:
