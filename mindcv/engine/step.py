@@ -130,7 +130,7 @@ class TrainStep(nn.Cell):
             ops.assign_add(self.accumulated, 1)
             if self.accumulated % self.accumulation == 0:
                 succeeded, updated, grad_norm = self.update(self.gradient_sums)
-                self.hyper_map(_clear, self.gradient_sums)
+                self.hyper_map(ops.partial(_clear, ops.zeros_like(loss)), self.gradient_sums)
         self.stats(loss, ops.logical_and(ops.isfinite(loss), succeeded), updated, stop_requests, grad_norm)
         return loss
 
@@ -166,8 +166,9 @@ class TrainStep(nn.Cell):
         return succeeded, finite, grad_norm
 
 
-def _clear(parameter: Parameter) -> Tensor:
-    return ops.assign(parameter, ops.zeros_like(parameter))
+def _clear(zero: Tensor, parameter: Parameter) -> Tensor:
+    # a graph would hold ops.zeros_like(parameter) as a constant of the parameter's size
+    return ops.assign(parameter, ops.broadcast_to(zero, parameter.shape).astype(parameter.dtype))
 
 
 def _sum_of_squares_as_product(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from mindspore import Tensor, ops
 from mindspore import dtype as mstype
 
+from mindcv.device import has_fused_kernels
 from mindcv.loss.classification import ClassificationLoss
 
 
@@ -38,6 +39,7 @@ class CrossEntropySmooth(ClassificationLoss):
     ):
         super().__init__(smoothing, aux_factor, reduction, weight)
         self.ignore_index = ignore_index
+        self.log_softmax = log_softmax if has_fused_kernels() else accurate_log_softmax
 
     def compute(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of float32 logits (B, C) and labels: class indices (B,) or probabilities (B, C).
@@ -67,13 +69,18 @@ class CrossEntropySmooth(ClassificationLoss):
         smoothed = self.smooth(targets)
         if self.weight is not None:
             smoothed = smoothed * self.weight
-        return -(smoothed * log_softmax(logits)).sum(1)
+        return -(smoothed * self.log_softmax(logits)).sum(1)
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Return log softmax of each row of `logits`, (B, C), with the gradient of `ops.log_softmax`.
+    """Return log softmax of each row of `logits`, (B, C)."""
+    return ops.log_softmax(logits, -1)
 
-    On a CPU the rows of `ops.log_softmax` are off by up to 5e-6 each; the log of the sum of their exponentials shows by
+
+def accurate_log_softmax(logits: Tensor) -> Tensor:
+    """Return log softmax of each row of `logits`, (B, C), for a CPU, with the gradient of `ops.log_softmax`.
+
+    There the rows of `ops.log_softmax` are off by up to 5e-6 each; the log of the sum of their exponentials shows by
     how much. (`ops.log` on a CPU may differ in the last bit from call to call, `ops.log1p` does not.)
     """
     log_p = ops.log_softmax(logits, -1)

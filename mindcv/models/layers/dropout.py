@@ -11,6 +11,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from mindcv.device import has_fast_broadcast
 from mindcv.errors import require_in_range
 from mindcv.models.layers.broadcasting import expand_as
 from mindcv.models.layers.precision import PolicyCell
@@ -38,6 +39,17 @@ def _hash(x: Tensor) -> Tensor:
     return ops.bitwise_xor(x, _shift_right(x, 16))
 
 
+def _indices(shape: tuple[int, ...]) -> Tensor:
+    """Return 0, 1, 2, …, one number per element of `shape`, int32 of any shape with so many elements.
+
+    A graph holds `ops.arange` as a constant. Where broadcasting is fast, it is a sum of two short ones.
+    """
+    if not has_fast_broadcast():
+        return ops.arange(0, math.prod(shape)).astype(ms.int32)
+    rows, cols = math.prod(shape[:-1]), shape[-1]
+    return ops.arange(0, rows * cols, cols).astype(ms.int32).expand_dims(1) + ops.arange(0, cols).astype(ms.int32)
+
+
 def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
     """Return pseudo-random numbers, uniform in [0, 1): float32 of `shape`, a pure function of the arguments.
 
@@ -47,7 +59,7 @@ def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...], first: int =
         shape: Shape of the result.
         first: How many numbers of the stream are left out before the first.
     """
-    index = ops.arange(0, math.prod(shape)).astype(ms.int32) + _signed(stream * _GOLDEN_RATIO + first)
+    index = _indices(shape) + _signed(stream * _GOLDEN_RATIO + first)
     bits = _hash(ops.bitwise_xor(rng_state[0], _hash(ops.bitwise_xor(rng_state[1], _hash(index)))))
     return (_shift_right(bits, 8).astype(ms.float32) * 2.0**-24).reshape(shape)
 
