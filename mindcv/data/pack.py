@@ -136,7 +136,7 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
     if _read_checksums(temporary / name) != checksums:
         raise ValueError(f"{temporary / name} is not what was written to it: is the disk sound?")
     for part in (f"{name}.db", name):
-        with open(temporary / part, "rb") as written:
+        with open(temporary / part, "r+b") as written:  # Windows flushes only what is open for writing
             os.fsync(written.fileno())
         os.replace(temporary / part, folder / part)
     if not any(temporary.iterdir()):

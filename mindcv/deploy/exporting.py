@@ -17,7 +17,7 @@ from mindcv.data import Normalize
 from mindcv.deploy import mindir, onnx_graph
 from mindcv.deploy.export_spec import ExportSpec
 from mindcv.deploy.labels import class_label
-from mindcv.io.files import first_bytes, json_object, require_replaceable
+from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
 from mindcv.models.finite import require_finite
 
 _log = logging.getLogger("mindcv")
@@ -92,7 +92,7 @@ def export_model(
             _FORMATS[suffix].write(draft, model, spec)
             error = _verify(draft, model, spec, _FORMATS[suffix].run)
             about = _describe(model, spec, preparation, class_names, model_name, _FORMATS[suffix].VERSION, error)
-            (Path(temporary) / sidecar.name).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            atomic_write_text(Path(temporary) / sidecar.name, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
             for file in (draft, Path(temporary) / sidecar.name):
                 os.replace(file, path.parent / file.name)
             _remove_old_sidecar(path, about["format"])

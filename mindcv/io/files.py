@@ -31,7 +31,7 @@ def expanded(path: str) -> str:
         ValueError: a variable is not set, or the user does not exist; the message names it.
     """
     result = os.path.expanduser(os.path.expandvars(path))
-    unknown = re.match(r"~[^/]*", result) or re.search(r"\$([A-Za-z_]\w*|\{[^}]*\})", result)
+    unknown = re.match(r"~[^/\\]*", result) or re.search(r"\$([A-Za-z_]\w*|\{[^}]*\})", result)
     if unknown and not os.path.lexists(result):
         raise ValueError(f"{unknown[0]} in {path!r} is not known here")
     return result
@@ -61,20 +61,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in UTF-8, completely or not at all; create missing folders. An OSError names `path`.
 
-    Bytes of paths that are not UTF-8 become escapes. The file is flushed to the disk before it gets its name, so that a
+    Line ends are written as they are in `text`, on every system: whose file it is is judged by its bytes. Bytes of paths that are not UTF-8 become escapes. The file is flushed to the disk before it gets its name, so that a
     loss of power leaves no empty file.
     """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(text.encode(errors="backslashreplace"))
         file.flush()
         os.fsync(file.fileno())
 
 
 def append_line(path: Path, line: str) -> None:
     """Append `line` and a newline to `path`, which is created if missing, its folder not; an OSError names `path`."""
-    with _named(path), path.open("a", encoding="utf-8") as file:
+    with _named(path), path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(f"{line}\n")
 
 
@@ -89,7 +89,7 @@ def link_or_copy(path: Path, target: Path) -> None:
             os.link(path, temporary)
         except OSError:
             shutil.copyfile(path, temporary)
-            with temporary.open("rb") as file:
+            with temporary.open("r+b") as file:  # Windows flushes only what is open for writing
                 os.fsync(file.fileno())
 
 

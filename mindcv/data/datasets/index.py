@@ -84,9 +84,12 @@ def _cache_path(folder: Path) -> Path | None:
 
 
 def _folder_state(folder: bytes) -> tuple[int, int]:
-    """Return the folder's inode and the time of its last change in nanoseconds (ctime, which programs cannot set)."""
+    """Return the folder's inode and the time of its last change in nanoseconds.
+
+    That is the ctime, which programs cannot set; on Windows, where the ctime is the time of creation, the mtime.
+    """
     status = os.stat(folder)
-    return status.st_ino, status.st_ctime_ns
+    return status.st_ino, max(status.st_ctime_ns, status.st_mtime_ns)
 
 
 def _read_cache(path: Path) -> dict[tuple[bytes, int, int], FolderContents]:
