@@ -61,8 +61,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
 def atomic_write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in UTF-8, completely or not at all; create missing folders. An OSError names `path`.
 
-    Line ends are written as they are in `text`, on every system: whose file it is is judged by its bytes. Bytes of paths that are not UTF-8 become escapes. The file is flushed to the disk before it gets its name, so that a
-    loss of power leaves no empty file.
+    Bytes of paths that are not UTF-8 become escapes, and line ends are the same on every system: by its bytes a file is
+    recognised as this program's. The file is flushed to the disk before it gets its name, so that a loss of power
+    leaves no empty file.
     """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
