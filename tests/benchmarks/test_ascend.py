@@ -4,17 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ascend import HEAD, activation_bytes, row
+from benchmarks.ascend import HEAD, TIME_HEAD, Device, activation_bytes, all_reduce_seconds, row, time_row
 from mindcv.models import ConViT
 
 CARD = Path(__file__).parents[2] / "configs/convit/README.md"
 
 
+@pytest.mark.parametrize(("head", "make_row"), [(HEAD, row), (TIME_HEAD, time_row)])
 @pytest.mark.parametrize("name", ["convit_tiny", pytest.param("convit_base_plus", marks=pytest.mark.slow)])
-def test_row_is_in_model_card(name):
+def test_row_is_in_model_card(name, head, make_row):
     lines = CARD.read_text().splitlines()
-    table = lines[lines.index(HEAD.splitlines()[0]) :]
-    assert row(name) in table
+    table = lines[lines.index(head.splitlines()[0]) :]
+    assert make_row(name) in table
+
+
+def test_all_reduce_over_two_hosts_adds_links_and_network():
+    """800 bytes: each of 8 devices sends and receives 7/8 of them by its links, and half of its share of 100 bytes."""
+    device = Device(flops=1, memory=1, link=100, network=10)
+    assert all_reduce_seconds(800, 8, device) == pytest.approx(2 * 700 / 100)
+    assert all_reduce_seconds(800, 16, device) == pytest.approx(2 * 700 / 100 + 2 * 50 / 10)
 
 
 def test_activation_bytes_of_small_model_match_hand_count():
