@@ -50,16 +50,15 @@ def _indices(shape: tuple[int, ...]) -> Tensor:
     return ops.arange(0, rows * cols, cols).astype(ms.int32).expand_dims(1) + ops.arange(0, cols).astype(ms.int32)
 
 
-def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...], first: int = 0) -> Tensor:
+def uniform(rng_state: Tensor, stream: int, shape: tuple[int, ...]) -> Tensor:
     """Return pseudo-random numbers, uniform in [0, 1): float32 of `shape`, a pure function of the arguments.
 
     Args:
         rng_state: The model's random state, int32 (2,): a seed and a step.
         stream: A number that differs between the layers of a model, so that their draws are independent.
         shape: Shape of the result.
-        first: How many numbers of the stream are left out before the first.
     """
-    index = _indices(shape) + _signed(stream * _GOLDEN_RATIO + first)
+    index = _indices(shape) + _signed(stream * _GOLDEN_RATIO)
     bits = _hash(ops.bitwise_xor(rng_state[0], _hash(ops.bitwise_xor(rng_state[1], _hash(index)))))
     return (_shift_right(bits, 8).astype(ms.float32) * 2.0**-24).reshape(shape)
 
@@ -91,11 +90,11 @@ class RandomCell(PolicyCell):
         """Return whether the cell is in training and its rate is above 0."""
         return self.training and self.rate > 0
 
-    def draw(self, shape: tuple[int, ...], first: int = 0) -> Tensor:
+    def draw(self, shape: tuple[int, ...]) -> Tensor:
         """Return independent numbers in [0, 1), float32 of `shape`: the same for the same state, see `uniform`."""
         if not self.rng_state:
             raise ValueError("no random state: create a RandomState of the model at the end of its __init__")
-        return uniform(self.rng_state[0], self.stream, shape, first)
+        return uniform(self.rng_state[0], self.stream, shape)
 
 
 class Dropout(RandomCell):
@@ -127,11 +126,14 @@ class StochasticDepth(RandomCell):
     In training only; the branches that are not skipped are divided by 1 − rate. It needs the model's `RandomState`, as
     `Dropout` does.
 
+    All branches of a model make the same draw, one number per branch and image, and each reads its own row: a graph's
+    compiler then draws once a step instead of once a branch.
+
     Args:
         rate: A probability in [0, 1).
 
     Attributes:
-        branch: Number of the branch among those of the model, which share a random stream.
+        branch: Number of the branch among the `branches` of the model.
 
     Raises:
         ValueError: `rate` is not in [0, 1).
@@ -140,14 +142,15 @@ class StochasticDepth(RandomCell):
     def __init__(self, rate: float):
         super().__init__(rate, "drop path rate")
         self.keep_rate = float(np.float32(1) - np.float32(rate))
-        self.branch = 0
+        self.branch, self.branches = 0, 1
 
     def construct(self, x: Tensor) -> Tensor:
         if not self.is_active():
             return x
-        keep = self.draw((x.shape[0],) + (1,) * (x.ndim - 1), first=self.branch * x.shape[0]) >= self.rate
-        factor = keep.astype(ms.float32) / self.keep_rate
-        return x * expand_as(self.cast(factor, self.policy.residual), x)
+        drawn = self.draw((self.branches, x.shape[0]))[self.branch]
+        factor = (drawn >= self.rate).astype(ms.float32) / self.keep_rate
+        factor = self.cast(factor.reshape((-1,) + (1,) * (x.ndim - 1)), self.policy.residual)
+        return x * expand_as(factor, x)
 
 
 class RandomState(PolicyCell):
@@ -175,7 +178,7 @@ class RandomState(PolicyCell):
         for stream, layer in enumerate(dropouts):
             layer.stream = stream
         for branch, layer in enumerate(branches):
-            layer.stream, layer.branch = len(dropouts), branch
+            layer.stream, layer.branch, layer.branches = len(dropouts), branch, len(branches)
         for layer in layers:
             layer.rng_state = self.parameter
         self.is_random = any(layer.rate > 0 for layer in layers)
