@@ -16,6 +16,7 @@ _COMMANDS = {
     "info": "Describe a model, its published weights and its recipes",
     "recipe": "Print a shipped recipe",
     "benchmark": "Measure the speed and the memory of a model on this machine",
+    "doctor": "Check what works on this device and how fast, for an issue",
     "insight": "Draw where a trained model's heads attend, as PNG files",
     "explore": "Write an HTML page to explore where a trained model's heads attend",
     "inspect": "Describe the contents of a checkpoint",

@@ -66,10 +66,9 @@ def _benchmark(words: argparse.Namespace, options: list[str]) -> None:
     out = Path(words.json) if words.json else None
     if out:
         require_replaceable(out, "figures of mindcv benchmark", lambda path: "benchmark" in json_object(path))
-    target = [] if "--device_target" in options else ["--device_target", ms.get_context("device_target")]
-    config = resolve([*target, *options, "--model", words.model])
+    config = resolve_here([*options, "--model", words.model])
     device.set_up(config.device_target, config.mode, config.jit_level)
-    step, kind = (_training_step(config), "training") if words.train else (_forward(config), "inference")
+    step, kind = (training_step(config), "training") if words.train else (_forward(config), "inference")
     print(
         f"{config.model}, {kind} on {config.device_target}, {config.amp_level}, images of {_size(config)}", flush=True
     )
@@ -89,6 +88,15 @@ def _benchmark(words: argparse.Namespace, options: list[str]) -> None:
         about |= {"amp_level": config.amp_level, "image_size": _size(config), "mindspore": ms.__version__}
         record = {**about, "rows": [speed._asdict() for speed in rows]}
         atomic_write_text(out, json.dumps(record, indent=2) + "\n")
+
+
+def resolve_here(options: list[str]) -> Config:
+    """Return the options of a run, on MindSpore's default device for this machine unless they name another.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+    return resolve(["--device_target", ms.get_context("device_target"), *options])
 
 
 def measure(config: Config, step: Callable, batch_sizes: list[int] | None) -> Iterator[Speed]:
@@ -139,7 +147,7 @@ def _forward(config: Config) -> Callable:
     return lambda images, _labels: model(images)
 
 
-def _training_step(config: Config) -> Callable:
+def training_step(config: Config) -> Callable:
     """Return a training step of a new model, with the loss and the optimizer that the options name."""
     model = build_model(config, config.num_classes or _CLASSES)
     compute_in(config, model, config.amp_level)

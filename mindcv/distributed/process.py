@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import psutil
 
@@ -26,6 +27,16 @@ def exit_with_parent(launcher: int) -> None:
     parent = os.getppid()
     if launcher not in (parent, _parent_of(parent)):
         os._exit(1)
+
+
+def kill_tree(pid: int) -> None:
+    """Kill the process `pid` and every process that it started; those that have ended already are skipped."""
+    with suppress(psutil.Error):
+        root = psutil.Process(pid)
+        root.suspend()  # so that it starts no more processes
+        for process in [*root.children(recursive=True), root]:
+            with suppress(psutil.Error):
+                process.kill()
 
 
 def _parent_of(pid: int) -> int | None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import psutil
 
 from mindcv.config import Config
-from mindcv.distributed.process import exit_with_parent
+from mindcv.distributed.process import exit_with_parent, kill_tree
 from mindcv.distributed.signals import STOP_SIGNALS, SignalState
 
 LAUNCHED = "MINDCV_LAUNCHED"  # process id of the launcher, for the workers that it started
@@ -93,12 +93,7 @@ class Workers:
 
     def kill(self) -> None:
         """Kill `msrun` and every process that it started, and wait for `msrun` to end."""
-        with suppress(psutil.Error):
-            msrun = psutil.Process(self.msrun.pid)
-            msrun.suspend()  # so that it starts no more processes
-            for process in [*msrun.children(recursive=True), msrun]:
-                with suppress(psutil.Error):
-                    process.kill()
+        kill_tree(self.msrun.pid)
         self.signal(self.ranks, signal.SIGKILL)
         self.msrun.wait()
 

@@ -131,7 +131,7 @@ def test_help_lists_every_command_and_recipe(capsys):
     text = capsys.readouterr().out
     commands = re.findall(r"^  (\w+)  ", text, re.M)
     others = {"list", "info", "recipe", "benchmark", "insight", "explore", "inspect", "data", "report"}
-    others |= {"convert", "clean", "average"}
+    others |= {"convert", "clean", "average", "doctor"}
     assert {*DESCRIPTIONS} | others == {*commands}
     assert {*recipe_names()} <= {*text.split()}
     for name in commands:

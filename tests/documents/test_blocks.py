@@ -63,6 +63,7 @@ def test_command_is_accepted_by_its_parser(document, line, monkeypatch):
             "info",
             "recipe",
             "benchmark",
+            "doctor",
             "insight",
             "explore",
             "inspect",
@@ -79,7 +80,7 @@ def test_command_is_accepted_by_its_parser(document, line, monkeypatch):
             _check(words[1], words[2:])
         elif words[1] == "insight":
             _check("infer", insight_parser().parse_known_args(words[2:])[1])
-        elif words[1] in ("recipe", "benchmark", "explore", "clean", "average"):
+        elif words[1] in ("recipe", "benchmark", "doctor", "explore", "clean", "average"):
             parser = import_module(f"mindcv.cli.{words[1]}").build_parser()
             _check("", parser.parse_known_args(words[2 : words.index(">") if ">" in words else None])[1])
         elif f"mindcv.{words[1]}" in MODULES:
