@@ -130,7 +130,7 @@ def _train(config: Config, mode: int) -> Found:
     losses = [float(loss.asnumpy()) for loss in losses]
     if not np.isfinite(losses).all():
         raise RuntimeError(f"the losses of the steps are {losses}")
-    text = f"{speed.images_per_second:,.1f} images/s in steps of {speed.batch_size}, loss {losses[0]:.3f}"
+    text = f"{speed.images_per_second:,.1f} images/s, batch of {speed.batch_size}, loss {losses[0]:.3f}"
     return text, {**speed._asdict(), "losses": losses}
 
 
@@ -176,7 +176,7 @@ def collective(config: Config) -> Found:
     if code or failed or len(ranks) < 2:
         raise RuntimeError(failed[0]["reason"] if failed else f"the two workers ended with exit code {code}")
     found = {**ranks[0]["figures"], "milliseconds": max(rank["figures"]["milliseconds"] for rank in ranks)}
-    return f"2 devices added up {found['bytes'] / 1e6:.1f} MB in {found['milliseconds']:.1f} ms", found
+    return f"2 workers added up {found['bytes'] / 1e6:.1f} MB in {found['milliseconds']:.1f} ms", found
 
 
 def all_reduce(config: Config) -> Found:

@@ -99,7 +99,7 @@ def _chosen(names: list[str] | None) -> list[Check]:
 def _line(title: str, result: Result) -> str:
     """Return the line of a check: its title, what it found, and the verdict with its reason."""
     verdict = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
-    return f"{title:<23}  {result.text:<54}  {verdict}"
+    return f"{title:<23}  {result.text:<60}  {verdict}"
 
 
 def without_private_names(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_doctor_on_a_cpu_finds_no_fault(examined):
         "collective",
     ]
     assert [line[:23].strip() for line in lines] == [record["check"] for record in report["checks"]] == titles
-    assert {line[81:] for line in lines} == {"ok", "skipped: neither is found"}, "aligned"
+    assert {line[87:] for line in lines} == {"ok", "skipped: neither is found"}, "aligned"
 
 
 def test_doctor_measures_the_device(examined):
@@ -171,3 +172,12 @@ def test_mistake_is_one_line_and_exit_code_2(words, message, outcomes, tmp_path,
     assert message in error
     assert error.count("\n") == 1
     assert Path("README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("page", ["devices.md", "devices.zh.md"])
+def test_guide_shows_every_check_and_its_name(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    shown = [line for line in text.splitlines() if line.endswith(("  ok", "  skipped: neither is found"))]
+    assert [line[:23].strip() for line in shown[2:]] == [check.title for check in CHECKS]
+    for check in CHECKS[1:]:
+        assert re.search(rf"[` ]{check.name}[` ]", text)
