@@ -19,7 +19,7 @@ ALLOWED = {
     "config": {"io"},
     "weights": {"io"},
     "data": {"io"},
-    "loss": set(),
+    "loss": {"device"},
     "optim": set(),
     "scheduler": set(),
     "models": {"weights", "device"},
