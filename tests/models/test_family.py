@@ -19,9 +19,17 @@ from mindcv.models.family import MODULES, families, family_of
 
 PACKAGE = Path(mindcv.__file__).parent
 OF_A_FAMILY = re.compile("convit|gpsa|deit|local_up_to_layer", re.I)
-# Files that may: a family's own, the public names, and those with help texts.
+# Files that may: a family's own, the public names, those with help texts, and the doctor, which has golden logits.
 OWN = tuple(family.module.removeprefix("mindcv.").replace(".", "/") for family in families())
-MAY_NAME_ONE = (*OWN, "__init__.py", "models/api.py", "config/options.py", "__main__.py", "cli/recipe.py")
+MAY_NAME_ONE = (
+    *OWN,
+    "__init__.py",
+    "models/api.py",
+    "config/options.py",
+    "__main__.py",
+    "cli/recipe.py",
+    "cli/doctor/",
+)
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if not str(path.relative_to(PACKAGE)).startswith(MAY_NAME_ONE)
 ]
