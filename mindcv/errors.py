@@ -125,6 +125,18 @@ def unknown_argument(function: str, name: str, known: Iterable[str], renamed: di
     return f"{function} has no argument {name!r}{hint}"
 
 
+def signature(function: Callable) -> inspect.Signature:
+    """Return the signature of a function, or of the `__init__` of a class, without `self`.
+
+    For Python 3.10, whose `inspect.signature` shows an inherited `__new__`, such as that of `nn.Cell`, in place of an
+    inherited `__init__`.
+    """
+    if not inspect.isclass(function):
+        return inspect.signature(function)
+    full = inspect.signature(function.__init__)
+    return full.replace(parameters=list(full.parameters.values())[1:])
+
+
 def check_arguments(function: Callable, arguments: Mapping[str, Any]) -> None:
     """Check keyword arguments against the signature of a function or class, which is not called.
 
@@ -134,7 +146,7 @@ def check_arguments(function: Callable, arguments: Mapping[str, Any]) -> None:
     Raises:
         TypeError: `function` has no such argument, or an argument is not of its type; the message is one line.
     """
-    parameters = inspect.signature(function).parameters
+    parameters = signature(function).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         arguments = {name: value for name, value in arguments.items() if name in parameters}
     for name, value in arguments.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindcv.errors import check_arguments, closest, did_you_mean, printable, require_in_range
+from mindcv.errors import check_arguments, closest, did_you_mean, printable, require_in_range, signature
 
 
 def test_closest_ignores_case_and_sorts_by_similarity():
@@ -81,6 +81,22 @@ def test_check_arguments_accepts_arguments_of_the_annotated_types(arguments):
 def test_check_arguments_names_the_argument_and_what_is_wrong(arguments, message):
     with pytest.raises(TypeError, match=message):
         check_arguments(layer, arguments)
+
+
+class Layer:
+    def __new__(cls, *args, **kwargs):
+        return super().__new__(cls)
+
+    def __init__(self, width: int, height=3):
+        pass
+
+
+class Wide(Layer):
+    pass
+
+
+def test_signature_of_a_class_is_that_of_its_inherited_init():
+    assert str(signature(Wide)) == "(width: int, height=3)"
 
 
 def test_check_arguments_leaves_unknown_names_to_a_function_that_takes_them():

@@ -1,11 +1,10 @@
 """Losses by name."""
 
-import inspect
 import warnings
 
 from mindspore import nn
 
-from mindcv.errors import did_you_mean, explain_unknown
+from mindcv.errors import did_you_mean, explain_unknown, signature
 from mindcv.loss.asymmetric import AsymmetricLossMultilabel, AsymmetricLossSingleLabel
 from mindcv.loss.binary_cross_entropy import BinaryCrossEntropySmooth
 from mindcv.loss.cross_entropy import CrossEntropySmooth
@@ -69,7 +68,7 @@ def create_loss(
         "weight": weight is not None,
         "ignore_index": ignore_index != -100,
     }
-    own = inspect.signature(LOSSES[key]).parameters
+    own = signature(LOSSES[key]).parameters
     for option in options.keys() - own.keys():
         if is_set[option]:
             warnings.warn(f"the loss {name} has no {option}: {options[option]!r} does nothing", stacklevel=3)

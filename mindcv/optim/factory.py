@@ -1,6 +1,5 @@
 """Optimizers by name."""
 
-import inspect
 import math
 import warnings
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from mindcv.errors import did_you_mean, require_in_range, unknown_argument
+from mindcv.errors import did_you_mean, require_in_range, signature, unknown_argument
 from mindcv.optim.adagrad import Adagrad
 from mindcv.optim.adam import Adam, AdamW
 from mindcv.optim.adan import Adan
@@ -139,10 +138,10 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
     Raises:
         TypeError: The algorithm has no argument of a name in `extra`.
     """
-    own = inspect.signature(OPTIMIZERS[name]).parameters.keys()
+    own = signature(OPTIMIZERS[name]).parameters.keys()
     own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
-    defaults = inspect.signature(create_optimizer).parameters
-    of_any = {key for algorithm in OPTIMIZERS.values() for key in inspect.signature(algorithm).parameters}
+    defaults = signature(create_optimizer).parameters
+    of_any = {key for algorithm in OPTIMIZERS.values() for key in signature(algorithm).parameters}
     for key in extra:
         if key in _RENAMED or key not in of_any:
             known = [*defaults.keys() - {"kwargs"}, *own - defaults.keys()]
