@@ -10,7 +10,7 @@ from tests.images import write_image_folder
 WITHOUT_POSIX = """
 import builtins, os, signal, sys, types, warnings
 
-import psutil  # it reads the system's settings when it is imported
+import asyncio, psutil  # they read the system's settings when they are imported
 
 missing, real = {"fcntl", "resource", "pwd", "grp", "termios"}, builtins.__import__
 

@@ -53,7 +53,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     with _named(path):
         try:
             yield temporary
-            temporary.replace(path)
+            os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
