@@ -1,14 +1,26 @@
 """Each use of MindSpore beyond its documented API does what the package expects."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
+import pytest
 from mindspore import Tensor, amp, nn, ops
 
 from mindcv import mindspore_hooks
-from mindcv.mindspore_hooks import PRECISION_FLAGS, ascend_soc_version, clear_compile_cache, keep_in_float32
+from mindcv.mindspore_hooks import (
+    PRECISION_FLAGS,
+    TESTED,
+    aligned,
+    ascend_soc_version,
+    clear_compile_cache,
+    keep_in_float32,
+    untested_versions,
+)
 
+ROOT = Path(__file__).parents[1]
 X = Tensor(np.ones((1, 2)), ms.float32)
 
 
@@ -74,3 +86,46 @@ def test_keep_in_float32_exempts_a_cells_products_from_amp_o1(tmp_path, monkeypa
     assert kept.product.get_flags()["fp32"]
     assert amp.auto_mixed_precision(kept, "O1")(X).asnumpy().item() == np.float32(1 / 3) * 2
     assert amp.auto_mixed_precision(converted, "O1")(X).asnumpy().item() == np.float16(1 / 3) * 2
+
+
+def test_aligned_lets_a_tensor_be_made_of_a_view_into_bytes():
+    array = np.frombuffer(b"?" + np.arange(3, dtype=np.float32).tobytes(), np.float32, offset=1)
+    assert not array.flags.aligned
+    assert Tensor(aligned(array), ms.float32).asnumpy().tolist() == [0, 1, 2]
+
+
+def test_aligned_does_not_copy_an_aligned_array():
+    array = np.arange(3)
+    assert aligned(array) is array
+
+
+OTHER_MINDSPORE = "mindcv was not tested with MindSpore {} (tested: 2.7 or later, below 2.11)"
+OTHER_PYTHON = " and Python 3.13.0 (tested: 3.10 or later, below 3.13)"
+
+
+@pytest.mark.parametrize(
+    ("mindspore", "python", "line"),
+    [
+        ("2.7.0", "3.10.13", ""),
+        ("2.10.0rc1", "3.12.1", ""),
+        ("2.6.0", "3.11.7", OTHER_MINDSPORE.format("2.6.0")),
+        ("2.11.0", "3.11.7", OTHER_MINDSPORE.format("2.11.0")),
+        ("2.11rc1", "3.13.0", OTHER_MINDSPORE.format("2.11rc1") + OTHER_PYTHON),
+    ],
+)
+def test_untested_versions_are_named_in_one_line(mindspore, python, line):
+    assert untested_versions({"MindSpore": mindspore, "Python": python}) == line
+
+
+def test_untested_version_is_logged_once_when_the_package_is_used():
+    code = "import mindspore; mindspore.__version__ = '3.0'; from mindcv import ConViT, device"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    lines = [line for line in done.stderr.splitlines() if "not tested" in line]
+    assert lines == [OTHER_MINDSPORE.format("3.0")]
+
+
+def test_tested_versions_are_those_that_pyproject_allows():
+    project = (ROOT / "pyproject.toml").read_text()
+    bounds = {"MindSpore": '"mindspore>={},<{}"', "Python": 'requires-python = ">={},<{}"'}
+    assert TESTED.keys() == bounds.keys()
+    assert all(bounds[name].format(*versions) in project for name, versions in TESTED.items())

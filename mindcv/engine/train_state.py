@@ -9,6 +9,7 @@ from mindspore import Parameter, Tensor, nn
 from mindcv.engine.checkpoints import TrainPosition
 from mindcv.engine.identity import START_ANEW, Identity
 from mindcv.engine.step import TrainStep
+from mindcv.mindspore_hooks import aligned
 from mindcv.weights.classes import CLASS_NAMES
 from mindcv.weights.state_dict import GRID, OPTIMIZER, RUN
 
@@ -86,5 +87,5 @@ class TrainState:
                 f"resume with the options of the run, from another checkpoint of it, {START_ANEW}"
             )
         for name, parameter in self.parameters().items():
-            parameter.set_data(Tensor(arrays[name], parameter.dtype))
+            parameter.set_data(Tensor(aligned(arrays[name]), parameter.dtype))
         return TrainPosition(int(arrays[EPOCH]), int(arrays[STEP])), float(arrays[BEST])

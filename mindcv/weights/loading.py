@@ -58,6 +58,8 @@ def load(
     """
     from mindspore import Tensor  # here, so that reading and converting files does not import MindSpore
 
+    from mindcv.mindspore_hooks import aligned
+
     family = getattr(model, "family", None)
     format = family.checkpoints if family else CheckpointFormat()
     for argument in adapt:
@@ -92,7 +94,7 @@ def load(
         _log.warning("checkpoint %s: %s", path, line)
     for name, parameter in parameters.items():
         if name in weights and weights[name].shape == parameter.shape:
-            parameter.set_data(Tensor(weights[name], parameter.dtype))
+            parameter.set_data(Tensor(aligned(weights[name]), parameter.dtype))
 
 
 def describe_mismatch(shapes: dict[str, tuple[int, ...]], arrays: dict[str, np.ndarray]) -> str:
