@@ -1,5 +1,6 @@
 """The device of a run: select it, measure its memory, and say which implementations of the layers suit it."""
 
+import os
 import re
 import sys
 
@@ -13,7 +14,7 @@ from mindcv.mindspore_hooks import ascend_soc_version
 def set_up(device_target: str, mode: int, jit_level: str | None = None) -> None:
     """Select the device and the execution mode of this process; call it before anything is computed.
 
-    On a CPU, PyNative operations are made synchronous too (see `make_pynative_synchronous`).
+    On a CPU, PyNative operations are made synchronous too (see `synchronize_pynative_on_cpu`).
 
     Args:
         device_target: "Ascend", "GPU" or "CPU".
@@ -39,17 +40,28 @@ def set_up(device_target: str, mode: int, jit_level: str | None = None) -> None:
         jit_level = jit_level or "O2"
     if jit_level and mode == ms.GRAPH_MODE:
         ms.set_context(jit_config={"jit_level": jit_level})
-    if device_target == "CPU":
-        make_pynative_synchronous()
+    synchronize_pynative_on_cpu()
 
 
-def make_pynative_synchronous() -> None:
-    """Make PyNative mode finish each operation before it prepares the next.
+def synchronize_pynative_on_cpu() -> None:
+    """Make PyNative mode on a CPU, for the rest of the process, finish each operation before it prepares the next.
 
-    Its stages otherwise spin in threads of their own. On a CPU they take the cores from the operations: a training step
-    of convit_tiny at 64 pixels took 6 s instead of 0.5 s on 2 cores.
+    Its stages otherwise spin in threads of their own, and take the cores from the operations: on 2 cores, a training
+    step of convit_tiny at 64 pixels took 6 s instead of 0.5 s. On other devices nothing changes.
     """
-    ms.runtime.launch_blocking()
+    if ms.get_context("device_target") == "CPU":
+        ms.runtime.launch_blocking()
+
+
+def usable_cores() -> int:
+    """Return the number of threads to compute with: `OMP_NUM_THREADS`, or the cores that this process may run on.
+
+    Two threads of one physical core count as one.
+    """
+    if (asked := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(asked):
+        return int(asked)
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, psutil.cpu_count(logical=False) or usable)
 
 
 def peak_memory() -> int:

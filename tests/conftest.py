@@ -16,7 +16,7 @@ from PIL import Image
 
 import mindcv
 from mindcv.cli import scripts
-from mindcv.device import make_pynative_synchronous
+from mindcv.device import synchronize_pynative_on_cpu
 from tests.golden import rule
 from tests.shallow.model import make_shallow
 
@@ -73,7 +73,7 @@ def golden():
 
 @pytest.fixture(scope="session", autouse=True)
 def pynative_in_turn():
-    make_pynative_synchronous()
+    synchronize_pynative_on_cpu()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from mindspore import Parameter, Tensor, nn
 
+from mindcv.device import synchronize_pynative_on_cpu
 from mindcv.mindspore_hooks import clear_compile_cache
 from mindcv.models.layers import Linear, PolicyCell, expand_as
 
@@ -17,6 +18,10 @@ class Transformer(PolicyCell):
     """
 
     num_prefix_tokens = 1  # the class token
+
+    def __init__(self):
+        super().__init__()
+        synchronize_pynative_on_cpu()
 
     def add_position(self, x: Tensor) -> Tensor:
         """Return tokens `x` (B, N, C) plus the position embedding `pos_embed` (1, N, C)."""
