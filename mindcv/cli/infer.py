@@ -15,7 +15,8 @@ from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
 from mindcv.data.datasets.files import skipped_kind, skipped_line, walk
 from mindcv.data.image_decode import limit_image_pixels
-from mindcv.deploy.prediction import Prediction, batched, classify
+from mindcv.deploy.engines import create_engine, require_engine
+from mindcv.deploy.prediction import Prediction, classify, crop_batches
 from mindcv.errors import printable
 from mindcv.io.bars import tqdm
 from mindcv.io.files import atomic_write_text, first_bytes, json_object, require_replaceable
@@ -40,6 +41,7 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
         ConfigError: an option is missing or wrong.
         FileNotFoundError: one of the places has no image.
         ValueError, OSError: the checkpoint is unusable, or `config.output` is another file or cannot be written.
+        ValueError, TypeError, ExportError: `config.engine` cannot compute the model.
         UnreadableImage: some images could not be read; the predictions for the others are written.
         FloatingPointError: the logits of a batch are not finite.
     """
@@ -50,11 +52,13 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
         raise ConfigError(f"output: got {config.output!r}, wanted a file that ends in {' or '.join(_FORMATTERS)}")
     if output:
         require_replaceable(output, "predictions of infer.py", _is_predictions_file)
+    require_engine(config.engine)
     limit_image_pixels(config.max_image_pixels)
     paths = find_images(config.image)
     model, class_names = load_model(config)
     preprocessor = preprocessor_of(config, model)
     batch_size = min(config.batch_size, len(paths))
+    compute = create_engine(config.engine, model, batch_size)
     predictions, failures = {}, {}
 
     def crop_or_error(path: str):
@@ -69,13 +73,13 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
             ThreadPoolExecutor(config.num_parallel_workers) as pool,
             tqdm(total=len(paths), desc="inference", unit="image", disable=None, leave=False) as bar,
         ):
-            for batch in batched(paths, batch_size):
-                crops = dict(zip(batch, pool.map(crop_or_error, batch), strict=True))
+            for batch, results in crop_batches(pool, crop_or_error, paths, batch_size):
+                crops = dict(zip(batch, results, strict=True))
                 failures |= {path: str(result) for path, result in crops.items() if isinstance(result, Exception)}
                 crops = {path: result for path, result in crops.items() if path not in failures}
                 if crops:
                     images = preprocessor.batch(list(crops.values()))
-                    classes = classify(model, images, batch_size, config.topk, class_names)
+                    classes = classify(compute, model, images, config.topk, class_names)
                     predictions |= dict(zip(crops, classes, strict=True))
                 bar.update(len(batch))
     finally:

@@ -173,6 +173,12 @@ def _flash_attention_has_half_precision(config: Options) -> str | None:
             )
 
 
+def _engine_computes_in_float32(config: Options) -> str | None:
+    """Return a complaint about engine onnxruntime with a val_amp_level other than O0, else None."""
+    if config.engine == "onnxruntime" and config.val_amp_level != "O0":
+        return "engine onnxruntime computes in float32: pass --val_amp_level O0, or --engine mindspore"
+
+
 def _model_args_have_no_option(config: Options) -> str | None:
     """Return a complaint about the first of model_args that an option gives or that is not the model's, else None."""
     for name, value in (config.model_args or {}).items():
@@ -214,6 +220,7 @@ CHECKS: tuple[Callable[[Options], str | None], ...] = (
     _amp_options_are_used,
     _flash_attention_has_half_precision,
     _clip_mode_is_used,
+    _engine_computes_in_float32,
     _model_args_have_no_option,
     _resume_changes_are_options,
 )

@@ -96,6 +96,9 @@ class Run:
     config: str = option(_file, "", "free",
         "YAML recipe: a path, or the name of a shipped recipe; the command line overrides it")
     mode: int = option(Choice(0, 1), 0, "warn", "0: graph mode, compiled; 1: PyNative, step by step")
+    engine: str = option(Choice("mindspore", "onnxruntime"), "mindspore", "free",
+        "what computes the predictions; onnxruntime: on the CPU, in float32, from a graph that is written and verified "
+        "once", only=("validate", "infer"))
     jit_level: str | None = option(Optional(Choice("O0", "O1", "O2")), None, "warn",
         "MindSpore's level of compilation in graph mode; none: O2 on Ascend, as MindCV's scripts have it, and "
         "MindSpore's default elsewhere")

@@ -4,7 +4,9 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,23 +86,32 @@ def export_model(
     spec = ExportSpec.of_model(model, dynamic_batch, fp16, Normalize(mean, std) if with_preprocess else None)
     preparation = {"mean": list(mean), "std": list(std), "crop_pct": crop_pct, "interpolation": interpolation}
     sidecar = sidecar_of(path)
-    mode, training = ms.get_context("mode"), model.training
-    ms.set_context(mode=ms.PYNATIVE_MODE)  # compiling a graph would not pay off for a call or two
+    training = model.training
     try:
-        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
+        with pynative(), TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
             draft = Path(temporary) / path.name
             _FORMATS[suffix].write(draft, model, spec)
-            error = _verify(draft, model, spec, _FORMATS[suffix].run)
+            error = verify(path.name, model, spec, partial(_FORMATS[suffix].run, draft))
             about = _describe(model, spec, preparation, class_names, model_name, _FORMATS[suffix].VERSION, error)
             atomic_write_text(Path(temporary) / sidecar.name, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
             for file in (draft, Path(temporary) / sidecar.name):
                 os.replace(file, path.parent / file.name)
             _remove_old_sidecar(path, about["format"])
     finally:
-        ms.set_context(mode=mode)
         model.set_train(training)
     _log.info("%s agrees with the model to %.1e", path, error)
     return path
+
+
+@contextmanager
+def pynative() -> Iterator[None]:
+    """Run a `with` block in PyNative mode: compiling a graph does not pay off for a call or two of a model."""
+    mode = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    try:
+        yield
+    finally:
+        ms.set_context(mode=mode)
 
 
 def sidecar_of(path: Path) -> Path:
@@ -132,18 +143,21 @@ def require_exportable(path: Path) -> None:
             else.
     """
     suffix = path.suffix.removeprefix(".")
-    missing = [name for name in ("onnx", "onnxruntime") if suffix == "onnx" and find_spec(name) is None]
-    if missing:
-        raise ValueError(
-            f"export to ONNX needs {' and '.join(missing)} to write and verify it: pip install {' '.join(missing)}"
-        )
+    if suffix == "onnx":
+        require_onnx("export to ONNX needs {missing} to write and verify it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to: make it first")
     require_replaceable(path, f"a model exported as {suffix}", lambda file: _PRODUCERS[suffix] in first_bytes(file))
     require_replaceable(sidecar_of(path), "the description of an exported model", _is_sidecar)
 
 
-def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> float:
+def require_onnx(message: str) -> None:
+    """Raise a ValueError of this message, with the names of the packages for "{missing}", if ONNX cannot be used."""
+    if missing := [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]:
+        raise ValueError(f"{message.format(missing=' and '.join(missing))}: pip install {' '.join(missing)}")
+
+
+def verify(name: str, model: nn.Cell, spec: ExportSpec, run: Callable) -> float:
     """Return the largest error of the exported model's outputs on random images.
 
     A batch's error is the root mean square of the differences, divided by that of the outputs where it is above 1: an
@@ -151,10 +165,10 @@ def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> floa
     is dynamic, 3 images. `model` runs in evaluation mode; its mode is restored.
 
     Args:
-        path: The exported model.
+        name: Of the exported model, for the message.
         model: The original.
-        spec: What `path` was written for.
-        run: `run` of the format's module, (path, batches) to outputs.
+        spec: What the exported model is for.
+        run: Maps batches of images to the exported model's outputs.
 
     Raises:
         ExportError: the error is above the tolerance, or NaN.
@@ -169,12 +183,12 @@ def _verify(path: Path, model: nn.Cell, spec: ExportSpec, run: Callable) -> floa
         model.set_train(training)
     for outputs in expected:
         require_finite(outputs, model, "the model's outputs are")
-    pairs = zip(run(path, batches), expected, strict=True)
+    pairs = zip(run(batches), expected, strict=True)
     errors = [_rms(actual - wanted) / max(1, _rms(wanted)) for actual, wanted in pairs]
     error, limit = float(np.max(errors)), _TOLERANCE[spec.fp16]
     if not error <= limit:  # NaN included
         raise ExportError(
-            f"{path.name} was not written: its output differs from the model's by {error:.1e}, "
+            f"{name} was not written: its output differs from the model's by {error:.1e}, "
             f"more than {limit:.0e}" + (": leave out --fp16" if spec.fp16 else "")
         )
     return error
@@ -197,7 +211,7 @@ def _describe(
         class_names: In the order of the logits; None for ImageNet's for 1,000 classes, else "class INDEX".
         model_name: Name of the model, may be "".
         version: `VERSION` of the format's module.
-        error: What `_verify` returned.
+        error: What `verify` returned.
     """
     height, width = spec.image_size
     scaling = "normalised by the model" if spec.normalize else "(pixel - mean) / std"

@@ -12,6 +12,7 @@ import numpy as np
 from mindspore import nn
 
 from mindcv.deploy.export_spec import ExportSpec
+from mindcv.device import usable_cores
 from mindcv.models.family import family_of, part_of
 from mindcv.models.layers.gelu import GELU
 
@@ -22,11 +23,25 @@ INPUT = "images"
 
 
 def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
-    """Write `model`, without a softmax after its outputs, to `path`, and check the file with ONNX's checker.
+    """Write the graph that `build` returns to `path`, and check the file with ONNX's checker.
 
-    With `spec.normalize`, the file's model takes uint8 images (B, H, W, C) and normalises them; otherwise it takes
-    normalised float32 images (B, C, H, W). Not atomic: an existing file is overwritten, and the new one stays if the
-    check fails. The model is not changed.
+    Not atomic: an existing file is overwritten, and the new one stays if the check fails.
+
+    Raises:
+        ImportError: the package onnx is missing.
+        TypeError: the model's family has no ONNX graph.
+    """
+    import onnx
+
+    onnx.save(build(model, spec), path)
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def build(model: nn.Cell, spec: ExportSpec):
+    """Return `model`, without a softmax after its outputs, as an `onnx.ModelProto`; the same bytes for the same model.
+
+    With `spec.normalize`, it takes uint8 images (B, H, W, C) and normalises them; otherwise it takes normalised float32
+    images (B, C, H, W). The model is not changed.
 
     Raises:
         ImportError: the package onnx is missing.
@@ -47,14 +62,12 @@ def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
     inputs = [onnx.helper.make_tensor_value_info(INPUT, dtype, [batch, *spec.shape[1:]])]
     width = model.num_classes or model.num_features
     outputs = [onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, [batch, width])]
-    onnx_model = onnx.helper.make_model(
+    return onnx.helper.make_model(
         onnx.helper.make_graph(graph.nodes, family_of(model).name.lower(), inputs, outputs, graph.constants),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=_IR_VERSION,
         producer_name="mindcv",
     )
-    onnx.save(onnx_model, path)
-    onnx.checker.check_model(str(path), full_check=True)
 
 
 def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
@@ -67,10 +80,24 @@ def run(path: Path, batches: list[np.ndarray]) -> list[np.ndarray]:
     Raises:
         ImportError: the package onnxruntime is missing.
     """
+    return list(map(load(path.read_bytes()), batches))
+
+
+def load(graph: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that computes the outputs of a graph for a batch of images, by ONNX Runtime on the CPU.
+
+    Args:
+        graph: The bytes of a file that `write` wrote.
+
+    Raises:
+        ImportError: the package onnxruntime is missing.
+    """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return [session.run(None, {INPUT: images})[0] for images in batches]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {INPUT: images})[0]
 
 
 class GraphBuilder:

@@ -1,13 +1,15 @@
 """`predict`: the most probable classes of images, in one call."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import nn
 
+from mindcv.deploy.engines import Compute, create_engine
 from mindcv.deploy.labels import class_label
 from mindcv.deploy.preprocess import published_preprocessor, require_matching_channels
 from mindcv.errors import require_in_range
@@ -32,8 +34,11 @@ def predict(
     std: Sequence[float] | None = None,
     crop_pct: float | None = None,
     interpolation: str | None = None,
+    engine: str = "mindspore",
 ) -> list[list[Prediction]]:
     """Return the `topk` most probable classes of each image, most probable first.
+
+    While a batch is computed, the images of the next one are read.
 
     `mean`, `std`, `crop_pct` and `interpolation` default to those of the model's published weights
     (`model.pretrained_cfg`), if it was created with such, and else to those of ImageNet.
@@ -50,10 +55,14 @@ def predict(
         mean, std: For each channel, in units of pixel values 0 to 255.
         crop_pct: Side of the centre crop divided by the side of the resized image.
         interpolation: "nearest", "bilinear" or "bicubic".
+        engine: "mindspore" computes in MindSpore's current mode. "onnxruntime" computes on the CPU in float32, faster
+            than MindSpore there; the first call for a model takes some seconds, see `mindcv.deploy.engines`.
 
     Raises:
         UnreadableImage, FileNotFoundError: a file is damaged, not an image, or missing.
-        ValueError, TypeError: an argument is out of range, or an image is none of the above.
+        ValueError, TypeError: an argument is out of range, an image is none of the above, or the engine cannot compute
+            the model.
+        ExportError: the engine's logits differ from MindSpore's.
         FloatingPointError: the logits are not finite.
     """
     require_in_range("topk", topk, at_least=1)
@@ -63,11 +72,11 @@ def predict(
     preprocessor = published_preprocessor(model, **given)
     require_matching_channels(model, preprocessor.normalize)
     batch_size = max(1, min(batch_size, len(images)))
+    compute = create_engine(engine, model, batch_size)
     predictions = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for batch in batched(images, batch_size):
-            crops = list(pool.map(preprocessor.crop, batch))
-            predictions += classify(model, preprocessor.batch(crops), batch_size, topk, class_names)
+        for _, crops in crop_batches(pool, preprocessor.crop, images, batch_size):
+            predictions += classify(compute, model, preprocessor.batch(crops), topk, class_names)
     return predictions
 
 
@@ -83,20 +92,26 @@ def as_image_list(images) -> list:
     return [images] if is_single else list(images)
 
 
-def batched(items: Sequence, size: int) -> Iterator[Sequence]:
-    """Yield slices of `size` consecutive items; the last may be shorter."""
-    return (items[i : i + size] for i in range(0, len(items), size))
+def crop_batches(pool: Executor, crop: Callable, images: Sequence, batch_size: int) -> Iterator[tuple[Sequence, list]]:
+    """Yield batches of consecutive images, each with the results of `crop`; the last batch may be smaller.
+
+    `pool` crops the next batch while the caller works on one. An error of `crop` is raised with its batch.
+    """
+    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
+    started = ((batch, pool.map(crop, batch)) for batch in batches)
+    for (batch, crops), _next in pairwise(chain(started, [None])):
+        yield batch, list(crops)
 
 
 def classify(
-    model: nn.Cell, images: np.ndarray, batch_size: int, topk: int, class_names: Sequence[str] | None
+    compute: Compute, model: nn.Cell, images: np.ndarray, topk: int, class_names: Sequence[str] | None
 ) -> list[list[Prediction]]:
-    """Return the `topk` most probable classes of each of up to `batch_size` images, most probable first.
+    """Return the `topk` most probable classes of each image, most probable first.
 
     Args:
-        model: Images to logits, with `num_classes`; it runs in evaluation mode, and its own mode is restored.
-        images: (B, C, H, W) float32, normalised; padded with zeros to `batch_size` images for the model's call.
-        batch_size: At least B; the same at each call, so that no second graph is compiled.
+        compute: What `create_engine` returned for the model.
+        model: Images to logits, with `num_classes`.
+        images: (B, C, H, W) float32, normalised; no more than the engine was created for.
         topk: Classes per image; all classes if there are fewer.
         class_names: Names in the order of the logits; None for ImageNet's for 1,000 classes, else "class 3".
 
@@ -104,13 +119,7 @@ def classify(
         ValueError: the model has no classifier.
         FloatingPointError: the logits are not finite.
     """
-    padded = np.concatenate([images, np.zeros((batch_size - len(images), *images.shape[1:]), images.dtype)])
-    training = model.training
-    model.set_train(False)
-    try:
-        logits = model(Tensor(padded)).asnumpy()[: len(images)].astype(np.float64)
-    finally:
-        model.set_train(training)
+    logits = compute(images).astype(np.float64)
     if logits.ndim != 2 or not model.num_classes:
         raise ValueError("the model has no classifier to predict with: create it with num_classes above 0")
     require_finite(logits, model, "the logits are")

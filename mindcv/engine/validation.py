@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mindspore as ms
-from mindspore import nn
+from mindspore import Tensor, nn
 from mindspore.train import Callback
 
 from mindcv import device
 from mindcv.config import Config, ConfigError
 from mindcv.data import UnreadableImage
 from mindcv.data.datasets import Source
+from mindcv.deploy.engines import onnx_engine, require_engine
 from mindcv.distributed.context import DistributedContext, init_distributed
 from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.build import build_model, classes_of_weights, compute_in, with_recorded_model_args
@@ -64,6 +65,7 @@ def validate(config: Config) -> dict[str, float]:
     if not (config.ckpt_path or config.ckpt_paths or config.pretrained):
         raise ConfigError("ckpt_path: validation needs a checkpoint; pass --ckpt_path FILE, or --pretrained")
     _require_outputs(config)
+    require_engine(config.engine)
     device.set_up(config.device_target, config.mode, config.jit_level)
     distributed = init_distributed(config)
     if distributed.size > 1 and (config.per_class or config.save_predictions):
@@ -222,7 +224,12 @@ def _open(config: Config, distributed: DistributedContext, earlier: _Scoring | N
         raise Stopped("stopped before all images were scored: there is no result", stop_flag)
 
     loader = validation_loader(config, validation, distributed)
-    scored = Subset(model, subset.outputs) if subset else model
+    scored = model
+    if config.engine == "onnxruntime":
+        loader = loader.map(onnx_engine(model), "image", num_parallel_workers=1)
+        scored = Precomputed(model)
+    if subset:
+        scored = Subset(scored, subset.outputs)
     classes = len(subset.names) if subset else num_classes
     config = config.replace(amp_level=config.val_amp_level)  # set above, and not to be changed
     evaluator = Evaluator(config, scored, loader, classes, distributed, stop_flag, stop, collect=collect)
@@ -260,6 +267,18 @@ def _require_outputs(config: Config) -> None:
 def _holds_results(path: Path) -> bool:
     """Return whether `path` holds results of one checkpoint; False if it cannot be read."""
     return {"Top_1_Accuracy", "images"} <= {*json_object(path)}
+
+
+class Precomputed(nn.Cell):
+    """Stands for `model` where batches hold its logits, computed by another engine, in place of images."""
+
+    def __init__(self, model: nn.Cell):
+        super().__init__(auto_prefix=False)
+        self.model = model
+        self.num_classes = model.num_classes
+
+    def construct(self, logits: Tensor) -> Tensor:
+        return logits
 
 
 class Evaluator:

@@ -74,6 +74,12 @@ def set_precision(
     clear_compile_cache(model)
 
 
+def in_half_precision(model: nn.Cell) -> bool:
+    """Return whether `set_precision` or MindSpore's `to_float` set a cell of `model` to half precision."""
+    policies = [vars(cell.policy).values() for _name, cell in model.cells_and_names() if isinstance(cell, PolicyCell)]
+    return any(dtype in _DTYPES.values() for dtypes in policies for dtype in dtypes)
+
+
 def _cell_names(model: nn.Cell, cast_list: Sequence[str]) -> list[str]:
     """Return the names of the cells that have a name, a class or a base class in `cast_list`.
 

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from mindcv.cli.scripts import FAILURE, USER_ERROR, run_script
 from mindcv.deploy.prediction import classify
 from mindcv.weights.classes import CLASS_NAMES
 
+needs_onnx = pytest.mark.skipif(
+    not (find_spec("onnx") and find_spec("onnxruntime")), reason="onnx and onnxruntime are not installed"
+)
 pytestmark = pytest.mark.usefixtures("shallow_tiny", "pynative")
 
 NAMES = ["ant", "bee", "cow, brown", "dog"]
@@ -80,6 +84,40 @@ def test_infer_folder_prints_table_and_writes_json(infer, expected, photos, tmp_
         for line, prediction in zip(lines[first : first + 2], predictions, strict=True):
             assert line.split("%") == [f"  {100 * prediction.probability:6.2f} ", f"  {prediction.name}"]
     assert len(lines) == 3 * len(paths)
+
+
+@needs_onnx
+def test_infer_by_onnxruntime_writes_what_mindspore_does(infer, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    (tmp_path / "torn.jpg").write_bytes((photos / "a.jpg").read_bytes()[:400])
+    records = {}
+    for engine in ("mindspore", "onnxruntime"):
+        for suffix in (".json", ".csv"):
+            output = tmp_path / f"{engine}{suffix}"
+            words = ["--image", photos, tmp_path / "torn.jpg", "--batch_size", 2, "--output", output]
+            code, *_ = infer(*words, "--engine", engine)
+            assert code == USER_ERROR, "for the torn image"
+        with open(output, newline="") as file:
+            records[engine] = list(csv.DictReader(file)), json.loads(output.with_suffix(".json").read_text())
+    found, wanted = records["onnxruntime"], records["mindspore"]
+    numbers = [pop_probabilities(record) for record in (found, wanted)]
+    np.testing.assert_allclose(*numbers, rtol=1e-5)
+    assert found == wanted
+
+
+def pop_probabilities(record):
+    """Remove the probabilities from a CSV and a JSON record of predictions, and return them."""
+    rows, images = record
+    classes = [one for entry in images["images"] for one in entry["classes"]]
+    return [float(one.pop("probability") or -1) for one in [*rows, *classes]]
+
+
+def test_infer_engine_with_half_precision_is_refused(infer, photos, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        infer("--image", photos, "--engine", "onnxruntime", "--val_amp_level", "O2")
+    assert stopped.value.code == USER_ERROR
+    message = "engine onnxruntime computes in float32: pass --val_amp_level O0, or --engine mindspore\n"
+    assert capsys.readouterr().err.endswith(message)
 
 
 def test_infer_use_ema_predicts_with_averages(infer, expected, photos, tmp_path):

@@ -166,7 +166,7 @@ def test_export_model_refuses_to_replace_other_files_before_writing(name, small_
 )
 def test_export_model_removes_only_its_formats_old_sidecar(version, stays, small_model, tmp_path, monkeypatch):
     monkeypatch.setattr(mindir, "write", lambda path, model, spec: path.write_text(OLD))
-    monkeypatch.setattr(exporting, "_verify", lambda *_: 0.0)
+    monkeypatch.setattr(exporting, "verify", lambda *_: 0.0)
     old = dict.fromkeys(("input", "prepare", "output", "verified"), "")
     (tmp_path / "a.json").write_text(json.dumps({**old, "format": version}))
     for _ in range(2):

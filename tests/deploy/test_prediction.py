@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mindspore as ms
@@ -13,6 +15,7 @@ from PIL import Image
 import mindcv
 from mindcv.data import UnreadableImage
 from mindcv.deploy import predict
+from mindcv.deploy.prediction import crop_batches
 from mindcv.deploy.preprocess import Preprocessor
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +100,18 @@ def test_deploy_is_imported_lazily():
     code = "import sys, mindcv; assert 'mindspore' not in sys.modules; print(mindcv.deploy.predict.__name__)"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "predict"
+
+
+def test_crop_batches_crops_the_next_batch_while_one_is_worked_on():
+    cropped = []
+    with ThreadPoolExecutor(1) as pool:
+        for batch, crops in crop_batches(pool, lambda image: cropped.append(image) or -image, range(1, 8), 3):
+            assert crops == [-image for image in batch]
+            deadline = time.monotonic() + 5
+            while len(cropped) < min(batch[-1] + 3, 7) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert len(cropped) == min(batch[-1] + 3, 7), "the next batch, and no more"
+    assert cropped == [*range(1, 8)]
 
 
 def test_predict_single_image_gives_one_list(small_model, photos):

@@ -1,7 +1,10 @@
 """Scoring weights and averages between training steps."""
 
+import csv
+import json
 import re
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +12,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
+import mindcv
 from mindcv import weights
 from mindcv.config import Config
 from mindcv.data import UnreadableImage
@@ -17,6 +21,11 @@ from mindcv.distributed.signals import StopFlag
 from mindcv.engine import validation
 from mindcv.engine.build import compute_in
 from mindcv.engine.validation import Evaluator
+
+RECIPE = Path(__file__).parents[2] / "configs/convit/convit_tiny_digits.yaml"
+needs_onnx = pytest.mark.skipif(
+    not (find_spec("onnx") and find_spec("onnxruntime")), reason="onnx and onnxruntime are not installed"
+)
 
 
 @pytest.fixture
@@ -179,3 +188,42 @@ def test_validate_of_several_checkpoints_ends_where_the_data_is_at_fault(score_s
     with pytest.raises(UnreadableImage):
         score_several(a=1.0, b=UnreadableImage("cannot read image x.jpg"), c=2.0)
     assert len(capsys.readouterr().out.splitlines()) == 3, "the first is in the table"
+
+
+@needs_onnx
+@pytest.mark.parametrize("subset", [False, True])
+def test_validate_by_onnxruntime_predicts_the_digits_as_mindspore_does(
+    subset, shallow_tiny, run_in_process, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    model = mindcv.create_model("convit_tiny", num_classes=10, image_size=16, patch_size=8)
+    weights.write(tmp_path / "a.ckpt", {p.name: 3 * p.asnumpy() for p in model.get_parameters()})
+    (tmp_path / "classes.txt").write_text("\n".join("0123456789"))
+    words = ["--config", RECIPE, "--mode", "1", "--image_resize", "16", "--patch_size", "8", "--batch_size", "50"]
+    words += ["--ckpt_path", tmp_path / "a.ckpt", *["--class_subset", tmp_path / "classes.txt"] * subset]
+    tables, scores = [], []
+    for engine in ("mindspore", "onnxruntime"):
+        out = tmp_path / f"{engine}.csv"
+        files = ["--save_predictions", out, "--results_file", out.with_suffix(".json")]
+        done = run_in_process("validate", *words, *files, "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        scores.append(json.loads(out.with_suffix(".json").read_text()))
+        with open(out, newline="") as file:
+            tables.append(list(csv.DictReader(file)))
+    probabilities = [[float(row.pop("probability")) for row in table] for table in tables]
+    assert len(tables[0]) == 359 and len({row["prediction"] for row in tables[0]}) > 1
+    assert tables[0] == tables[1]
+    np.testing.assert_allclose(*probabilities, rtol=0, atol=1e-5)
+    assert scores[1].pop("loss") == pytest.approx(scores[0].pop("loss"), rel=1e-5)
+    assert scores[1] == scores[0]
+
+
+@needs_onnx
+def test_validate_by_onnxruntime_names_weights_that_are_not_finite(shallow_tiny, run_in_process, tmp_path):
+    model = mindcv.create_model("convit_tiny", num_classes=10, image_size=16, patch_size=8)
+    arrays = {p.name: p.asnumpy() for p in model.get_parameters()}
+    weights.write(tmp_path / "a.ckpt", {**arrays, "classifier.bias": np.full(10, np.nan, np.float32)})
+    words = ["--config", RECIPE, "--mode", "1", "--image_resize", "16", "--patch_size", "8"]
+    done = run_in_process("validate", *words, "--ckpt_path", tmp_path / "a.ckpt", "--engine", "onnxruntime")
+    assert done.returncode == 3
+    assert "the model's outputs are not finite: classifier.bias holds NaN or infinite values" in done.stderr
