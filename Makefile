@@ -47,6 +47,7 @@ lint: venv ## the style check
 
 bench: venv ## speed beside peers, those that are named: make bench MINDCV=DIR TIMM=PYTHON
 	$(BIN)/python benchmarks/speed.py $(if $(MINDCV),--mindcv $(MINDCV)) $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/speed.json
+	$(BIN)/python benchmarks/inference.py $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/inference.json
 
 docs: venv ## the guide as a web site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
