@@ -193,15 +193,15 @@ class _Scoring(NamedTuple):
 def _open(config: Config, distributed: DistributedContext, earlier: _Scoring | None = None) -> _Scoring:
     """Return the model of one checkpoint or of published weights, ready to be scored.
 
-    `earlier` may be that of another checkpoint under the same options: if its model is the same, the weights are
-    loaded into it, and its data and its compiled graph are used again. All workers must call it; the errors are those
-    of `validate`.
+    `earlier` may be that of another checkpoint under the same options: if its model is the same and MindSpore computes
+    it, the weights are loaded into it, and its data and its compiled graph are used again. All workers must call it;
+    the errors are those of `validate`.
     """
     config = with_recorded_model_args(config)
     count, class_names = classes_of_weights(config)
     architecture = config.model_args, count, class_names
     adapt = ("in_channels", "image_size")
-    if earlier and architecture == earlier.architecture:
+    if earlier and architecture == earlier.architecture and config.engine == "mindspore":
         load(earlier.model, config.ckpt_path, ema=config.use_ema, adapt=adapt)
         return earlier
     subset = None

@@ -191,6 +191,29 @@ def test_validate_of_several_checkpoints_ends_where_the_data_is_at_fault(score_s
 
 
 @needs_onnx
+def test_validate_of_several_checkpoints_by_onnxruntime_scores_each_with_its_own_weights(
+    shallow_tiny, run_in_process, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
+    model = mindcv.create_model("convit_tiny", num_classes=10, image_size=16, patch_size=8)
+    paths = [tmp_path / f"{name}.ckpt" for name in "ab"]
+    for path, sign in zip(paths, (3, -3), strict=True):
+        weights.write(path, {p.name: sign * p.asnumpy() for p in model.get_parameters()})
+    words = ["--config", RECIPE, "--mode", "1", "--image_resize", "16", "--patch_size", "8", "--batch_size", "50"]
+    losses = []
+    for engine in ("mindspore", "onnxruntime"):
+        table = tmp_path / f"{engine}.json"
+        files = ["--ckpt_paths", *paths, "--results_file", table]
+        done = run_in_process("validate", *words, *files, "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        losses.append(
+            {Path(row["checkpoint"]).name: row["loss"] for row in json.loads(table.read_text())["checkpoints"]}
+        )
+    assert losses[0]["a.ckpt"] != pytest.approx(losses[0]["b.ckpt"], rel=1e-3)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@needs_onnx
 @pytest.mark.parametrize("subset", [False, True])
 def test_validate_by_onnxruntime_predicts_the_digits_as_mindspore_does(
     subset, shallow_tiny, run_in_process, tmp_path, monkeypatch
