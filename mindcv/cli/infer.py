@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mindcv.cli.loading import load_model, preprocessor_of
 from mindcv.config import Config, ConfigError
-from mindcv.data import UnreadableImage
+from mindcv.data import UnreadableImage, usable_workers
 from mindcv.data.datasets.files import skipped_kind, skipped_line, walk
 from mindcv.data.image_decode import limit_image_pixels
 from mindcv.deploy.engines import create_engine, require_engine
@@ -70,7 +70,7 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
 
     try:
         with (
-            ThreadPoolExecutor(config.num_parallel_workers) as pool,
+            ThreadPoolExecutor(usable_workers(config.num_parallel_workers)) as pool,
             tqdm(total=len(paths), desc="inference", unit="image", disable=None, leave=False) as bar,
         ):
             for batch, results in crop_batches(pool, crop_or_error, paths, batch_size):

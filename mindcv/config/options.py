@@ -147,8 +147,9 @@ class Data:
     dataset_download: bool = option(_bool, False, "free",
         "download the dataset if it is not in data_dir", aliases=("download",))
     batch_size: int = option(_count, 128, "refuse", "images per device and step")
-    num_parallel_workers: int = option(_small_count, 8, "warn",
-        "threads that read and transform images, at most one per core", aliases=("workers", "num_workers"))
+    num_parallel_workers: int | None = option(Optional(_small_count), None, "warn",
+        "workers that read and transform images, at most one per core; none: the cores divided by the run's devices on "
+        "the machine, at most 24", aliases=("workers", "num_workers"))
     prefetch_size: int | None = option(Optional(_small_count), None, "free",
         "batches to prepare ahead; none: 2 to 16, as many as fit in a sixteenth of the machine's memory",
         aliases=("prefetch_factor", "prefetch"))

@@ -164,7 +164,7 @@ def create_dataset(
             same number of images: up to `num_shards` - 1 at the end of the order are dropped, unless `pad_to` is a
             multiple of it.
         shard_id: Index of this device, from 0. `num_shards` and `shard_id` go together.
-        num_parallel_workers: Threads that read files; at most one per core, and by default at most 8.
+        num_parallel_workers: Threads that read files; at most one per core, by default as `usable_workers` says.
         download: Download CIFAR or MNIST if it is missing.
         num_aug_repeats: Copies of each image per epoch (repeated augmentation). The epoch keeps its length, so that it
             shows so many times fewer images. 0 or 1 for none.
@@ -212,17 +212,22 @@ def create_dataset(
     return ImageDataset(padded, sampler, usable_workers(num_parallel_workers))
 
 
-def usable_workers(num_parallel_workers: int | None) -> int:
-    """Return a number of threads that MindSpore accepts: `num_parallel_workers`, at most one per core.
+def usable_workers(num_parallel_workers: int | None, devices: int = 1) -> int:
+    """Return a number of workers that MindSpore accepts: `num_parallel_workers`, at most one per core.
 
-    A reduction is logged once. None gives 8, or one per core if there are fewer.
+    A reduction is logged once. None gives one per core that this process may use, divided by the devices, from 1 to 24.
+
+    Args:
+        num_parallel_workers: The number asked for.
+        devices: Devices on this machine that have a pipeline each.
 
     Raises:
         ValueError: `num_parallel_workers` is below 1.
     """
     cores = os.cpu_count() or 1
     if num_parallel_workers is None:
-        return min(8, cores)
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+        return min(24, max(1, available // devices))
     require_in_range("num_parallel_workers", num_parallel_workers, at_least=1)
     if num_parallel_workers > cores:
         warn_once(f"num_parallel_workers: {cores}, the cores of this machine, instead of {num_parallel_workers}")

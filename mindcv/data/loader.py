@@ -11,9 +11,12 @@ from mindcv.data.auto_augment import AugmentedViews
 from mindcv.data.dataset import ImageDataset, usable_workers
 from mindcv.data.datasets.classes import check_labels
 from mindcv.data.mixup import Mixup
+from mindcv.data.processes import SUPPORTED, Task, shared_pool
 from mindcv.data.sampler import rng_for
 from mindcv.data.transforms import create_transforms
 from mindcv.errors import explain_unknown, require_in_range
+
+_MIN_IMAGES = 2000  # a pass over fewer takes less time than the start of worker processes
 
 
 @explain_unknown(
@@ -32,7 +35,7 @@ def create_loader(
     transform: Callable | list | tuple | None = None,
     target_transform: Callable | list | None = None,
     num_parallel_workers: int | None = None,
-    python_multiprocessing: bool = False,
+    python_multiprocessing: bool | None = None,
     separate: bool | int = False,
     *,
     mixup_off_epoch: int = 0,
@@ -52,14 +55,19 @@ def create_loader(
             become soft, but no image is mixed, with a warning.
         num_classes: Classes of the model. Labels must be 0 to `num_classes` - 1, or -1 for evaluation's padding images.
         transform: Operations on "image"; by default `create_transforms`'s, for other data sets than `create_dataset`'s
-            those for encoded images, with a warning. Operations with a true attribute `batchwise`
-            must come last; they are called as operation(images, rng, views) with a batch: a list of (H, W, C) images,
-            or, after `Normalize`, a (B, C, H, W) array. `rng` follows from seed, epoch and batch if `dataset` comes
+            those for encoded images, with a warning. Operations with a true attribute `batchwise` must come last; they
+            are called as operation(images, rng, views), by several threads at once, with a batch: a list of (H, W, C)
+            images, or, after `Normalize`, a (B, C, H, W) array. `rng` follows from seed, epoch and batch if `dataset` comes
             from `create_dataset`, whatever the number of workers.
         target_transform: Operations on "label".
-        num_parallel_workers: Threads that run the operations that are not batchwise; at most one per core, and by
-            default at most 8. The draws of MindSpore's random operations depend on it.
-        python_multiprocessing: Whether to run the batchwise operations in a process of their own.
+        num_parallel_workers: Threads that run the operations that are not batchwise, and threads or processes that run
+            the batchwise ones, one batch each; at most one per core, and by default as `usable_workers` says. The draws
+            of MindSpore's random operations depend on it. Batches of other data sets than `create_dataset`'s are
+            finished by one thread, because their draws depend on the order.
+        python_multiprocessing: Whether to run the batchwise operations in `num_parallel_workers` processes instead of
+            threads. By default training does with at least 2,000 images and two workers, if `transform` can be pickled.
+            All loaders of a program share the processes. Ignored on Windows, and for other data sets than
+            `create_dataset`'s.
         separate: Number of views of each image (True for 3), for the consistency loss: the first view is neither
             augmented by the policy nor erased. `transform` must be the three lists of
             `create_transforms(separate=True)`.
@@ -119,14 +127,43 @@ def create_loader(
     if target_transform is not None:
         dataset = dataset.map(target_transform, "label", num_parallel_workers=workers)
     check = None if labels_known else partial(_check_batch, num_classes, batch_size, is_training)
-    return dataset.batch(
+    finish = _BatchTransform(batchwise, mix, mixup_off_epoch, views)
+    task = None
+    if SUPPORTED and isinstance(root, ImageDataset):
+        if python_multiprocessing:
+            task = Task(finish)
+        elif python_multiprocessing is None and is_training and workers > 1 and size >= _MIN_IMAGES:
+            task = _pickled_if_possible(finish)
+    stage = _BatchStage(finish, root, check, task, workers)
+    return _Batches(
+        dataset,
         batch_size,
         drop_remainder,
-        num_parallel_workers=1,
-        per_batch_map=_BatchTransform(batchwise, mix, mixup_off_epoch, root, views, check),
+        num_parallel_workers=workers if isinstance(root, ImageDataset) else 1,
+        per_batch_map=stage,
         input_columns=["image", "label"],
-        python_multiprocessing=python_multiprocessing,
     )
+
+
+class _Batches(ds.BatchDataset):
+    """The last stage of a pipeline, with as many batches prepared in advance as if it had one worker."""
+
+    def parse(self, children=None):
+        """Divide the prefetch size, which MindSpore applies to each worker; this overrides a private method."""
+        size = ds.config.get_prefetch_size()
+        ds.config.set_prefetch_size(max(1, size // (self.num_parallel_workers or 1)))
+        try:
+            return super().parse(children)
+        finally:
+            ds.config.set_prefetch_size(size)
+
+
+def _pickled_if_possible(transform: Callable) -> Task | None:
+    """Return `transform` as a task for worker processes, or None if it cannot be sent to them."""
+    try:
+        return Task(transform)
+    except ValueError:
+        return None
 
 
 def _create_mixup(
@@ -214,31 +251,54 @@ def _check_batch(num_classes: int, batch_size: int, is_training: bool, labels: n
 
 
 class _BatchTransform:
-    """The last stage of the pipeline: batchwise operations, the label check, and mixup or CutMix.
-
-    Its random draws follow from seed, epoch, shard and batch. Policies run here too: their C++ operations hold Python's
-    global lock when called one by one, so that more threads would not be faster.
+    """What is done with a batch: batchwise operations, and mixup or CutMix.
 
     Args:
         operations: Batchwise operations, called as operation(images, rng, views).
         mix: Mixes images and labels; None for class indices as labels.
         mixup_off_epoch: First epoch, from 0, without mixing; 0 for never.
-        root: First stage of the pipeline, which has the seed.
         views: Views per image after the operations.
-        check: Called as check(labels, batch number) before mixing; None if labels are known to be valid.
+    """
+
+    def __init__(self, operations: list, mix: Mixup | None, mixup_off_epoch: int, views: int):
+        self.operations, self.mix, self.mixup_off_epoch, self.views = operations, mix, mixup_off_epoch, views
+
+    def __call__(
+        self, images: list[np.ndarray], labels: np.ndarray, epoch: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return images, (views · B, C, H, W), and labels, (views · B,) or soft ones, of a batch of B."""
+        for operation in self.operations:
+            images = operation(images, rng, self.views)
+        images, labels = np.asarray(images), np.concatenate([labels] * self.views)
+        if self.mix is None:
+            return images, labels
+        if self.mixup_off_epoch and epoch >= self.mixup_off_epoch:
+            return images, self.mix.targets(labels)
+        return self.mix(images, labels, rng)
+
+
+class _BatchStage:
+    """The last stage of the pipeline: the label check, and a transform run in this thread or by a worker process.
+
+    The random draws follow from seed, epoch, shard and batch, for data sets of `create_dataset`.
+
+    Args:
+        transform: What is done with a batch.
+        root: First stage of the pipeline, which has the seed.
+        check: Called as check(labels, batch number); None if labels are known to be valid.
+        task: `transform` for processes; None to run it in this thread.
+        workers: Number of processes.
     """
 
     def __init__(
         self,
-        operations: list,
-        mix: Mixup | None,
-        mixup_off_epoch: int,
+        transform: _BatchTransform,
         root: ds.Dataset,
-        views: int,
         check: Callable[[np.ndarray, int], None] | None,
+        task: Task | None,
+        workers: int,
     ):
-        self.operations, self.mix, self.mixup_off_epoch, self.views = operations, mix, mixup_off_epoch, views
-        self.check = check
+        self.transform, self.check, self.task, self.workers = transform, check, task, workers
         if isinstance(root, ImageDataset):
             self.seed, self.shard_id, self.epochs = root.sampler.seed, root.sampler.shard_id, root.sampler.epochs
         else:
@@ -247,16 +307,12 @@ class _BatchTransform:
     def __call__(
         self, images: list[np.ndarray], labels: list[np.ndarray], info: ds.BatchInfo
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return images, (views · B, C, H, W), and labels, (views · B,) or soft ones, of a batch of B."""
+        """Return images and labels of a batch as `transform` does."""
+        number, labels = info.get_batch_num(), np.stack(labels)
         epoch = info.get_epoch_num() + (self.epochs.iterator_start if self.epochs else 0)
-        rng = rng_for(self.seed, epoch, self.shard_id, info.get_batch_num()) if self.epochs else self.rng
-        for operation in self.operations:
-            images = operation(images, rng, self.views)
         if self.check:
-            self.check(np.stack(labels), info.get_batch_num())
-        images, labels = np.asarray(images), np.stack([*labels] * self.views)
-        if self.mix is None:
-            return images, labels
-        if self.mixup_off_epoch and epoch >= self.mixup_off_epoch:
-            return images, self.mix.targets(labels)
-        return self.mix(images, labels, rng)
+            self.check(labels, number)
+        rng = rng_for(self.seed, epoch, self.shard_id, number) if self.epochs else self.rng
+        if self.task is None:
+            return self.transform(images, labels, epoch, rng)
+        return shared_pool(self.workers).run(self.task, images, labels, epoch, rng)

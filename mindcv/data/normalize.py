@@ -34,6 +34,7 @@ class Normalize:
 
     Attributes:
         scale, shift: (C, 1, 1) float32; the result is image * scale + shift.
+        result: `SharedMemory` of `mindcv.data.processes` for the next batch; None for memory of this process.
 
     Raises:
         ValueError: `mean` and `std` are not two sequences of one length, a std is not above 0, or they are meant for
@@ -50,7 +51,7 @@ class Normalize:
             raise ValueError(mistake)
         self.scale = (1 / self.std).astype(np.float32)[:, None, None]
         self.shift = (-self.mean / self.std).astype(np.float32)[:, None, None]
-        self._free_memory = deque(maxlen=2)
+        self.result, self._free_memory = None, deque(maxlen=2)
 
     def __call__(self, images: np.ndarray | list[np.ndarray], rng=None, views: int = 1) -> np.ndarray:
         """Normalise one image, or a batch.
@@ -75,7 +76,13 @@ class Normalize:
         return out
 
     def _allocate(self, *shape: int) -> np.ndarray:
-        """Return a float32 array of `shape` with any contents; its memory is reused once its last view is deleted."""
+        """Return a float32 array of `shape` with any contents; its memory is reused once its last view is deleted.
+
+        It is in `result`, once, if that is set.
+        """
+        if self.result is not None:
+            result, self.result = self.result, None
+            return result.array(shape, np.float32)
         size = math.prod(shape) * 4
         try:
             memory = self._free_memory.pop()

@@ -22,7 +22,7 @@ from mindcv.data import (
     unreadable_message,
 )
 from mindcv.data.check import name_undecodable, require_readable, write_unreadable_list
-from mindcv.data.dataset import recent_images
+from mindcv.data.dataset import recent_images, usable_workers
 from mindcv.data.datasets import Source, open_source
 from mindcv.data.datasets.classes import summarize_names
 from mindcv.data.datasets.subset import stratified_subset
@@ -224,7 +224,7 @@ def training_loader(
         num_samples=config.num_samples,
         num_shards=distributed.size,
         shard_id=distributed.rank,
-        num_parallel_workers=config.num_parallel_workers,
+        num_parallel_workers=loader_workers(config, distributed),
         num_aug_repeats=config.aug_repeats,
         seed=config.seed,
         epoch=position.epoch - 1,
@@ -239,7 +239,7 @@ def training_loader(
         cutmix_prob=config.cutmix_prob,
         num_classes=num_classes,
         transform=_transforms(config, is_training=True),
-        num_parallel_workers=config.num_parallel_workers,
+        num_parallel_workers=loader_workers(config, distributed),
         separate=config.aug_splits,
         mixup_off_epoch=config.mixup_off_epoch,
         mixup_switch_prob=config.mixup_switch_prob,
@@ -259,7 +259,7 @@ def validation_loader(config: Config, source: Source, distributed: DistributedCo
     dataset = create_dataset(
         source,
         shuffle=config.eval_shuffle,
-        num_parallel_workers=config.num_parallel_workers,
+        num_parallel_workers=loader_workers(config, distributed),
         num_shards=distributed.size,
         shard_id=distributed.rank,
         seed=config.seed,
@@ -270,7 +270,7 @@ def validation_loader(config: Config, source: Source, distributed: DistributedCo
         config.batch_size,
         num_classes=len(source.class_names),
         transform=_transforms(config, is_training=False),
-        num_parallel_workers=config.num_parallel_workers,
+        num_parallel_workers=loader_workers(config, distributed),
         prefetch_size=_prefetch_size(config, distributed),
     )
 
@@ -282,8 +282,21 @@ def _prefetch_size(config: Config, distributed: DistributedContext, views: int =
     """
     height, width = np.broadcast_to(config.image_resize, 2).tolist()
     return config.prefetch_size or default_prefetch_size(
-        config.batch_size * views * 3 * height * width * 4, min(distributed.size, config.num_devices)
+        config.batch_size * views * 3 * height * width * 4, _local_devices(config, distributed)
     )
+
+
+def loader_workers(config: Config, distributed: DistributedContext = ALONE) -> int:
+    """Return the number of loader workers of each device: `config.num_parallel_workers`, or if that is None a default.
+
+    It is at most the number of cores; the default depends on the devices on this machine, too (`usable_workers`).
+    """
+    return usable_workers(config.num_parallel_workers, _local_devices(config, distributed))
+
+
+def _local_devices(config: Config, distributed: DistributedContext) -> int:
+    """Return the number of the run's devices on this machine."""
+    return min(distributed.size, config.num_devices)
 
 
 def _transforms(config: Config, is_training: bool) -> list | tuple:

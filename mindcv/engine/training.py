@@ -12,14 +12,13 @@ from mindspore import Tensor, nn
 from mindspore.train import Callback
 
 from mindcv.config import RUN_CONFIG, Config, ConfigError, as_recipe, is_resuming, uses_data_sink
-from mindcv.data import usable_workers
 from mindcv.data.datasets.digest import list_digest
 from mindcv.distributed.context import DistributedContext
 from mindcv.distributed.signals import StopFlag, Stopped
 from mindcv.engine.archive import archive_foreign_files, archive_run, is_archive_unfinished, is_run_file
 from mindcv.engine.build import with_recorded_model_args
 from mindcv.engine.checkpoints import REMEDY, START, CheckpointManager, TrainPosition, require_free_names
-from mindcv.engine.dataloaders import name_unreadable_images, validation_loader, write_bad_images
+from mindcv.engine.dataloaders import loader_workers, name_unreadable_images, validation_loader, write_bad_images
 from mindcv.engine.dry_run import dry_run
 from mindcv.engine.epoch_metrics import DataWait, attention_monitor, epoch_line, memory, norms, score_metrics
 from mindcv.engine.identity import Identity, recorded_options
@@ -118,7 +117,7 @@ def run_identity(run: Run) -> Identity:
     options = recorded_options(
         config,
         num_classes=run.num_classes,
-        num_parallel_workers=usable_workers(config.num_parallel_workers),
+        num_parallel_workers=loader_workers(config, run.distributed),
         num_devices=run.distributed.size,
         dataset_sink_mode=uses_data_sink(config),
     )

@@ -12,7 +12,7 @@ from mindcv.config.options import OnResume, Options
 
 ROOT = Path(__file__).parents[2]
 MINDCV = json.loads((Path(__file__).parent / "mindcv_options.json").read_text())
-DIFFERENT_DEFAULTS = {"model": "convit_tiny", "val_split": None}
+DIFFERENT_DEFAULTS = {"model": "convit_tiny", "val_split": None, "num_parallel_workers": None}
 
 
 @pytest.mark.parametrize("name", MINDCV)

@@ -128,6 +128,14 @@ def test_create_dataset_with_unknown_argument_raises(root):
         create_dataset("folder", root, shufle=True)
 
 
+def test_usable_workers_by_default_are_the_cores_of_the_process_divided_by_the_devices(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: range(96))
+    assert [usable_workers(None, devices) for devices in (1, 4, 8, 64, 128)] == [24, 24, 12, 1, 1]
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert [usable_workers(None), usable_workers(None, 2)] == [6, 3]
+
+
 def test_default_prefetch_size_takes_a_sixteenth_of_the_memory(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16 * 100 * 4096))  # 100 pages to take
     assert [default_prefetch_size(4096 * pages) for pages in (1, 10, 25, 80)] == [16, 10, 4, 2]
@@ -138,7 +146,7 @@ def test_usable_workers_above_the_cores_warns_once(caplog, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "mindcv"):
-        assert [usable_workers(n) for n in (100, 100, 4, 3, None)] == [4, 4, 4, 3, 4]
+        assert [usable_workers(n) for n in (100, 100, 4, 3)] == [4, 4, 4, 3]
     assert [r.getMessage() for r in caplog.records] == [
         "num_parallel_workers: 4, the cores of this machine, instead of 100"
     ]

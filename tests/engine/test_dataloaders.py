@@ -180,7 +180,7 @@ def test_training_loader_repeats_images_and_stops_mixing_at_mixup_off_epoch():
         np.testing.assert_array_equal(images[::2], images[1::2])
 
 
-@pytest.mark.parametrize("prefetch, fewest, most", [(1, 2, 6), (9, 10, 14)])
+@pytest.mark.parametrize("prefetch, fewest, most", [(1, 2, 8), (9, 10, 14)])  # and one in each worker
 @pytest.mark.parametrize("make", [training_loader, lambda config, source, _classes: validation_loader(config, source)])
 def test_loaders_prepare_at_most_prefetch_size_batches_ahead(make, prefetch, fewest, most, monkeypatch):
     made, normalize = [], Normalize.__call__

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from mindspore.dataset import vision
@@ -160,7 +161,11 @@ def _color_jitter_steps(ranges: Sequence[tuple[float, float]]) -> list[Step]:
     """
     functions = (operations.brightness, operations.contrast, operations.color, operations.hue)
     return [
-        Step(Operation(function, lambda _magnitude, rng, limits=limits: rng.uniform(*limits)))
+        Step(Operation(function, partial(_uniform, *limits)))
         for function, limits in zip(functions, ranges, strict=False)
         if limits[0] != limits[1]
     ]
+
+
+def _uniform(low: float, high: float, _magnitude: float, rng: np.random.Generator) -> float:
+    return rng.uniform(low, high)

@@ -10,6 +10,7 @@ Every operation takes an image, (H, W, 3) uint8, an amount (its unit stands in t
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -162,14 +163,13 @@ def _affine(
 
 def _translate(image: np.ndarray, pixels: int, axis: int, context: AugmentContext) -> np.ndarray:
     """Return `image` shifted along `axis` (0: down, 1: right; negative: back); the gap gets `context.fill`."""
+    side, leading = image.shape[axis], (slice(None),) * axis
+    shift = max(-side, min(pixels, side))
+    gap = slice(0, shift) if shift > 0 else slice(side + shift, side)
+    target, source = slice(max(shift, 0), side + min(shift, 0)), slice(max(-shift, 0), side - max(shift, 0))
     out = np.empty_like(image)
-    out[...] = context.fill
-    side = image.shape[axis]
-    if abs(pixels) < side:
-        target = slice(max(pixels, 0), side + min(pixels, 0))
-        source = slice(max(-pixels, 0), side + min(-pixels, 0))
-        leading = (slice(None),) * axis
-        out[(*leading, target)] = image[(*leading, source)]
+    out[(*leading, gap)] = context.fill
+    out[(*leading, target)] = image[(*leading, source)]
     return out
 
 
@@ -180,7 +180,7 @@ def no_amount(_magnitude: float, _rng: np.random.Generator) -> float:
 
 def linear(start: float, end: float) -> Amount:
     """Return a function of (magnitude, rng) that goes linearly from `start` at magnitude 0 to `end` at 1."""
-    return lambda magnitude, rng: start + (end - start) * magnitude
+    return partial(_linear, start, end)
 
 
 def linear_int(start: int, end: int) -> Amount:
@@ -188,12 +188,24 @@ def linear_int(start: int, end: int) -> Amount:
 
     The distance from `start` is rounded down.
     """
-    return lambda magnitude, rng: start + int(abs(end - start) * magnitude) * (1 if end > start else -1)
+    return partial(_linear_int, start, end)
 
 
 def symmetric(end: float) -> Amount:
     """Return a function of (magnitude, rng) that goes from 0 to `end` at magnitude 1, with a random sign."""
-    return lambda magnitude, rng: end * magnitude * _random_sign(rng)
+    return partial(_symmetric, end)
+
+
+def _linear(start: float, end: float, magnitude: float, _rng: np.random.Generator) -> float:
+    return start + (end - start) * magnitude
+
+
+def _linear_int(start: int, end: int, magnitude: float, _rng: np.random.Generator) -> int:
+    return start + int(abs(end - start) * magnitude) * (1 if end > start else -1)
+
+
+def _symmetric(end: float, magnitude: float, rng: np.random.Generator) -> float:
+    return end * magnitude * _random_sign(rng)
 
 
 def factor_around_one(magnitude: float, rng: np.random.Generator) -> float:
