@@ -2,12 +2,19 @@
 
 Photo-like JPEG files of 500×375 pixels, generated here, become batches of 224×224 with random crop, flip, colour jitter
 or an augmentation policy, random erasing and mixup. The bare MindSpore pipeline only decodes, crops, flips, normalises
-and batches. Each contestant runs in its own process; they take turns, and the waiting ones are stopped by SIGSTOP. The
-output has medians over the turns, quartiles, and the processor time per image.
+and batches. Each contestant runs in processes of its own; they take turns, and the waiting ones are stopped by SIGSTOP.
+The output has medians over the turns, quartiles, and the processor time per image. A further contestant is this project
+with one worker on one core.
 
-    python benchmarks/loader.py --mindcv DIR [--turns 9] [--batches 8] [--batch 128] [--json FILE]
+    python benchmarks/loader.py --mindcv DIR [--baseline DIR] [--turns 9] [--batches 8] [--batch 128] [--json FILE]
 
-DIR is a folder with MindCV's unpacked wheel; without it, MindCV is reported as absent.
+DIR is a folder with MindCV's unpacked wheel; without it, MindCV is reported as absent. That of --baseline has another
+version of this project.
+
+At the end comes the serial part: the processor time that the Python code of one process takes per image, with images of
+16 pixels, so that work on pixels, which other threads and processes do at the same time, does not count. It includes
+system calls, which do not hold the interpreter lock. Its inverse is the most that one process can load. The rows below
+say what that means: at n workers the smaller of n times one worker's speed and this ceiling.
 """
 
 import argparse
@@ -17,9 +24,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 POLICIES = {
@@ -33,20 +43,21 @@ POLICIES = {
 RECIPE = {"color_jitter": 0.4, "re_prob": 0.25, "hflip": 0.5}
 MIXING = {"mixup": 0.2, "cutmix_prob": 1.0, "num_classes": 1000}
 FILES, COPIES = 256, 8  # distinct images, and names of each
-CONTESTANTS = ("this project", "MindCV", "bare MindSpore")
+CONTESTANTS = ("this project", "this project, one core", "baseline", "MindCV", "bare MindSpore")
+WORKERS = (4, 8, 24, 48, 96)  # for which the ceiling is printed
 
 
-def make_images(root: Path) -> None:
+def make_images(root: Path, height: int = 375, width: int = 500) -> None:
     """Write `FILES` random images, noise at several scales, each under `COPIES` names, in 8 folders of `root`/train."""
     import numpy as np
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for number in range(FILES):
-        pixels = np.full((375, 500, 3), 128.0)
+        pixels = np.full((height, width, 3), 128.0)
         for columns, contrast in ((6, 60), (24, 30), (96, 15), (500, 8)):
             grain = rng.normal(128, contrast, (columns * 3 // 4, columns, 3)).clip(0, 255).astype(np.uint8)
-            pixels += np.asarray(Image.fromarray(grain).resize((500, 375), Image.BICUBIC)) - 128.0
+            pixels += np.asarray(Image.fromarray(grain).resize((width, height), Image.BICUBIC)) - 128.0
         folder = root / "train" / str(number % 8)
         folder.mkdir(parents=True, exist_ok=True)
         first = folder / f"{number}.jpg"
@@ -55,12 +66,12 @@ def make_images(root: Path) -> None:
             os.link(first, folder / f"{number}_{copy}.jpg")
 
 
-def zoo_pipeline(root: str, batch: int, policy: dict, workers: int):
+def zoo_pipeline(root: str, batch: int, policy: dict, workers: int, side: int = 224):
     """Return a loader built with the functions that MindCV and this project have in common."""
     from mindcv.data import create_dataset, create_loader, create_transforms
 
     dataset = create_dataset(name="", root=root, split="train", shuffle=True, num_parallel_workers=workers)
-    transform = create_transforms("", 224, is_training=True, **{**RECIPE, **policy})
+    transform = create_transforms("", side, is_training=True, **{**RECIPE, **policy})
     return create_loader(
         dataset, batch, True, is_training=True, transform=transform, num_parallel_workers=workers, **MIXING
     )
@@ -85,50 +96,61 @@ def forever(loader):
         yield from epochs
 
 
+def processor_seconds() -> float:
+    """Return the processor time of this process and of those that it started, in seconds."""
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
 def contestant(name: str, options: argparse.Namespace) -> None:
     """Load `options.batches` batches for every line on standard input, and print their wall and processor seconds.
 
     This is what a contestant's process runs. Its first line of output, after a warm-up, is "ready".
     """
     output, sys.stdout = sys.stdout, sys.stderr
+    if name == "this project, one core":
+        os.sched_setaffinity(0, {0})
+        options.workers = 1
     make = bare_pipeline if name == "bare MindSpore" else zoo_pipeline
-    batches = forever(make(options.images, options.batch, POLICIES[options.policy], options.workers))
+    batches = forever(make(options.images, options.batch, POLICIES[options.policy[0]], options.workers))
     for _ in range(options.batches):
         next(batches)
     print("ready", file=output, flush=True)
     for _turn in sys.stdin:
         next(batches)
-        wall, processor = time.perf_counter(), time.process_time()
+        wall, processor = time.perf_counter(), processor_seconds()
         for _ in range(options.batches):
             next(batches)
-        print(time.perf_counter() - wall, time.process_time() - processor, file=output, flush=True)
+        print(time.perf_counter() - wall, processor_seconds() - processor, file=output, flush=True)
+
+
+def command(name: str, policy: str, images: str, options: argparse.Namespace, path: Path | str = ROOT) -> dict:
+    """Return the arguments of `subprocess` for the process of a contestant, which imports `mindcv` from `path`."""
+    args = [sys.executable, Path(__file__).resolve(), "--contestant", name, "--policy", policy, "--images", images]
+    args += ["--batch", options.batch, "--batches", options.batches, "--workers", options.workers]
+    environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
+    return {"args": list(map(str, args)), "env": environment, "text": True, "stderr": subprocess.DEVNULL}
 
 
 def start(name: str, policy: str, images: str, options: argparse.Namespace) -> subprocess.Popen | None:
     """Start the process of a contestant, warmed up and stopped; return None if it is absent."""
-    path = options.mindcv if name == "MindCV" else ROOT
+    path = {"MindCV": options.mindcv, "baseline": options.baseline}.get(name, ROOT)
     if not path:
         return None
-    command = [sys.executable, Path(__file__).resolve(), "--contestant", name, "--policy", policy, "--images", images]
-    command += ["--batch", options.batch, "--batches", options.batches, "--workers", options.workers]
-    command = list(map(str, command))
-    environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
-    process = subprocess.Popen(
-        command, env=environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    arguments = command(name, policy, images, options, path)
+    process = subprocess.Popen(**arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     if not process.stdout.readline():
-        raise SystemExit(f"{name} failed to start; run it to see why: PYTHONPATH={path} {' '.join(command)}")
-    process.send_signal(signal.SIGSTOP)
+        raise SystemExit(f"{name} failed to start; run it to see why: PYTHONPATH={path} {' '.join(arguments['args'])}")
+    os.killpg(process.pid, signal.SIGSTOP)
     return process
 
 
 def turn(process: subprocess.Popen) -> list[float]:
     """Let `process` load the batches of one turn; return its wall and processor seconds."""
-    process.send_signal(signal.SIGCONT)
+    os.killpg(process.pid, signal.SIGCONT)
     print(file=process.stdin, flush=True)
     seconds = [float(word) for word in process.stdout.readline().split()]
-    process.send_signal(signal.SIGSTOP)
+    os.killpg(process.pid, signal.SIGSTOP)
     return seconds
 
 
@@ -145,7 +167,7 @@ def compare(policy: str, images: str, options: argparse.Namespace) -> list[dict]
         turns = [{name: turn(process) for name, process in running.items()} for _turn in range(options.turns)]
     finally:
         for process in running.values():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     images_per_turn, rows = options.batches * options.batch, []
     for name in CONTESTANTS:
@@ -163,6 +185,43 @@ def compare(policy: str, images: str, options: argparse.Namespace) -> list[dict]
     return rows
 
 
+def measure_serial_part(options: argparse.Namespace) -> None:
+    """Print the milliseconds per image that Python code takes in this process, to read images and pass batches on."""
+    import mindcv.data.dataset as dataset_module
+    from mindcv.data.datasets.files import FileSource
+    from mindcv.data.loader import _BatchStage
+
+    spent = [0.0]
+
+    def timed(function):
+        def call(*args):
+            start = time.thread_time()
+            try:
+                return function(*args)
+            finally:
+                spent[0] += time.thread_time() - start
+
+        return call
+
+    def timed_rows(*args):
+        row = timed(read_ahead(*args).__next__)
+        with suppress(StopIteration):
+            while True:
+                yield row()
+
+    read_ahead, dataset_module.read_ahead = dataset_module.read_ahead, timed_rows
+    FileSource.__getitem__ = timed(FileSource.__getitem__)
+    _BatchStage.__call__ = timed(_BatchStage.__call__)
+    policy = POLICIES[options.policy[0]]
+    batches = forever(zoo_pipeline(options.images, options.batch, policy, options.workers, side=16))
+    for _ in range(32):
+        next(batches)
+    spent[0] = 0.0
+    for _ in range(64):
+        next(batches)
+    print(spent[0] / (64 * options.batch) * 1e3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mindcv", metavar="DIR", help="folder with MindCV's unpacked wheel")
@@ -170,18 +229,21 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=8, help="batches per turn (default: 8)")
     parser.add_argument("--batch", type=int, default=128, help="images per batch (default: 128)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="parallel workers (default: one per core)")
-    parser.add_argument("--policy", choices=POLICIES, help="measure only this policy")
+    parser.add_argument("--policy", choices=POLICIES, action="append", help="measure only this policy, or these")
+    parser.add_argument("--baseline", metavar="DIR", help="folder with another version of this project")
     parser.add_argument("--json", metavar="FILE", help="also write the rows to FILE")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--images", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.contestant == "serial part":
+        return measure_serial_part(options)
     if options.contestant:
         return contestant(options.contestant, options)
     print(f"JPEG 500×375 to 224×224, batch {options.batch}, {options.workers} workers, {os.cpu_count()} cores")
-    rows = []
+    rows, policies = [], options.policy or list(POLICIES)
     with TemporaryDirectory() as folder:
         make_images(Path(folder))
-        for policy in [options.policy] if options.policy else POLICIES:
+        for policy in policies:
             for row in compare(policy, folder, options):
                 print(f"{row['policy']:8} {row['name']:14}", end=" ")
                 if "quartiles" in row:
@@ -193,6 +255,15 @@ def main() -> None:
                 else:
                     print("absent")
                 rows.append(row)
+    with TemporaryDirectory() as folder:
+        make_images(Path(folder), 15, 20)
+        for policy in policies:
+            serial = float(subprocess.check_output(**command("serial part", policy, folder, options)))
+            one_core = next(row for row in rows if row["policy"] == policy and row["name"] == CONTESTANTS[1])
+            ceilings = {n: min(n * one_core["images_per_second"], 1e3 / serial) for n in WORKERS}
+            print(f"{policy:8} serial part {serial:.3f} ms per image: at most", end=" ")
+            print(", ".join(f"{speed:,.0f} images/s at {n} workers" for n, speed in ceilings.items()), flush=True)
+            rows.append({"policy": policy, "name": "serial part", "serial_ms": serial, "ceilings": ceilings})
     if options.json:
         settings = {name: getattr(options, name) for name in ("turns", "batches", "batch", "workers")}
         Path(options.json).write_text(json.dumps({**settings, "rows": rows}, indent=2) + "\n")

@@ -57,8 +57,8 @@ def create_loader(
         transform: Operations on "image"; by default `create_transforms`'s, for other data sets than `create_dataset`'s
             those for encoded images, with a warning. Operations with a true attribute `batchwise` must come last; they
             are called as operation(images, rng, views), by several threads at once, with a batch: a list of (H, W, C)
-            images, or, after `Normalize`, a (B, C, H, W) array. `rng` follows from seed, epoch and batch if `dataset` comes
-            from `create_dataset`, whatever the number of workers.
+            images, or, after `Normalize`, a (B, C, H, W) array. `rng` follows from seed, epoch and batch if `dataset`
+            comes from `create_dataset`, whatever the number of workers.
         target_transform: Operations on "label".
         num_parallel_workers: Threads that run the operations that are not batchwise, and threads or processes that run
             the batchwise ones, one batch each; at most one per core, and by default as `usable_workers` says. The draws

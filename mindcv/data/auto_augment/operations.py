@@ -10,7 +10,7 @@ Every operation takes an image, (H, W, 3) uint8, an amount (its unit stands in t
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,12 @@ class Operation(NamedTuple):
 
     function: Callable[[np.ndarray, float, AugmentContext], np.ndarray]
     amount: Amount
+
+
+@cache
+def _operation(kind: Callable, *arguments) -> Callable:
+    """Return kind(*arguments), made once: MindSpore checks arguments for 12 µs, longer than some operations take."""
+    return kind(*arguments)
 
 
 def rotate(image: np.ndarray, degrees: float, context: AugmentContext) -> np.ndarray:
@@ -89,17 +95,17 @@ def translate_y_pixels(image: np.ndarray, pixels: float, context: AugmentContext
 
 def auto_contrast(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
     """Return `image`, (H, W, 3) uint8, with each channel stretched to the full range, 0 to 255."""
-    return vision.AutoContrast()(image)
+    return _operation(vision.AutoContrast)(image)
 
 
 def equalize(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
     """Return `image`, (H, W, 3) uint8, with the histogram of each channel equalised."""
-    return vision.Equalize()(image)
+    return _operation(vision.Equalize)(image)
 
 
 def invert(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
     """Return `image`, (H, W, 3) uint8, with each value v replaced by 255 - v."""
-    return vision.Invert()(image)
+    return _operation(vision.Invert)(image)
 
 
 def identity(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.ndarray:
@@ -109,12 +115,12 @@ def identity(image: np.ndarray, _amount: float, _context: AugmentContext) -> np.
 
 def posterize(image: np.ndarray, bits: float, _context: AugmentContext) -> np.ndarray:
     """Return `image`, (H, W, 3) uint8, with only the `bits` highest bits of each value, 0 to 8."""
-    return vision.Posterize(int(bits))(image)
+    return _operation(vision.Posterize, int(bits))(image)
 
 
 def solarize(image: np.ndarray, threshold: float, _context: AugmentContext) -> np.ndarray:
     """Return `image`, (H, W, 3) uint8, with values of at least `threshold`, 0 to 256, inverted."""
-    return image if threshold > 255 else vision.Solarize((int(threshold), 255))(image)
+    return image if threshold > 255 else _operation(vision.Solarize, (int(threshold), 255))(image)
 
 
 def solarize_add(image: np.ndarray, added: float, _context: AugmentContext) -> np.ndarray:
