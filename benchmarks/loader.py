@@ -12,9 +12,10 @@ DIR is a folder with MindCV's unpacked wheel; without it, MindCV is reported as 
 version of this project.
 
 At the end comes the serial part: the processor time that the Python code of one process takes per image, with images of
-16 pixels, so that work on pixels, which other threads and processes do at the same time, does not count. It includes
-system calls, which do not hold the interpreter lock. Its inverse is the most that one process can load. The rows below
-say what that means: at n workers the smaller of n times one worker's speed and this ceiling.
+15×20 pixels, because work on pixels does not hold Python's lock. It includes system calls, which do not hold it either,
+but not what it takes to hand the lock from core to core: the process runs on one.
+Its inverse is the most that one process can load: n workers reach at most the smaller of this ceiling and n times the
+speed on one core.
 """
 
 import argparse
@@ -102,6 +103,11 @@ def processor_seconds() -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
+def use_one_core() -> None:
+    """Let this process, and those that it starts, run on one core only."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def contestant(name: str, options: argparse.Namespace) -> None:
     """Load `options.batches` batches for every line on standard input, and print their wall and processor seconds.
 
@@ -109,7 +115,7 @@ def contestant(name: str, options: argparse.Namespace) -> None:
     """
     output, sys.stdout = sys.stdout, sys.stderr
     if name == "this project, one core":
-        os.sched_setaffinity(0, {0})
+        use_one_core()
         options.workers = 1
     make = bare_pipeline if name == "bare MindSpore" else zoo_pipeline
     batches = forever(make(options.images, options.batch, POLICIES[options.policy[0]], options.workers))
@@ -212,6 +218,7 @@ def measure_serial_part(options: argparse.Namespace) -> None:
     read_ahead, dataset_module.read_ahead = dataset_module.read_ahead, timed_rows
     FileSource.__getitem__ = timed(FileSource.__getitem__)
     _BatchStage.__call__ = timed(_BatchStage.__call__)
+    use_one_core()
     policy = POLICIES[options.policy[0]]
     batches = forever(zoo_pipeline(options.images, options.batch, policy, options.workers, side=16))
     for _ in range(32):
