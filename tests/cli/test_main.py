@@ -169,24 +169,6 @@ def test_find_recipe_prefers_a_file_in_the_working_folder(tmp_path, monkeypatch)
     assert find_recipe("convit_tiny_digits") == "convit_tiny_digits"
 
 
-def test_installed_package_has_the_recipes_and_the_command(tmp_path):
-    """The package is built into a folder as for a wheel."""
-    line = ["setup.py", "-q", "egg_info", "--egg-base", tmp_path, "build", "-b", tmp_path / "build"]
-    done = subprocess.run(
-        [sys.executable, *line, "--build-lib", tmp_path / "lib"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "mindcv = mindcv.__main__:main" in (tmp_path / "mindcv_convit.egg-info/entry_points.txt").read_text()
-    shipped = sorted(path.name for path in (tmp_path / "lib/mindcv/recipes").glob("*/*"))
-    assert shipped == sorted(path.name for path in (ROOT / "configs").glob("*/*.yaml"))
-    assert shipped == [f"{name}.yaml" for name in recipe_names()], "no two recipes have the same name"
-    assert (tmp_path / "lib/mindcv/insight/explorer.html").is_file()
-    done = run("train", "--config", "convit_tiny_digits", "--lr", "1e-9", cwd=tmp_path, path=tmp_path / "lib")
-    assert done.stderr.startswith("mindcv train: error: min_lr"), "the recipe's min_lr was read"
-    done = run("list", cwd=tmp_path, path=tmp_path / "lib")
-    assert done.stdout.split() == model_names()
-
-
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["insight", "--help"]])
 def test_help_on_ascii_output_is_printed(words):
     line = [sys.executable, "-m", "mindcv", *words]
