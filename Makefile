@@ -41,9 +41,10 @@ test-version: ## the tests with another MindSpore and Python: make test-version 
 	@[ -n '$(MINDSPORE)' ] || { echo "make: name a version, as in: make $@ MINDSPORE=2.7.0 PYTHON=python3.10" >&2; exit 1; }
 	$(MAKE) test VENV='$(LEG)' PLUGIN=tools.tested_versions
 
-lint: venv ## the style check
+lint: venv ## the style and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: venv ## speed beside peers, those that are named: make bench MINDCV=DIR TIMM=PYTHON
 	$(BIN)/python benchmarks/speed.py $(if $(MINDCV),--mindcv $(MINDCV)) $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/speed.json
@@ -54,5 +55,5 @@ docs: venv ## the guide as a web site, in site/
 	@echo 'open site/index.html'
 
 clean: ## remove the environments and what building left; runs/ stays
-	rm -rf .venv .venv-* build dist site *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -29,8 +29,8 @@ def set_up(device_target: str, mode: int, jit_level: str | None = None) -> None:
         if ms.get_context("device_target") != device_target:  # MindSpore refuses to set it again once it has run
             ms.set_device(device_target)
     except RuntimeError as error:
-        available = re.search(r"\[([^\]]*)\]", str(error))
-        available = available.group(1).replace("'", "") if available else "another device"
+        listed = re.search(r"\[([^\]]*)\]", str(error))
+        available = listed.group(1).replace("'", "") if listed else "another device"
         raise ValueError(
             f"device_target: {device_target} is not available; this machine's MindSpore runs on {available}: "
             f"pass --device_target {available.split(',')[0]}"

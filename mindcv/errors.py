@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
-_INSTANCES = {  # of the types that annotations name, as a caller may pass them
+Number = TypeVar("Number", bound=float)
+
+_INSTANCES: dict[type, type | tuple[type, ...]] = {  # of the types that annotations name, as a caller may pass them
     int: Integral, float: Real, str: str, tuple: (tuple, list), list: (tuple, list), NoneType: NoneType,
 }  # fmt: skip
 
@@ -60,12 +62,12 @@ def _escape(match: re.Match) -> str:
 
 def require_in_range(
     name: str,
-    value: float,
+    value: Number,
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
-) -> float:
+) -> Number:
     """Return `value`, or raise a ValueError that names the argument and its range.
 
     Args:
@@ -162,8 +164,8 @@ def check_arguments(function: Callable, arguments: Mapping[str, Any]) -> None:
 
 def _is_of(annotation, value) -> bool:
     """Return whether `value` is of the annotated type; True for annotations that `check_arguments` does not check."""
-    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    kinds = {get_origin(kind) or kind for kind in kinds}
+    alternatives = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    kinds = {get_origin(kind) or kind for kind in alternatives}
     if not kinds <= {bool, *_INSTANCES}:
         return True
     if isinstance(value, bool):

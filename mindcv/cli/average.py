@@ -16,6 +16,7 @@ from mindcv.weights.recorded import model_entry
 from mindcv.weights.state_dict import GRID, RUN, to_mindcv
 from mindcv.weights.write import write
 
+_Arrays = dict[str, np.ndarray]
 _AVERAGED = RUN + "averaged_checkpoints"  # how many checkpoints the file is the mean of
 
 
@@ -52,14 +53,15 @@ def average(sources: Sequence[str], target: str, best: int | None = None, ema: b
         sources = [str(path) for path in best_checkpoints(sources, best)]
     if len(sources) < 2:
         raise ValueError(f"got {len(sources)} checkpoint; wanted two or more, or the folder of a run with --best K")
-    described, sums = None, {}
+    described: _Arrays = {}
+    sums: _Arrays = {}
     for source in sources:
         contents = read(source)
         with naming(source):
             weights = to_mindcv(weights_of(contents, ema))
             require_finite(weights)
         descriptions = {name: contents[name] for name in (CLASS_NAMES, GRID) if name in contents}
-        if described is None:
+        if not sums:
             described, types = descriptions, {name: array.dtype for name, array in weights.items()}
             sums = {name: np.zeros(array.shape) for name, array in weights.items()}
         _require_same(source, sources[0], sums, weights, described, descriptions)
@@ -86,8 +88,9 @@ def best_checkpoints(folders: Sequence[str], count: int) -> list[Path]:
     steps = {record["epoch"]: record for record in read_metrics(folder / "metrics.jsonl")}
     scored = {}
     for path in folder.iterdir():
-        match = CHECKPOINT.fullmatch(path.name)
-        record = steps.get(int(match[2])) if match else None
+        if not (match := CHECKPOINT.fullmatch(path.name)):
+            continue
+        record = steps.get(int(match[2]))
         if record and record["top_1"] is not None and record.get("step", 0) == int(match[2]) * int(match[3]):
             scored[path] = record["top_1"]
     if not 2 <= count <= len(scored):
@@ -98,13 +101,15 @@ def best_checkpoints(folders: Sequence[str], count: int) -> list[Path]:
     return sorted(scored, key=lambda path: (-scored[path], path))[:count]
 
 
-def _require_same(source: str, first: str, sums: dict, weights: dict, described: dict, descriptions: dict) -> None:
+def _require_same(
+    source: str, first: str, sums: _Arrays, weights: _Arrays, described: _Arrays, descriptions: _Arrays
+) -> None:
     """Raise a ValueError unless a checkpoint has the same weights, by name and shape, and classes as the first."""
     differing = sums.keys() ^ weights.keys() or {n for n in sums if sums[n].shape != weights[n].shape}
     if differing:
         raise ValueError(f"{source} has other weights than {first}, such as {min(differing)}: average one model's only")
     for name in described.keys() | descriptions.keys():
-        if not np.array_equal(described.get(name), descriptions.get(name)):
+        if not (name in described and name in descriptions and np.array_equal(described[name], descriptions[name])):
             what = "classes" if name == CLASS_NAMES else "patches"
             raise ValueError(f"{source} has other {what} than {first}: average one model's checkpoints only")
 

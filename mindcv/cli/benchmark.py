@@ -131,7 +131,7 @@ def _time(config: Config, step: Callable, batch_size: int) -> Speed:
     height, width = np.broadcast_to(config.image_resize, 2).tolist()
     images = rng.standard_normal((batch_size, config.in_channels, height, width), np.float32)
     batch = Tensor(images), Tensor(rng.integers(0, config.num_classes or _CLASSES, batch_size), ms.int32)
-    seconds = []
+    seconds: list[float] = []
     while len(seconds) <= _MIN_STEPS or (sum(seconds[1:]) < _SECONDS and len(seconds) <= _MAX_STEPS):
         began = time.perf_counter()
         step(*batch).asnumpy()

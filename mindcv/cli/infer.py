@@ -59,7 +59,8 @@ def infer(config: Config) -> dict[str, list[Prediction]]:
     preprocessor = preprocessor_of(config, model)
     batch_size = min(config.batch_size, len(paths))
     compute = create_engine(config.engine, model, batch_size)
-    predictions, failures = {}, {}
+    predictions: dict[str, list[Prediction]] = {}
+    failures: dict[str, str] = {}
 
     def crop_or_error(path: str):
         """Return the crop of an image, or the error if the image cannot be read."""
@@ -106,7 +107,8 @@ def find_images(places: Sequence[str]) -> list[str]:
     Raises:
         FileNotFoundError: one of the places has no image.
     """
-    found = {}
+    found: dict[str, None] = {}
+    skipped: Counter[str]
     for place in places:
         if os.path.isfile(place):
             paths, skipped = [place], Counter()

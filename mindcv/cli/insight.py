@@ -149,7 +149,8 @@ def _compare(config: Config, other: Config, model: "nn.Cell", view: np.ndarray) 
         )
     paths = [Path(options.ckpt_path) for options in (other, config)]
     same_name = paths[0].name == paths[1].name
-    return plots.comparison_figure(*measured, tuple(str(path) if same_name else path.name for path in paths))
+    names = [str(path) if same_name else path.name for path in paths]
+    return plots.comparison_figure(measured[0], measured[1], names)
 
 
 def _first_image(config: Config) -> str | np.ndarray:

@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str = "", **options):
         super().__init__(**{"prog": f"mindcv {command}".strip(), "allow_abbrev": False, **options})
 
-    def parse_args(self, args=None, namespace=None) -> argparse.Namespace:
+    def parse_args(self, args=None, namespace=None):  # argparse types it by overloads
         """Parse as argparse does, after `print_any_text`, which lets the help be printed in any encoding."""
         print_any_text()
         return super().parse_args(args, namespace)

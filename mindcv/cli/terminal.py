@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from contextlib import suppress
+from io import TextIOWrapper
 
 from mindcv.errors import printable
 
@@ -13,7 +13,7 @@ def print_any_text() -> None:
 
     Python's standard error never fails at a character.
     """
-    with suppress(AttributeError):  # a stream without an encoding, such as StringIO
+    if isinstance(sys.stdout, TextIOWrapper):  # not StringIO, which has no encoding
         sys.stdout.reconfigure(errors="replace")
 
 

@@ -23,12 +23,14 @@ def _top_k_has_validation(config: Options) -> str | None:
     """Return a complaint about ckpt_save_policy top_k without validation, else None."""
     if config.ckpt_save_policy == "top_k" and not config.val_while_train:
         return "ckpt_save_policy top_k ranks checkpoints by validation: pass --val_while_train True as well"
+    return None
 
 
 def _decay_decreases(config: Options) -> str | None:
     """Return a complaint about a min_lr above lr, if the scheduler goes from lr to min_lr, else None."""
     if config.scheduler in DECAYING_TO_MIN_LR and config.min_lr > config.lr:
         return f"min_lr {config.min_lr} is above lr {config.lr}: {config.scheduler} goes from lr to min_lr"
+    return None
 
 
 def _channels_match(config: Options) -> str | None:
@@ -43,6 +45,7 @@ def _channels_match(config: Options) -> str | None:
             f"in_channels is {config.in_channels}, but mean and std have {len(config.mean)} values: give one of each "
             f"per channel, as in {one_of_each}"
         )
+    return None
 
 
 def _mean_and_std_are_for_0_to_255(config: Options) -> str | None:
@@ -60,6 +63,7 @@ def _batches_fit_in_memory(config: Options) -> str | None:
             f"with {config.prefetch_size or 1} of them prepared ahead: lower batch_size or prefetch_size to stay below "
             f"{_MAX_BATCH_BYTES // _GIB} GiB"
         )
+    return None
 
 
 def _patches_are_few_enough(config: Options) -> str | None:
@@ -71,6 +75,7 @@ def _patches_are_few_enough(config: Options) -> str | None:
             f"image_resize {height}x{width} has {patches} patches, too many for attention: at most {_MAX_PATCHES}; "
             "lower image_resize or raise patch_size"
         )
+    return None
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -92,6 +97,7 @@ def _nodes_are_consistent(config: Options) -> str | None:
             f"num_nodes {config.num_nodes} with master_addr {config.master_addr}: pass the address of machine 0 on "
             "every machine"
         )
+    return None
 
 
 def _restarts_have_a_launcher(config: Options) -> str | None:
@@ -101,6 +107,7 @@ def _restarts_have_a_launcher(config: Options) -> str | None:
             f"max_restarts {config.max_restarts} without distribute: pass --distribute True as well, with "
             "--num_devices 1 for a single worker"
         )
+    return None
 
 
 def _scaled_lr_has_a_base(config: Options) -> str | None:
@@ -110,18 +117,21 @@ def _scaled_lr_has_a_base(config: Options) -> str | None:
             f"lr_scale {config.lr_scale or 'none'} and lr_base_batch {config.lr_base_batch or 'none'} belong together: "
             "pass both or neither"
         )
+    return None
 
 
 def _ema_has_a_checkpoint(config: Options) -> str | None:
     """Return a complaint about use_ema without a checkpoint to load or resume, else None."""
     if config.use_ema and not (config.ckpt_path or config.resume or config.resume_opt):
         return "use_ema loads the moving averages of a checkpoint: pass --ckpt_path FILE as well"
+    return None
 
 
 def _kept_classifier_has_a_checkpoint(config: Options) -> str | None:
     """Return a complaint about keep_classifier without a checkpoint to load or resume, else None."""
     if config.keep_classifier and not (config.ckpt_path or config.resume or config.resume_opt):
         return "keep_classifier keeps the classifier of a checkpoint: pass --ckpt_path FILE as well"
+    return None
 
 
 def _aug_splits_are_compatible(config: Options) -> str | None:
@@ -132,24 +142,28 @@ def _aug_splits_are_compatible(config: Options) -> str | None:
         return f"aug_splits {config.aug_splits} needs unmixed images: pass --mixup 0 --cutmix 0"
     if config.aug_splits and config.loss != "CE":
         return f"aug_splits {config.aug_splits} extends cross-entropy: pass --loss CE, not {config.loss}"
+    return None
 
 
 def _repeats_are_shuffled(config: Options) -> str | None:
     """Return a complaint about aug_repeats above 1 without shuffle, else None."""
     if config.aug_repeats > 1 and not config.shuffle:
         return f"aug_repeats {config.aug_repeats} would repeat the same images every epoch: pass --shuffle True as well"
+    return None
 
 
 def _mixup_is_on_before_off_epoch(config: Options) -> str | None:
     """Return a complaint about mixup_off_epoch without mixup and cutmix, else None."""
     if config.mixup_off_epoch and not (config.mixup or config.cutmix):
         return f"mixup_off_epoch is {config.mixup_off_epoch}, but nothing is mixed: pass --mixup 0.8, for example"
+    return None
 
 
 def _switch_has_mixup_and_cutmix(config: Options) -> str | None:
     """Return a complaint about a changed mixup_switch_prob unless mixup and cutmix are both on, else None."""
     if config.mixup_switch_prob != 0.5 and not (config.mixup and config.cutmix):
         return f"mixup_switch_prob {config.mixup_switch_prob} chooses between mixup and cutmix: pass both above 0"
+    return None
 
 
 def _amp_options_are_used(config: Options) -> str | None:
@@ -159,6 +173,7 @@ def _amp_options_are_used(config: Options) -> str | None:
             return "amp_cast_list chooses what runs in half precision, but nothing does: pass --amp_level O1 as well"
         if config.amp_dtype != "float16":
             return f"amp_dtype is {config.amp_dtype}, but nothing runs in half precision: pass --amp_level O1 as well"
+    return None
 
 
 def _flash_attention_has_half_precision(config: Options) -> str | None:
@@ -171,12 +186,14 @@ def _flash_attention_has_half_precision(config: Options) -> str | None:
                 "attn_impl flash computes in half precision, in validation too: pass --val_amp_level O2, or "
                 "--attn_impl separable"
             )
+    return None
 
 
 def _engine_computes_in_float32(config: Options) -> str | None:
     """Return a complaint about engine onnxruntime with a val_amp_level other than O0, else None."""
     if config.engine == "onnxruntime" and config.val_amp_level != "O0":
         return "engine onnxruntime computes in float32: pass --val_amp_level O0, or --engine mindspore"
+    return None
 
 
 def _model_args_have_no_option(config: Options) -> str | None:
@@ -186,6 +203,7 @@ def _model_args_have_no_option(config: Options) -> str | None:
             return f"model_args: {name} has an option of its own: pass --{_OPTION_OF[name]} {show(value)} instead"
         if name in _NOT_OF_THE_MODEL:
             return f"model_args: {name} is an argument of create_model, not of a model's constructor: leave it out"
+    return None
 
 
 def _resume_changes_are_options(config: Options) -> str | None:
@@ -193,12 +211,14 @@ def _resume_changes_are_options(config: Options) -> str | None:
     for name in config.resume_changes or ():
         if name not in OPTIONS:
             return f"resume_changes: {unknown_option(name)}"
+    return None
 
 
 def _clip_mode_is_used(config: Options) -> str | None:
     """Return a complaint about a changed clip_mode without clip_grad, else None."""
     if config.clip_mode != "norm" and not config.clip_grad:
         return f"clip_mode is {config.clip_mode}, but nothing is clipped: pass --clip_grad True as well"
+    return None
 
 
 CHECKS: tuple[Callable[[Options], str | None], ...] = (

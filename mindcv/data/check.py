@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -44,7 +44,7 @@ class BadImage(NamedTuple):
         line: "PATH: REASON".
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # it hides tuple.index
     line: str
 
 
@@ -80,7 +80,7 @@ def decode(source: Source, i: int) -> np.ndarray:
     """
     data = source[i][0]
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data.data)) as image:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # Pillow's decoders raise many types of error
         raise UnreadableImage.of(source.path(i), error) from error
@@ -157,7 +157,8 @@ def record_path(source: Source) -> Path:
     writes it.
     """
     rules = f"{_RULES} {PIL.__version__} {image_pixel_limit()} ".encode()
-    key = hashlib.sha256(rules + source.fingerprint("st_mode", "st_uid", "st_gid")).hexdigest()
+    encoded: Any = source  # it has a fingerprint
+    key = hashlib.sha256(rules + encoded.fingerprint("st_mode", "st_uid", "st_gid")).hexdigest()
     return Path(get_download_root()) / "checked" / f"{key[:32]}.json"
 
 

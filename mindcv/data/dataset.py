@@ -5,7 +5,8 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import mindspore.dataset as ds
 import numpy as np
@@ -17,7 +18,9 @@ from mindcv.errors import explain_unknown, require_in_range, warn_once
 
 logger = logging.getLogger("mindcv")
 
-recent_images = deque(maxlen=4096)  # (source, index) of the images read last, by all pipelines of this process
+recent_images: deque[tuple[Source, int]] = deque(
+    maxlen=4096
+)  # (source, index) of the images read last, by all pipelines of this process
 
 
 class ImageDataset(ds.GeneratorDataset):
@@ -95,7 +98,8 @@ def read_ahead(source: Source, readers: int, indices: np.ndarray) -> Iterator[tu
         recent_images.extend((source, i) for i in chunk)
         return [tuple(map(np.asarray, source[i])) for i in chunk]
 
-    pool, chunks = ThreadPoolExecutor(readers), deque()
+    pool = ThreadPoolExecutor(readers)
+    chunks: deque[Future[list[tuple[np.ndarray, ...]]]] = deque()
     try:
         for start in range(0, len(indices), 8):
             chunks.append(pool.submit(read, indices[start : start + 8]))
@@ -208,7 +212,7 @@ def create_dataset(
         shard_id=shard_id,
         repeats=max(num_aug_repeats, 1),
     )
-    padded = source if pad_to == 1 else PaddedSource(source)
+    padded: Any = source if pad_to == 1 else PaddedSource(source)
     return ImageDataset(padded, sampler, usable_workers(num_parallel_workers))
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from mindcv.errors import require_in_range
 
+_WORDS: dict[str, float | str] = {"const": 0, "pixel": "random"}  # for values
+
 
 class RandomErasing:
     """Overwrite a random rectangle of an image (algorithm 1 of the paper).
@@ -40,11 +42,11 @@ class RandomErasing:
             if not 0 < low <= high <= limit:
                 wanted = "above 0" if limit > 1 else "above 0, at most 1"
                 raise ValueError(f"{name} is {low}, {high}; it must be two rising numbers {wanted}")
-        value = {"const": 0, "pixel": "random"}.get(value, value) if isinstance(value, str) else value
+        value = _WORDS.get(value, value) if isinstance(value, str) else value
         if isinstance(value, str) and value != "random":
             raise ValueError(f're_value is {value!r}; it must be a number, one per channel, or "random"')
         require_in_range("re_max_attempts", max_attempts, at_least=1)
-        self.prob, self.scale, self.ratio = prob, tuple(scale), tuple(ratio)
+        self.prob, self.scale, self.ratio = prob, scale, ratio
         self.value = value if value == "random" else np.asarray(value, np.float32).reshape(-1, 1, 1)
         self.max_attempts = max_attempts
         self._default_rng = np.random.default_rng()
@@ -67,9 +69,10 @@ class RandomErasing:
     def _erase(self, image: np.ndarray, rng: np.random.Generator) -> None:
         """Overwrite a random rectangle of one image, (C, H, W), in place, unless none of `max_attempts` draws fits."""
         channels, height, width = image.shape
+        (smallest, largest), (flattest, steepest) = self.scale, np.log(self.ratio)
         for _ in range(self.max_attempts):
-            area = rng.uniform(*self.scale) * height * width
-            ratio = np.exp(rng.uniform(*np.log(self.ratio)))
+            area = rng.uniform(smallest, largest) * height * width
+            ratio = np.exp(rng.uniform(flattest, steepest))
             h, w = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
             if 0 < h <= height and 0 < w <= width:
                 top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)

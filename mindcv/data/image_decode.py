@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mindcv.data.containers import JPEG_SIGNATURE, PNG_SIGNATURE, is_huffman_jpeg, split_png, strip_jpeg
 from mindcv.errors import printable, warn_once
@@ -83,7 +83,7 @@ def limit_image_pixels(limit: int) -> None:
     This sets Pillow's `Image.MAX_IMAGE_PIXELS`, half the limit, above which a warning names the file, and silences
     Pillow's own warning, which does not.
     """
-    Image.MAX_IMAGE_PIXELS = limit / 2
+    Image.MAX_IMAGE_PIXELS = limit / 2  # type: ignore[assignment]  # Pillow only compares it
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
@@ -206,7 +206,7 @@ def upright_rgb(image: Image.Image, name: Callable[[], object] = lambda: "an ima
         image: An image of any mode.
         name: Returns the image's name, for the warning.
     """
-    if image.format == "TIFF":
+    if image.format == "TIFF" and isinstance(image, ImageFile.ImageFile):
         _ignore_damaged_tags(image)
     image.load()
     if (turn := _TURNS[_orientation(image)]) is not None:
@@ -221,7 +221,7 @@ def upright_rgb(image: Image.Image, name: Callable[[], object] = lambda: "an ima
     return image.convert("RGB")
 
 
-def _ignore_damaged_tags(image: Image.Image) -> None:
+def _ignore_damaged_tags(image: ImageFile.ImageFile) -> None:
     """Let a TIFF file be decoded whatever its EXIF data, which Pillow reads after the pixels."""
     read_tags = image.load_end
 
@@ -229,7 +229,7 @@ def _ignore_damaged_tags(image: Image.Image) -> None:
         with suppress(Exception):
             read_tags()
 
-    image.load_end = load_end
+    image.load_end = load_end  # type: ignore[method-assign]
 
 
 def _to_8_bits(image: Image.Image, name: Callable[[], object]) -> Image.Image:

@@ -202,7 +202,7 @@ def _root_of(dataset: ds.Dataset) -> ds.Dataset:
     return dataset
 
 
-def _insert_views(transform: tuple[list, list, list], views: int) -> list:
+def _insert_views(transform: Callable | list | tuple, views: int) -> list:
     """Return one list of operations in which the policy makes all views but the first.
 
     The list ends with operations on batches, in which B images become views·B: all first views, all second ones, ….
@@ -269,12 +269,12 @@ class _BatchTransform:
         """Return images, (views · B, C, H, W), and labels, (views · B,) or soft ones, of a batch of B."""
         for operation in self.operations:
             images = operation(images, rng, self.views)
-        images, labels = np.asarray(images), np.concatenate([labels] * self.views)
+        batch, targets = np.asarray(images), np.concatenate([labels] * self.views)
         if self.mix is None:
-            return images, labels
+            return batch, targets
         if self.mixup_off_epoch and epoch >= self.mixup_off_epoch:
-            return images, self.mix.targets(labels)
-        return self.mix(images, labels, rng)
+            return batch, self.mix.targets(targets)
+        return self.mix(batch, targets, rng)
 
 
 class _BatchStage:
@@ -308,11 +308,11 @@ class _BatchStage:
         self, images: list[np.ndarray], labels: list[np.ndarray], info: ds.BatchInfo
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return images and labels of a batch as `transform` does."""
-        number, labels = info.get_batch_num(), np.stack(labels)
+        number, targets = info.get_batch_num(), np.stack(labels)
         epoch = info.get_epoch_num() + (self.epochs.iterator_start if self.epochs else 0)
         if self.check:
-            self.check(labels, number)
+            self.check(targets, number)
         rng = rng_for(self.seed, epoch, self.shard_id, number) if self.epochs else self.rng
         if self.task is None:
-            return self.transform(images, labels, epoch, rng)
-        return shared_pool(self.workers).run(self.task, images, labels, epoch, rng)
+            return self.transform(images, targets, epoch, rng)
+        return shared_pool(self.workers).run(self.task, images, targets, epoch, rng)

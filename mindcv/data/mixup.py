@@ -76,7 +76,8 @@ class Mixup:
         rng = rng or self._default_rng
         size = len(images)
         num_draws = {"batch": 1, "pair": (size + 1) // 2, "elem": size}[self.mode]
-        draws = [self._draw(images.shape[2:], rng) for _ in range(num_draws)]
+        height, width = images.shape[2:]
+        draws = [self._draw((height, width), rng) for _ in range(num_draws)]
         lam = np.ones(size)
         original, buffer = np.empty((2, *images.shape[1:]), np.float32)
         for i in range(size // 2):

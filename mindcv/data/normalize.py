@@ -4,6 +4,7 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,11 +48,12 @@ class Normalize:
         self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
         if self.mean.shape != self.std.shape or self.mean.ndim != 1 or not (self.std > 0).all():
             raise ValueError(f"mean is {mean} and std is {std}; both must have one number per channel, std above 0")
-        if mistake := pixel_scale_mistake(self.mean, self.std):
+        if mistake := pixel_scale_mistake(mean, std):
             raise ValueError(mistake)
         self.scale = (1 / self.std).astype(np.float32)[:, None, None]
         self.shift = (-self.mean / self.std).astype(np.float32)[:, None, None]
-        self.result, self._free_memory = None, deque(maxlen=2)
+        self.result: Any = None  # shared memory for the resulting array, see mindcv.data.processes
+        self._free_memory: deque[bytes | bytearray] = deque(maxlen=2)
 
     def __call__(self, images: np.ndarray | list[np.ndarray], rng=None, views: int = 1) -> np.ndarray:
         """Normalise one image, or a batch.
@@ -90,6 +92,6 @@ class Normalize:
             memory = b""
         if len(memory) != size:
             memory = bytearray(size)  # views of an ndarray would refer to it, not to `out`, which is watched below
-        out = np.ndarray(shape, np.float32, memory)
+        out: np.ndarray = np.ndarray(shape, np.float32, memory)
         weakref.finalize(out, self._free_memory.append, memory).atexit = False
         return out

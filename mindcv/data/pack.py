@@ -14,6 +14,7 @@ from pathlib import Path
 from mindspore.mindrecord import FileWriter
 
 from mindcv.data.datasets import Source
+from mindcv.data.datasets.files import FileSource
 from mindcv.data.datasets.mindrecord import (
     ESCAPED,
     LENGTH_BYTES,
@@ -48,11 +49,14 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
         The packed images, as a source.
 
     Raises:
-        ValueError: `folder` holds other files, other images or another number of shards, `shards` is below 1, an image
-            file is empty or larger than 32 MiB, or a file was not read back as it was written.
+        ValueError: `source` is not of image files, `folder` holds other files, other images or another number of
+            shards, `shards` is below 1, an image file is empty or larger than 32 MiB, or a file was not read back as it
+            was written.
         OSError: An image cannot be read, or a file cannot be written.
     """
     require_in_range("shards", shards, at_least=1)
+    if not isinstance(source, FileSource):
+        raise ValueError(f"got a {type(source).__name__}, wanted image files: pass open_source of an image folder")
     folder = Path(folder)
     shards = min(shards, len(source))
     manifest = {
@@ -69,7 +73,7 @@ def pack(source: Source, folder: str | os.PathLike, shards: int = 128) -> MindRe
             if not (folder / shard_name(k)).exists():
                 _write_shard(source, images, folder, shard_name(k))
             bar.update(len(images))
-    return MindRecordSource(folder.parent, folder.name)
+    return MindRecordSource(str(folder.parent), folder.name)
 
 
 def require_pack_folder(folder: Path) -> None:
@@ -100,7 +104,7 @@ def _write_manifest(folder: Path, manifest: dict) -> None:
         )
 
 
-def _write_shard(source: Source, images: range, folder: Path, name: str) -> None:
+def _write_shard(source: FileSource, images: range, folder: Path, name: str) -> None:
     """Write one MindRecord file.
 
     It is written to the folder `unfinished` in `folder`, read back and compared; then its index and the file, in this
@@ -143,7 +147,7 @@ def _write_shard(source: Source, images: range, folder: Path, name: str) -> None
         temporary.rmdir()
 
 
-def _row(source: Source, i: int) -> dict:
+def _row(source: FileSource, i: int) -> dict:
     """Return image `i` as a row of the MindRecord schema: data (bytes), label (int), file_name (path in the folder).
 
     Bytes of the path that are not UTF-8 are escaped, and a backslash that begins what looks like such an escape, as

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
+from typing import Any
 
 import numpy as np
 
@@ -47,11 +48,11 @@ class SharedMemory:
 
     def __init__(self, fd: int | None = None):
         self.fd = _create_nameless_file() if fd is None else fd
-        self._map = b""
+        self._map: mmap.mmap | None = None
 
     def at_least(self, size: int) -> mmap.mmap:
         """Return the memory, at least `size` bytes of it; the file is extended if it is shorter."""
-        if len(self._map) < size:
+        if self._map is None or len(self._map) < size:
             if os.fstat(self.fd).st_size < size:
                 os.ftruncate(self.fd, size)
             self._map = mmap.mmap(self.fd, size)
@@ -189,7 +190,8 @@ class _Worker:
 
     def __init__(self, connection: Connection, images: SharedMemory):
         self._connection, self._images = connection, images
-        self._task, self._results = None, 0
+        self._task: Task | None = None
+        self._results = 0
         self._free_results: deque[tuple[int, SharedMemory]] = deque()
 
     def run(self, task: Task, images: list[np.ndarray], arguments: tuple) -> tuple[np.ndarray, np.ndarray]:
@@ -258,14 +260,14 @@ def _serve(connection: Connection, inputs: SharedMemory) -> None:
             for shape, dtype in layout:
                 images.append(inputs.array(shape, dtype, size))
                 size += images[-1].nbytes
-            answer = None, *_run_into(results[number], transform, images, arguments)
+            answer: tuple = None, *_run_into(results[number], transform, images, arguments)
         except Exception as error:
             answer = _portable(error), traceback.format_exc()
         connection.send(answer)
 
 
 def _run_into(
-    result: SharedMemory, transform: Callable, images: list[np.ndarray], arguments: tuple
+    result: SharedMemory, transform: Any, images: list[np.ndarray], arguments: tuple
 ) -> tuple[tuple[int, ...], str, np.ndarray]:
     """Run `transform` with its resulting images in `result`; return their shape, their type, and the labels.
 

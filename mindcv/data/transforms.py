@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mindspore.dataset import vision
@@ -110,7 +111,8 @@ def create_transforms(
     if option["interpolation"] not in INTERPOLATIONS:
         raise ValueError(f"interpolation is {option['interpolation']!r}; it must be one of {', '.join(INTERPOLATIONS)}")
     interpolation = INTERPOLATIONS[option["interpolation"]]
-    height, width = (image_resize, image_resize) if np.isscalar(image_resize) else image_resize
+    sides: Any = image_resize
+    height, width = sides if np.ndim(sides) else (sides, sides)
     size, encoded = (int(height), int(width)), is_encoded(dataset_name)
     policy, jitter = [], _jitter_ranges(option["color_jitter"])
     if not is_training:
@@ -122,7 +124,7 @@ def create_transforms(
             policy.append(create_policy(auto_augment, option["mean"], interpolation, jitter))
         elif any(low != high for low, high in jitter):
             policy.append(ColorJitter(jitter) if separate else vision.RandomColorAdjust(*jitter))
-    finish = [Normalize(option["mean"], option["std"])]
+    finish: list = [Normalize(option["mean"], option["std"])]
     if is_training and (option["hflip"] or option["vflip"]):
         finish.insert(0, RandomFlip(option["hflip"], option["vflip"]))
     if is_training and option["re_prob"]:
@@ -148,7 +150,8 @@ def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float
     Raises:
         ValueError: There are other than one, three or four numbers, or one is negative or above 1e6.
     """
-    strengths = [strength or 0] * 3 if strength is None or np.isscalar(strength) else list(strength)
+    given: Any = 0 if strength is None else strength
+    strengths: list[float] = list(given) if np.ndim(given) else [given] * 3
     if not 3 <= len(strengths) <= 4:
         raise ValueError(
             "color_jitter must be one number, or one each for brightness, contrast, saturation (and hue), "
@@ -157,7 +160,7 @@ def _jitter_ranges(strength: float | Sequence[float] | None) -> list[tuple[float
     if not all(0 <= value <= 1e6 for value in strengths):
         raise ValueError(f"color_jitter must be 0 to 1e6, and its usual values are below 1, got {strength}")
     *factors, hue = strengths if len(strengths) == 4 else [*strengths, 0]
-    return [*((max(0.0, 1.0 - factor), 1.0 + factor) for factor in factors), (-float(hue), float(hue))]
+    return [*[(max(0.0, 1.0 - factor), 1.0 + factor) for factor in factors], (-float(hue), float(hue))]
 
 
 def _evaluation_crop(encoded: bool, size: tuple[int, int], interpolation: vision.Inter, crop_pct: float) -> list:

@@ -70,10 +70,12 @@ def onnx_engine(model: nn.Cell) -> Compute:
         raise ValueError("engine onnxruntime computes in float32, the model in half precision: use engine mindspore")
     part_of(model, "write_onnx", "ONNX graph: use engine mindspore")
     weights = [parameter.asnumpy() for parameter in model.get_parameters()]
-    known, compute = _loaded.get(model, ([], None))
-    if len(known) != len(weights) or not all(map(np.array_equal, known, weights)):
-        compute = _load(model)
-        _loaded[model] = [array.copy() for array in weights], compute
+    if model in _loaded:
+        known, compute = _loaded[model]
+        if len(known) == len(weights) and all(map(np.array_equal, known, weights)):
+            return compute
+    compute = _load(model)
+    _loaded[model] = [array.copy() for array in weights], compute
     return compute
 
 

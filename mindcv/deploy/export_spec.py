@@ -42,8 +42,12 @@ class ExportSpec(NamedTuple):
     @property
     def shape(self) -> tuple[int | None, ...]:
         """The input's shape, (B, C, H, W) or (B, H, W, C); B is None if it is dynamic."""
-        batch = None if self.dynamic_batch else 1
-        return (batch, *self.image_size, self.channels) if self.normalize else (batch, self.channels, *self.image_size)
+        return None if self.dynamic_batch else 1, *self.image_shape
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape of one image, (C, H, W), or (H, W, C) with `normalize`."""
+        return (*self.image_size, self.channels) if self.normalize else (self.channels, *self.image_size)
 
     @property
     def dtype(self) -> np.dtype:
@@ -53,7 +57,7 @@ class ExportSpec(NamedTuple):
     def random_images(self, batch_size: int) -> np.ndarray:
         """Return `batch_size` random images with the exported model's input shape and dtype, the same at each call."""
         rng = np.random.default_rng(batch_size)
-        shape = (batch_size, *self.shape[1:])
+        shape = (batch_size, *self.image_shape)
         return rng.integers(0, 256, shape, np.uint8) if self.normalize else rng.standard_normal(shape, np.float32)
 
     def to_model_input(self, images: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ def write(path: Path, model: nn.Cell, spec: ExportSpec) -> None:
     if spec.dynamic_batch:
         images = Tensor(shape=list(spec.shape), dtype=dtype)
     else:
-        images = Tensor(np.zeros(spec.shape, spec.dtype))
+        images = Tensor(np.zeros((1, *spec.image_shape), spec.dtype))
     ms.export(cell, images, file_name=str(path), file_format="MINDIR")
     path.chmod(0o644)  # MindSpore makes it readable by its owner only
 

@@ -7,6 +7,7 @@ writes its own graph, in which everything that depends on the weights only becom
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mindspore import nn
@@ -113,7 +114,8 @@ class GraphBuilder:
 
     def __init__(self, fp16: bool):
         self.fp16 = fp16
-        self.nodes, self.constants = [], []
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
 
     def __call__(self, operation: str, *inputs: str | np.ndarray, name: str = "", **attributes) -> str:
         import onnx

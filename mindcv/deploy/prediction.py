@@ -99,7 +99,7 @@ def crop_batches(pool: Executor, crop: Callable, images: Sequence, batch_size: i
     """
     batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     started = ((batch, pool.map(crop, batch)) for batch in batches)
-    for (batch, crops), _next in pairwise(chain(started, [None])):
+    for (batch, crops), _next in pairwise(chain(started, [((), iter(()))])):
         yield batch, list(crops)
 
 

@@ -1,7 +1,7 @@
 """Preprocess images for prediction with the operations of validation."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mindspore import nn
@@ -25,8 +25,10 @@ class Preprocessor:
 
     def __init__(self, image_size: tuple[int, int], **options):
         # "imagenet" takes encoded files and "digits" pixels; apart from decoding their transforms are the same.
-        *self.file_transforms, self.normalize = create_transforms("imagenet", image_size, **options)
-        self.pixel_transforms = create_transforms("digits", image_size, **options)[:-1]
+        file_transforms = list(create_transforms("imagenet", image_size, **options))
+        self.normalize: Normalize = file_transforms.pop()
+        self.file_transforms: list[Callable] = file_transforms
+        self.pixel_transforms: list[Callable] = list(create_transforms("digits", image_size, **options))[:-1]
 
     def crop(self, image: str | os.PathLike | Image.Image | np.ndarray) -> np.ndarray:
         """Return the resized centre crop of one image that the model sees, (H, W, 3) uint8; grey is repeated to RGB.

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class DistributedContext:
             for parameter in parameters:
                 parameter.set_data(broadcast((parameter.value(),))[0])
 
-    def broadcast(self, numbers: list[float]) -> list[float]:
+    def broadcast(self, numbers: Sequence[float]) -> Sequence[float]:
         """Return the `numbers` of worker 0 on every worker, rounded to float32 (integers below 2²⁴ stay exact).
 
         All workers must call it, with lists of one length. A process that works alone gets `numbers` itself.

@@ -170,7 +170,8 @@ def watch(
     Returns:
         The first failure of a worker or None, and whether workers still run, which the caller must kill.
     """
-    deadline, failure, signalled = math.inf, None, set()
+    deadline, failure = math.inf, None
+    signalled: set[int] = set()
     while workers.is_running() and clock.monotonic() < deadline:
         workers.find()
         show()
@@ -209,11 +210,13 @@ def report(workers: Workers, outcome: Outcome, signals: SignalState, prog: str, 
         0 if all went well; 128 + the signal's number if they ended by a signal that this process received; otherwise
         the exit code of the first worker that failed, or of `msrun`, 128 + the signal's number if it was killed.
     """
-    stopped = 128 + signals.first if signals.first else None
+    stopped = 128 + (signals.first or 0)
     if must_end_at_once(workers, signals):
         return stopped
     if failure := outcome.failure or workers.first_failure():
-        return stopped if stopped in (failure.code, 128 - failure.code) else report_failure(workers.logs, failure, prog)
+        if signals.first and stopped in (failure.code, 128 - failure.code):
+            return stopped
+        return report_failure(workers.logs, failure, prog)
     if outcome.timed_out:
         say(prog, f"the workers did not stop in {patience} s, and were ended")
         return stopped

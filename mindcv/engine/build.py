@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import mindspore as ms
 from mindspore import nn
@@ -48,7 +49,7 @@ def build_model(
         adapt, class_names = [name for name in adapt if name != "num_classes"], None
     ms.set_seed(config.seed)
     load_models(config)
-    arguments = {"adapt": adapt, "class_names": class_names}
+    arguments: dict[str, Any] = {"adapt": adapt, "class_names": class_names}
     if is_resuming(config):  # the checkpoint to resume from restores all weights
         own = trained_with(config.model, config.pretrained)
         own = {name: value for name, value in own.items() if getattr(config, name) is None}
@@ -151,7 +152,9 @@ def build_loss_scale(config: Config) -> LossScale:
 
 def peak_rate(config: Config, images_an_update: int) -> float:
     """Return the peak learning rate: `config.lr`, with `lr_scale` "linear" times images_an_update / lr_base_batch."""
-    return config.lr * images_an_update / config.lr_base_batch if config.lr_scale == "linear" else config.lr
+    if config.lr_scale != "linear" or config.lr_base_batch is None:
+        return config.lr
+    return config.lr * images_an_update / config.lr_base_batch
 
 
 def build_schedule(config: Config, steps: int, peak: float) -> list[float]:

@@ -82,7 +82,7 @@ def score_metrics(scores: dict[str, float]) -> dict[str, float | None]:
         "val_loss", and in per cent "top_1" and "top_5", the latter None with fewer than five classes; and the same of
         the averages if `scores` has them.
     """
-    metrics = {}
+    metrics: dict[str, float | None] = {}
     for prefix in ("", "ema_") if "ema_loss" in scores else ("",):
         metrics |= {
             f"{prefix}val_loss": scores[f"{prefix}loss"],

@@ -88,7 +88,7 @@ def check_same_run(
     Raises:
         ValueError: in one line, what differs and what to do.
     """
-    changes = changed_options(saved.options, now.options) if saved.options is not None else {}
+    changes = changed_options(saved.options, now.options or {}) if saved.options is not None else {}
     changes = {name: change for name, change in changes.items() if name not in intended}
     if refused := refused_options(changes, rates, made):
         named = (
@@ -98,12 +98,17 @@ def check_same_run(
             f"{path} is of a run with other options: {describe_changes({name: changes[name] for name in refused})}: "
             f"resume with the run's own, {named}{START_ANEW}"
         )
-    if saved.class_names is not None and saved.class_names != now.class_names:
+    if saved.class_names is not None and now.class_names is not None and saved.class_names != now.class_names:
         raise ValueError(
             f"{path} is of a run with other classes: {_first_difference(saved.class_names, now.class_names)}: "
             f"resume with the run's own class names, {START_ANEW}"
         )
-    if saved.images is not None and saved.images != now.images and "data_dir" not in intended:
+    if (
+        saved.images is not None
+        and now.images is not None
+        and saved.images != now.images
+        and "data_dir" not in intended
+    ):
         raise ValueError(
             f"{path} is of a run on other training images: {_images_difference(saved.images, now.images)}: "
             "resume with the run's own and its on_bad_image, add --resume_changes data_dir if that is meant, "
@@ -201,7 +206,7 @@ def _agree(rates: Sequence[float] | None, others: Sequence[float] | None, made: 
         return False
     common = min(len(rates), len(others))
     to_come = slice(made if made < common else 0, common)
-    return np.array_equal(np.float32(rates[to_come]), np.float32(others[to_come]))
+    return np.array_equal(np.asarray(rates[to_come], np.float32), np.asarray(others[to_come], np.float32))
 
 
 def _first_difference(saved: list[str], now: list[str]) -> str:

@@ -1,9 +1,13 @@
 """Check that what a model returns are logits."""
 
+from typing import TypeVar
+
 from mindspore import Tensor
 
+Output = TypeVar("Output", bound=Tensor | tuple[Tensor, ...])
 
-def require_logits(output: Tensor | tuple[Tensor, ...], num_classes: int | None) -> Tensor | tuple[Tensor, ...]:
+
+def require_logits(output: Output, num_classes: int | None) -> Output:
     """Return a model's output, or raise a ValueError if it is not (B, num_classes).
 
     Of a tuple, logits and auxiliary ones, the first is checked. `num_classes` None is not checked.

@@ -8,7 +8,7 @@ START = 2.0**16
 MAX_SCALE = 2.0**24
 
 
-def is_dynamic(loss_scale_type: str, amp_level: str, amp_dtype: str) -> bool:
+def is_dynamic(loss_scale_type: str, amp_level: str | None, amp_dtype: str | None) -> bool:
     """Whether options ask for a dynamic scale: type "dynamic", or "auto" and the model computes in float16."""
     return loss_scale_type == "dynamic" or (loss_scale_type == "auto" and amp_level != "O0" and amp_dtype == "float16")
 

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import mindspore as ms
 
@@ -38,7 +39,7 @@ class Progress:
         self.position = position
         self.on_metrics = on_metrics
         self.metrics: dict = {}
-        self._bar = None
+        self._bar: Any = None  # the progress bar of the epoch
         self._compiled = self._validated = False
         self._epoch_began = self._timed_from = time.perf_counter()
         self._timed_since = position.step

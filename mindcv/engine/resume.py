@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def resume(
     path, arrays = choose_checkpoint(config.ckpt_path, saved)
     check_identity(config, path, arrays, state.identity, rates_for, not state.missing_entries(arrays))
     position, best = state.restore(path, arrays)
-    steps = state.identity.steps
+    steps: Any = state.identity.steps  # a run knows its own
     from_other_folder = checkpoints.folder.resolve() not in (path.parent.resolve(), path.resolve().parent)
     metrics = Metrics([], {}) if from_other_folder else scan_metrics(metrics_file)
     history = split_history(metrics.records, position, steps)
@@ -167,7 +167,8 @@ def check_identity(
         except ValueError:
             return None
 
-    steps_made = (int(arrays[EPOCH]) - 1) * identity.steps + int(arrays[STEP]) if EPOCH in arrays else 0
+    steps: Any = identity.steps  # a run knows its own
+    steps_made = (int(arrays[EPOCH]) - 1) * steps + int(arrays[STEP]) if EPOCH in arrays else 0
     made = steps_made // config.gradient_accumulation_steps
     changes = check_same_run(path, saved, identity, config.resume_changes or (), rates, made, fits)
     if changes:

@@ -24,7 +24,7 @@ def find_checkpoints(places: Sequence[str]) -> list[str]:
     Raises:
         FileNotFoundError: a place does not exist, or a folder has no checkpoint.
     """
-    found = {}
+    found: dict[str, None] = {}
     for place in map(Path, places):
         names = sorted(place.glob("[!.]*")) if place.is_dir() else []
         paths = [path for path in names if path.suffix in FORMATS and path.is_file()] or [place]

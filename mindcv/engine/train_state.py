@@ -16,7 +16,7 @@ from mindcv.weights.state_dict import GRID, OPTIMIZER, RUN
 EPOCH, STEP, BEST = RUN + "epoch", RUN + "step", RUN + "best"
 
 
-def model_entries(model: nn.Cell, class_names: list[str]) -> dict[str, np.ndarray]:
+def model_entries(model: nn.Cell, class_names: list[str] | None) -> dict[str, np.ndarray]:
     """Return the checkpoint entries of a model: parameters, the grid of patches if it has one, and class names."""
     parameters = {parameter.name: parameter.asnumpy() for parameter in model.get_parameters()}
     grid = {GRID: np.array(model.grid_size, np.int32)} if hasattr(model, "grid_size") else {}

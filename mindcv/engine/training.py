@@ -228,7 +228,7 @@ class Trainer:
         if saves:
             self.save_checkpoint()
         self.stop_if_any_worker_requests()
-        self.finish_epoch(saves)
+        self.finish_epoch(bool(saves))
         if not is_last:
             self.stop_if_any_worker_requests()
 
@@ -259,7 +259,7 @@ class Trainer:
             if saved:
                 checkpoints.rate(score)
             if score > checkpoints.best:
-                is_best = checkpoints.save_best({} if saved else self.checkpoint_arrays(), score)
+                is_best = checkpoints.save_best({} if saved else self.checkpoint_arrays(checkpoints.best), score)
         append_line(self.metrics_file, json.dumps(metrics))
         _log.info(epoch_line(metrics, config.epoch_size, is_best, self.progress.time_left()))
 
@@ -276,11 +276,11 @@ class Trainer:
         self.progress.log_metrics()
         self.saved = self.progress.position
         if self.checkpoints is not None:
-            self.checkpoints.save(self.checkpoint_arrays(), self.saved)
+            self.checkpoints.save(self.checkpoint_arrays(self.checkpoints.best), self.saved)
 
-    def checkpoint_arrays(self) -> dict[str, np.ndarray]:
-        """Return the contents of a checkpoint of the current position; only for the worker with `checkpoints`."""
-        return self.state.arrays(self.progress.position, self.checkpoints.best)
+    def checkpoint_arrays(self, best: float) -> dict[str, np.ndarray]:
+        """Return the contents of a checkpoint of the current position; `best` is the best top-1 so far, in per cent."""
+        return self.state.arrays(self.progress.position, best)
 
     def is_stop_requested(self) -> bool:
         """Whether all workers stop after this step; they all get the same answer.

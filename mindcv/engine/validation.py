@@ -80,7 +80,7 @@ def _validate_several(config: Config, distributed: DistributedContext) -> dict[s
         ValueError: Some of them cannot be scored, which the log names; the table has the others.
         UnreadableImage, ValueError, OSError: The data or an option is at fault; the table has those scored before.
     """
-    paths = find_checkpoints(config.ckpt_paths)
+    paths = find_checkpoints(config.ckpt_paths or ())
     scores: dict[str, dict[str, float]] = {}
     try:
         failures = _score_each(config, paths, distributed, scores)
@@ -115,7 +115,7 @@ def _score_each(
             failure = str(error)
             if failure in failures:
                 raise
-        if not distributed.any(bool(failure)):
+        if not distributed.any(bool(failure)) and scoring:
             try:
                 scores[path] = scoring.run()
                 _log.info("%s: top-1 %.2f %%", path, scores[path]["top_1"])
@@ -146,7 +146,7 @@ def _validate_one(config: Config, distributed: DistributedContext) -> dict[str, 
             f"measured {scores['top_1'] - published['top_1']:+.2f} points from it",
             flush=True,
         )
-    if config.per_class:
+    if config.per_class and predictions:
         write_class_scores(Path(config.per_class), predictions, names)
         results["expected_calibration_error"] = calibration_error(predictions)
         print(
@@ -154,7 +154,7 @@ def _validate_one(config: Config, distributed: DistributedContext) -> dict[str, 
             f"class and the confusion matrix: {config.per_class}",
             flush=True,
         )
-    if config.save_predictions:
+    if config.save_predictions and predictions:
         paths = [str(validation.path(i)) for i in range(len(validation))]
         write_predictions(Path(config.save_predictions), predictions, paths, names)
     if config.results_file:

@@ -14,6 +14,7 @@ import numpy as np
 from mindspore import nn
 from PIL import Image
 
+from mindcv.deploy.engines import create_engine
 from mindcv.deploy.prediction import as_image_list, classify
 from mindcv.deploy.preprocess import Preprocessor, published_preprocessor
 from mindcv.insight.gates import gates
@@ -79,10 +80,11 @@ def explorer(
     crops = [preprocessor.crop(image) for image in images]
     batch = preprocessor.batch(crops)
     layers = attention_maps(model, batch)
-    positional = [layer for layer in layers if layer.position is not None]
+    positional = [layer.position[0] for layer in layers if layer.position is not None]
     layer_gates = iter(gates(model).tolist() if positional else [])
-    top = classify(model, batch, len(batch), 5, class_names) if model.num_classes else [[]] * len(batch)
-    position, steps = _pack([layer.position[0] for layer in positional])
+    compute = create_engine("mindspore", model, len(batch))
+    top = classify(compute, model, batch, 5, class_names) if model.num_classes else [[]] * len(batch)
+    position, steps = _pack(positional)
     pages = []
     for i, (image, crop, classes) in enumerate(zip(images, crops, top, strict=True)):
         content, step = _pack([layer.content[i] for layer in layers])

@@ -45,7 +45,7 @@ class NonLocalityProbe(AttentionProbe):
 
     def construct(self, images: Tensor) -> Tensor:
         """Return the mean distances (layers, heads) float32, NaN where attention is; the images are normalised."""
-        layers = ()
+        layers: tuple[Tensor, ...] = ()
         for i, x in enumerate(self.model.attention_inputs(images)):
             _content, _position, maps = self.model.blocks[i].attn.attention_maps(x)
             maps = maps.astype(ms.float32)

@@ -58,7 +58,7 @@ class _MapsProbe(AttentionProbe):
 
         content and mixed are (B, heads, N, N); position is (heads, N, N) or None.
         """
-        maps = ()
+        maps: tuple[tuple[Tensor, Tensor | None, Tensor], ...] = ()
         for i, x in enumerate(self.model.attention_inputs(images)):
             content, position, mixed = self.model.blocks[i].attn.attention_maps(x)
             position = None if position is None else position.astype(ms.float32)

@@ -22,7 +22,7 @@ _STYLE = {
     "font.size": 9, "axes.titlesize": 9, "figure.titlesize": 11, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.color": "#e8e8e8", "axes.axisbelow": True,
 }  # fmt: skip
-_styled = matplotlib.rc_context(_STYLE)
+_styled = matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]  # its stubs list the keys as literals
 
 
 @_styled
@@ -132,14 +132,14 @@ def gates_figure(gates: np.ndarray, training: np.ndarray | None = None) -> Figur
 
 @_styled
 def comparison_figure(
-    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], names: tuple[str, str]
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], names: Sequence[str]
 ) -> Figure:
     """Draw how the gates and the attention distances of every head moved from one checkpoint to another.
 
     Args:
         before: "non_locality", (layers, heads), and for a model with GPSA layers "gates", (GPSA layers, heads).
         after: The same of the other checkpoint, in the same shapes.
-        names: What to call the two checkpoints.
+        names: What to call the two checkpoints, the earlier first.
 
     Returns:
         The figure, neither saved nor shown: an arrow for each head, from the first value to the second.

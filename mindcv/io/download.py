@@ -322,11 +322,11 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
                 _unpack(archive, folder, members, packed.open)
         elif tarfile.is_tarfile(archive):
             with tarfile.open(archive) as packed:
-                members = {m.name: None if m.isdir() else m for m in packed.getmembers()}
                 while packed.fileobj.read(_BLOCK):  # to the end of the stream, which verifies gzip's checksum
                     pass
                 _refuse_special(archive, [m.name for m in packed.getmembers() if not (m.isfile() or m.isdir())])
-                _unpack(archive, folder, members, packed.extractfile)
+                unpacked = {m.name: None if m.isdir() else m for m in packed.getmembers()}
+                _unpack(archive, folder, unpacked, packed.extractfile)
         else:
             raise ValueError(f"{archive} is neither a tar nor a zip archive")
     except (*_DAMAGED, OSError) as error:

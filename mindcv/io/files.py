@@ -142,7 +142,9 @@ def archive_foreign(owned: Mapping[Path, Callable[[Path], bool]]) -> None:
         OSError: a file cannot be moved.
     """
     foreign = [path for path, is_ours in owned.items() if not is_replaceable(path, is_ours)]
-    archive = next_archive(foreign[0].parent) if foreign else None
+    if not foreign:
+        return
+    archive = next_archive(foreign[0].parent)
     for file in foreign:
         archive.mkdir(exist_ok=True)
         file.rename(archive / file.name)

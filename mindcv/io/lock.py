@@ -15,7 +15,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
     import msvcrt
 
 _OWNER = re.compile(r"(process \d+ on .*)?")  # contents of a lock file
@@ -133,7 +133,7 @@ def _lock_on_windows(file: TextIOWrapper) -> None:
     position = os.lseek(file.fileno(), 0, os.SEEK_CUR)
     os.lseek(file.fileno(), _BEYOND_TEXT, os.SEEK_SET)
     try:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # known on Windows only
     except PermissionError as error:
         raise BlockingIOError(error.errno, error.strerror) from error
     finally:

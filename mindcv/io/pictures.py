@@ -38,12 +38,12 @@ def save_figures(figures: Mapping[Path, "Figure"], dpi: int) -> None:
 
 def _complete_font(figure: "Figure") -> None:
     """Let the texts of a figure fall back to the installed font that has most characters that matplotlib's lacks."""
-    from matplotlib.font_manager import findfont, findSystemFonts, fontManager
+    from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager
     from matplotlib.text import Text
 
     texts = figure.findobj(Text)
     characters = {character for text in texts for character in text.get_text() if not character.isspace()}
-    missing, _ = _missing_in(findfont(None), characters)
+    missing, _ = _missing_in(findfont(FontProperties()), characters)
     if not missing:
         return
     files = [file for file in findSystemFonts() if "LastResort" not in file]  # which has boxes alone

@@ -8,6 +8,7 @@ Shapes: B images, N = rows·cols patches (+ 1 with the class token), h heads of 
 
 import math
 import warnings
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -474,11 +475,11 @@ class ConViT(Transformer):
             self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), shape), name="pos_embed")
         self.pos_drop = Dropout(drop_rate)
 
-        common = {
+        common: dict[str, Any] = {
             "dim": dim, "num_heads": num_heads, "qkv_bias": qkv_bias,
             "attn_drop_rate": attn_drop_rate, "drop_rate": drop_rate, "attn_impl": attn_impl,
         }  # fmt: skip
-        positional = {
+        positional: dict[str, Any] = {
             "grid_size": self.grid_size,
             "locality_strength": locality_strength if conv_init else None,
             "gate_init": gate_init,
@@ -539,7 +540,7 @@ class ConViT(Transformer):
         """
         self.random_state()
         x = self.pos_drop(self.embed(images))
-        states = ()
+        states: tuple[Tensor, ...] = ()
         for block in self.blocks:
             if len(states) == self.local_up_to_layer:
                 x = join_class_token(self.cls_token, x)
@@ -554,7 +555,7 @@ class ConViT(Transformer):
         Images are as for `hidden_states`; the inputs have the shapes of its tokens.
         """
         x = self.embed(images)
-        inputs = ()
+        inputs: tuple[Tensor, ...] = ()
         for block in self.blocks:
             if len(inputs) == self.local_up_to_layer:
                 x = join_class_token(self.cls_token, x)

@@ -96,7 +96,7 @@ class Features(nn.Cell):
         """
         states = self.model.hidden_states(images)
         patches = self.grid_size[0] * self.grid_size[1]
-        maps = ()
+        maps: tuple[Tensor, ...] = ()
         for index in self.chosen:
             tokens = states[index][:, -patches:].swapaxes(1, 2)
             maps += (tokens.reshape(tokens.shape[:2] + self.grid_size),)
@@ -152,7 +152,7 @@ class FeatureExtractWrapper(nn.Cell):
 
 def _parts(net: nn.Cell, flatten_sequential: bool) -> dict[str, nn.Cell]:
     """Return the outermost cells of `net` by name; with `flatten_sequential`, those inside of `SequentialCell`s."""
-    parts = {}
+    parts: dict[str, nn.Cell] = {}
     for name, cell in net.name_cells().items():
         inner = cell.name_cells() if flatten_sequential and isinstance(cell, nn.SequentialCell) else None
         parts |= {f"{name}.{key}": part for key, part in inner.items()} if inner else {name: cell}

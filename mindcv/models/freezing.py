@@ -24,11 +24,11 @@ def freeze(model: nn.Cell, parts: str | Iterable[str] | None) -> None:
         ValueError: A part does not exist, the model has no parts, or nothing would be left to train. The model is then
             unchanged.
     """
-    parts = parts.split(",") if isinstance(parts, str) else parts
+    parts = parts.split(",") if isinstance(parts, str) else list(parts or ())
     names = [parameter.name for parameter in model.get_parameters()]
     matcher = model.group_matcher() if hasattr(model, "group_matcher") else {}
     own = model.freezable_parts() if hasattr(model, "freezable_parts") else {}
-    frozen = {name for part in parts or () for name in _names_in(part, names, matcher, own)}
+    frozen = {name for part in parts for name in _names_in(part, names, matcher, own)}
     if frozen and all(p.name in frozen for p in model.trainable_params()):
         raise ValueError(f"freeze {' '.join(parts)} leaves nothing to train: freeze less")
     for parameter in model.get_parameters():

@@ -47,7 +47,7 @@ def register_model(fn: Callable) -> Callable:
 
 def _is_imported_again(earlier: Callable, fn: Callable) -> bool:
     """Return whether `fn` comes from the file of `earlier`, imported under another name, as MindSpore's O1 does."""
-    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (earlier, fn)]
+    codes: list[Any] = [getattr(inspect.unwrap(function), "__code__", None) for function in (earlier, fn)]
     return earlier.__module__ != fn.__module__ and all(codes) and codes[0].co_filename == codes[1].co_filename
 
 
@@ -68,7 +68,7 @@ def load_model_module(path: str | Path) -> None:
         return
     before = dict(_registered())  # before the file, whose models may replace the package's
     spec = spec_from_file_location(name, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise ValueError(f"model_module: got {str(path)!r}, wanted a Python file, which ends in .py")
     sys.modules[name] = module = module_from_spec(spec)
     module.__package__ = ""  # it is in no package, as the error of a relative import says

@@ -1,7 +1,5 @@
 """Summarise a model layer by layer."""
 
-import re
-
 from mindspore import nn
 
 from mindcv.models.family import part_of
@@ -16,9 +14,9 @@ def summary(model: nn.Cell) -> str:
         TypeError: The model's family does not say what its layers are.
     """
     summary_rows, flops_by_layer = (part_of(model, part, "summary") for part in ("summary_rows", "flops_by_layer"))
-    sizes = {}
+    sizes: dict[str, int] = {}
     for parameter in model.get_parameters():
-        layer = re.match(r"blocks\.\d+|\w+", parameter.name)[0]
+        layer = ".".join(parameter.name.split(".")[: 2 if parameter.name.startswith("blocks.") else 1])
         sizes[layer] = sizes.get(layer, 0) + parameter.size
     flops = flops_by_layer(model)
     rows = [

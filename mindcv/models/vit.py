@@ -141,7 +141,7 @@ class VisionTransformer(Transformer):
         """
         self.random_state()
         x = self.pos_drop(self.embed(images))
-        states = ()
+        states: tuple[Tensor, ...] = ()
         for block in self.blocks:
             is_last = len(states) == len(self.blocks) - 1
             x = block(x, cls_token_only and is_last)
@@ -154,7 +154,7 @@ class VisionTransformer(Transformer):
         Images are as for `hidden_states`.
         """
         x = self.embed(images)
-        inputs = ()
+        inputs: tuple[Tensor, ...] = ()
         for block in self.blocks:
             inputs += (block.norm1(x),)
             x = block(x)

@@ -138,8 +138,7 @@ def _accepted(name: str, options: dict, extra: dict) -> dict:
     Raises:
         TypeError: The algorithm has no argument of a name in `extra`.
     """
-    own = signature(OPTIMIZERS[name]).parameters.keys()
-    own -= {"params", "learning_rate", "weight_decay", "loss_scale"}
+    own = signature(OPTIMIZERS[name]).parameters.keys() - {"params", "learning_rate", "weight_decay", "loss_scale"}
     defaults = signature(create_optimizer).parameters
     of_any = {key for algorithm in OPTIMIZERS.values() for key in signature(algorithm).parameters}
     for key in extra:

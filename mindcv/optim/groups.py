@@ -145,7 +145,7 @@ def _lr_scales(model: nn.Cell | None, layer_decay: float | None, head_lr_multipl
         return {}
     layer_decay = 1.0 if layer_decay is None else require_in_range("layer_decay", layer_decay, above=0, at_most=1)
     require_in_range("head_lr_multiple", head_lr_multiple, above=0)
-    if not hasattr(model, "group_matcher"):
+    if model is None or not hasattr(model, "group_matcher"):
         raise ValueError("layer_decay and head_lr_multiple need a model that has a group_matcher()")
     names = [parameter.name for parameter in model.get_parameters()]
     layers = layer_ids([*names, _UNMATCHED], model.group_matcher(coarse=False))

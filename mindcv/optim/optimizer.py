@@ -46,7 +46,7 @@ class Optimizer(nn.Optimizer):
         for slot in slots:
             setattr(self, slot, self.parameters.clone(prefix=slot, init="zeros"))
         self.slots = tuple(getattr(self, slot) for slot in slots)
-        first_index = {}  # of each distinct learning rate: the first parameter that has it
+        first_index: dict[int, int] = {}  # of each distinct learning rate: the first parameter that has it
         for i, lr in enumerate(self.group_lr):
             first_index.setdefault(id(lr), i)
         self.lr_owners = tuple(first_index.values())

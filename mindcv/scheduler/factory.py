@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from mindcv.errors import did_you_mean, explain_unknown, require_in_range
 from mindcv.scheduler.dynamic_lr import (
@@ -101,8 +102,8 @@ def create_scheduler(
     if name not in SCHEDULERS:
         raise ValueError(f"unknown scheduler {scheduler!r}{did_you_mean(scheduler, [*SCHEDULERS, *ALIASES])}")
     at_least_1 = {"steps_per_epoch": steps_per_epoch, "num_epochs": num_epochs, "num_cycles": num_cycles}
-    for option, value in at_least_1.items():
-        require_in_range(option, value, at_least=1)
+    for option, number in at_least_1.items():
+        require_in_range(option, number, at_least=1)
     at_least_0 = {
         "warmup_epochs": warmup_epochs, "lr": lr, "min_lr": min_lr, "decay_epochs": decay_epochs,
         "decay_rate": decay_rate, "cycle_decay": cycle_decay,
@@ -125,7 +126,7 @@ def create_scheduler(
             f"the number of epochs to have at most {_MAX_STEPS}"
         )
 
-    span = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - prefix}
+    span: dict[str, Any] = {"steps_per_epoch": steps_per_epoch, "epochs": num_epochs - prefix}
     if name in ("cosine_decay", "cyclic", "one_cycle") and min_lr > lr:
         raise ValueError(f"{name} goes down from lr to min_lr, but min_lr {min_lr} is above lr {lr}")
     if name == "constant":

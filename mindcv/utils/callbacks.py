@@ -1,6 +1,7 @@
 """`StateMonitor`, `ValCallback` and `CheckpointManager`, for `mindspore.Model.train` and `eval`."""
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from operator import itemgetter
@@ -28,7 +29,8 @@ class CheckpointManager:
     def __init__(self, ckpt_save_policy: str | None = None):
         if ckpt_save_policy not in (None, "top_k", "latest_k"):
             raise ValueError(f"ckpt_save_policy is {ckpt_save_policy!r}; it can be top_k, latest_k or None")
-        self.ckpt_save_policy, self.ckpoint_filelist = ckpt_save_policy, []
+        self.ckpt_save_policy = ckpt_save_policy
+        self.ckpoint_filelist: list[str | tuple[str, float]] = []
 
     def save_ckpoint(self, network: nn.Cell, num_ckpt: int = 10, metric=None, save_path: str = "") -> list | None:
         """Write a checkpoint, delete all but `num_ckpt`, and return `ckpoint_filelist`, or None without a policy.
@@ -36,8 +38,10 @@ class CheckpointManager:
         "top_k" needs a `metric`, and writes the best only. `network` may also be a list of parameters.
         """
         if self.ckpt_save_policy is None:
-            return _write(network, save_path)
-        files, path_of = [*self.ckpoint_filelist, save_path], str
+            _write(network, save_path)
+            return None
+        files = [*self.ckpoint_filelist, save_path]
+        path_of: Callable = str
         kept = files[-num_ckpt:]
         if self.ckpt_save_policy == "top_k":
             if metric is None:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from typing import Any
 
 from mindcv.config import OPTIONS, Config, ConfigError, parse, show
 from mindcv.config.config import read_option
@@ -25,7 +26,7 @@ def create_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
     parser = argparse.ArgumentParser(parents=[of_config], allow_abbrev=False)
     for name in [name for name in OPTIONS if name != "config"]:
         kind, default = OPTIONS[name].type, OPTIONS[name].default
-        words = {"nargs": kind.nargs, "const": "True", "metavar": kind.metavar}
+        words: dict[str, Any] = {"nargs": kind.nargs, "const": "True", "metavar": kind.metavar}
         text = f"{OPTIONS[name].help} (default: {show(default)})".replace("%", "%%")
         parser.add_argument(f"--{name}", action=_Read, default=default, help=text, **words)
     return of_config, parser

@@ -20,7 +20,8 @@ def detect_file_type(filename: str) -> tuple[str, str | None, str | None]:
     """Return a name's end, archive and compression, such as (".tar.gz", ".tar", ".gz"); without any, a RuntimeError."""
     last = Path(filename).suffix
     name = Path(filename).stem + "".join(FILE_TYPE_ALIASES.get(last, (last,)))
-    end, archive, compression = re.search(r"(\.tar|\.zip)?(\.gz|\.bz2)?$", name).group(0, 1, 2)
+    match = re.search(r"(\.tar|\.zip)?(\.gz|\.bz2)?$", name)
+    end, archive, compression = match.group(0, 1, 2) if match else ("", None, None)
     if not end:
         raise RuntimeError(f"{filename} ends neither as an archive nor as a compressed file")
     return last if last in FILE_TYPE_ALIASES else end, archive, compression

@@ -44,9 +44,9 @@ def set_logger(name=None, output_dir=None, rank=0, log_level=logging.INFO, color
     """Return the logger `name`; the first call sets up standard output (worker 0) and `output_dir`/rank{rank}.log."""
     logger, rank = logging.getLogger(name), rank or 0
     if not getattr(logger, "is_set", False):
-        logger.is_set, logger.propagate = True, False
+        logger.is_set, logger.propagate = True, False  # type: ignore[attr-defined]
         logger.setLevel(log_level)
-        handlers = [] if rank else [logging.StreamHandler(sys.stdout)]
+        handlers: list[logging.Handler] = [] if rank else [logging.StreamHandler(sys.stdout)]
         if output_dir is not None:
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             handlers.append(logging.FileHandler(Path(output_dir) / f"rank{rank}.log"))

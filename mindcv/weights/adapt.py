@@ -79,7 +79,9 @@ def adapt_weights(
         The weights to load, the names of the model's parameters that keep their initial values, and a line of text for
         each difference that was adapted (`done`) or not allowed (`refused`).
     """
-    fresh, done, refused = frozenset(), [], []
+    fresh: frozenset[str] = frozenset()
+    done: list[str] = []
+    refused: list[str] = []
     for argument, find_change in (SHARED if differences is None else differences).items():
         change = find_change(weights, shapes, *(known or {}).get(argument, ()))
         if change is None:
@@ -104,7 +106,7 @@ def _num_classes(
     """
     head = {name: array for name, array in weights.items() if name.startswith(CLASSIFIER)}
     fresh = {name: shape for name, shape in shapes.items() if name.startswith(CLASSIFIER)}
-    rows = [_num_rows({name: array.shape for name, array in head.items()}), _num_rows(fresh)]
+    rows: list[object] = [_num_rows({name: array.shape for name, array in head.items()}), _num_rows(fresh)]
     if rows[0] == rows[1]:
         if not (head and checkpoint_names and model_names) or list(checkpoint_names) == list(model_names):
             return None
@@ -114,10 +116,10 @@ def _num_classes(
         if sorted(checkpoint_names) == sorted(model_names):
             order = [checkpoint_names.index(name) for name in model_names]
             head = {name: np.concatenate([array[order], array[len(order) :]]) for name, array in head.items()}
-            return Change(*rows, "the classifier's rows follow the names", {**weights, **head})
+            return Change(rows[0], rows[1], "the classifier's rows follow the names", {**weights, **head})
     effect = "the classifier starts afresh" if fresh else "its classifier is left out"
     kept = {name: array for name, array in weights.items() if name not in head}
-    return Change(*rows, effect, kept, frozenset(fresh))
+    return Change(rows[0], rows[1], effect, kept, frozenset(fresh))
 
 
 def _moved(names: Sequence[str], others: Sequence[str]) -> list[str]:
@@ -179,8 +181,8 @@ def _image_size(
         return None
     patches = resample(embedding[:, prefix:], checkpoint_grid, model_grid)
     adapted = np.concatenate([embedding[:, :prefix], patches], 1)
-    sizes = [f"{rows}x{cols} patches" for rows, cols in (checkpoint_grid, model_grid)]
-    return Change(*sizes, "the position embedding is resampled", {**weights, POS_EMBED: adapted})
+    before, after = (f"{rows}x{cols} patches" for rows, cols in (checkpoint_grid, model_grid))
+    return Change(before, after, "the position embedding is resampled", {**weights, POS_EMBED: adapted})
 
 
 # Functions (weights, shapes, the checkpoint's value, the model's value) to a Change, or None if there is no difference.

@@ -108,15 +108,16 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
-        value, at = _varint(message, at)
+        number, at = _varint(message, at)
         if key & 7 == _BYTES:
-            length, start = value, at
-            value, at = message[start : start + length], start + length
+            start, at = at, at + number
             if at > len(message):
                 raise ValueError("it is cut off")
-        elif key & 7 != _VARINT:
+            yield key >> 3, message[start:at]
+        elif key & 7 == _VARINT:
+            yield key >> 3, number
+        else:
             raise ValueError("it is not a checkpoint's protocol-buffers message")
-        yield key >> 3, value
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
@@ -157,6 +158,7 @@ def serialise(arrays: Mapping[str, np.ndarray], digest: str) -> Iterator[bytes |
         ValueError: an array has a dtype that the format does not have; raised when its turn comes.
     """
     yield _field(_DIGEST, bytes.fromhex(digest))
+    content: bytes | memoryview
     for name, array in arrays.items():
         if array.dtype.kind == "U":
             type_name, content = "str", str(array).encode("utf-32-le")

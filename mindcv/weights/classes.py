@@ -20,7 +20,7 @@ class Classes(NamedTuple):
     If no parameter has a classifier's name, there are as many classes as names.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # it hides tuple.count
     names: list[str] | None
 
 

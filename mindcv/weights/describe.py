@@ -41,7 +41,7 @@ def describe(path: str | Path, formats: Iterable[CheckpointFormat] = ()) -> dict
         "file": f"{path}, {Path(path).stat().st_size:,} bytes",
         "format": contents.format,
         "layout": {state_dict.MINDCV: "MindCV's names", state_dict.PYTORCH: "PyTorch's names"}[layout],
-        **_model(weights, None if grid is None else tuple(map(int, grid)), formats),
+        **_model(weights, None if grid is None else (int(grid[0]), int(grid[1])), formats),
         **_model_args(recorded_in(contents.arrays) or {}),
         "parameters": f"{size:,} in {len(weights)} tensors, {types}",
         **({"beside": others} if (others := parts.describe_others()) else {}),

@@ -73,7 +73,8 @@ def load(
         weights = parts.select(ema)
         weights = weights if weights.keys() == parameters.keys() else format.to_mindcv(weights)
     if state_dict.GRID in contents:
-        grid = tuple(int(side) for side in contents[state_dict.GRID])
+        rows, columns = contents[state_dict.GRID]
+        grid = (int(rows), int(columns))
     shapes = {name: parameter.shape for name, parameter in parameters.items()}
     names = names_in(contents)
     known = {"image_size": (grid, getattr(model, "grid_size", None)), "num_classes": (names, class_names)}

@@ -107,11 +107,12 @@ def split_parts(contents: Arrays, known: Collection[str] = ()) -> Parts:
     prefix = next((prefix for prefix in _AVERAGES if any(name.startswith(prefix) for name in contents)), None)
     averages = _under(prefix, {name: name for name in contents}) if prefix else {}
     rest = {name: name for name in contents if not name.startswith(_AVERAGES)}
-    weights, averages = (_weights(names, contents, known) for names in (rest, averages))
+    weights, averages = _weights(rest, contents, known), _weights(averages, contents, known)
     others = rest.keys() - weights.values()
     optimizer = {name for name in others if name.startswith(OPTIMIZER) or _weight_in(name, weights)}
     return Parts(
-        *({name: contents[full] for name, full in names.items()} for names in (weights, averages)),
+        {name: contents[full] for name, full in weights.items()},
+        {name: contents[full] for name, full in averages.items()},
         optimizer,
         others - optimizer,
     )
@@ -195,9 +196,9 @@ def _state_of_mindspore(arrays: Arrays) -> set[str]:
     if not any(array.size == 1 and array.dtype.kind in "biuU" for array in plain.values()):
         return set()
     owners = {name: owner for name in arrays if (owner := _weight_in(name, arrays))}
-    slots = {name: name.removesuffix(owner) for name, owner in owners.items() if name not in owners.values()}
-    closed = {prefix for prefix in set(slots.values()) if all(n in slots for n in arrays if n.startswith(prefix))}
-    slots = {name for name, prefix in slots.items() if prefix in closed}
+    prefixes = {name: name.removesuffix(owner) for name, owner in owners.items() if name not in owners.values()}
+    closed = {prefix for prefix in set(prefixes.values()) if all(n in prefixes for n in arrays if n.startswith(prefix))}
+    slots = {name for name, prefix in prefixes.items() if prefix in closed}
     trained = {owners[name] for name in slots if name.endswith(f".{owners[name]}")}
     return slots | plain.keys() - trained
 

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from mindcv.io.download import DownloadError, fetch, get_download_root
@@ -25,7 +26,7 @@ def get_weights_download_root() -> str:
     return str(Path(get_download_root()) / "weights")
 
 
-def fetch_published(source: Mapping[str, object]) -> Path:
+def fetch_published(source: Mapping[str, Any]) -> Path:
     """Return the path of a published file of weights; download it first if it is not there, and log its licence.
 
     Args:

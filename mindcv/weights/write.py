@@ -1,7 +1,7 @@
 """Write checkpoints atomically."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
     path = Path(path)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     if path.suffix == ".ckpt":
-        pieces = ckpt.serialise(arrays, digest(arrays))
+        pieces: Iterable[bytes | memoryview] = ckpt.serialise(arrays, digest(arrays))
     elif path.suffix == ".safetensors":
         if texts := [name for name, array in arrays.items() if array.dtype.kind == "U"]:
             raise ValueError(f"{texts[0]} is text, which a .safetensors cannot hold: write a .ckpt")

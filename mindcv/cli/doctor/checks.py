@@ -213,9 +213,11 @@ def _write_photos(folder: Path) -> None:
     for number in range(_PHOTOS):
         path = folder / "train" / f"class_{number % 2}" / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize(_PHOTO_SIZE, Image.BICUBIC)
+        smooth = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).resize(
+            _PHOTO_SIZE, Image.Resampling.BICUBIC
+        )
         noise = rng.normal(0, 12, (height, width, 3))
-        Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(path, quality=90)
+        Image.fromarray((np.asarray(smooth) + noise).clip(0, 255).astype(np.uint8)).save(path, quality=90)
 
 
 def _cpu_name() -> str:

@@ -70,8 +70,7 @@ def run_checks(
     began, remaining = time.monotonic(), list(checks)
     total = seconds or _SECONDS_OF_ACCELERATORS
     while remaining:
-        _number, together = next(groupby(remaining, lambda check: check.process))
-        together = list(together)
+        together = list(next(groupby(remaining, lambda check: check.process))[1])
         with tempfile.TemporaryDirectory(prefix="mindcv-") as folder:
             process = _Process([check.name for check in together], options, Path(folder))
             try:

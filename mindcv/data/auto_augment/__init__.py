@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from mindspore.dataset import vision
@@ -40,8 +41,9 @@ _AUTOAUGMENT = {
 }
 
 # The settings of each policy, by their letters: argument, minimum, maximum, and whether it is an integer.
-_STD = ("std", 0, np.inf, False)
-_RANDAUGMENT = {
+_Setting = tuple[str, float, float, bool]
+_STD: _Setting = ("std", 0, np.inf, False)
+_RANDAUGMENT: dict[str, _Setting] = {
     "m": ("magnitude", 0, np.inf, False),
     "n": ("count", 1, 15, True),
     "p": ("prob", 0, 1, False),
@@ -50,14 +52,14 @@ _RANDAUGMENT = {
     "mmax": ("max_magnitude", 0, 10, False),
     "inc": ("increasing", 0, 1, True),
 }
-_AUGMIX = {
+_AUGMIX: dict[str, _Setting] = {
     "m": ("magnitude", 0, np.inf, False),
     "w": ("width", 1, 10, True),
     "d": ("depth", 1, 10, True),
     "a": ("alpha", 1e-3, np.inf, False),
     "mstd": _STD,
 }
-_SETTINGS = {
+_SETTINGS: dict[str, dict[str, _Setting]] = {
     **{name: {"mstd": _STD} for name in _AUTOAUGMENT},
     "randaug": _RANDAUGMENT,
     "rand": _RANDAUGMENT,
@@ -99,11 +101,12 @@ def create_policy(
     name, *settings = text.split("-")
     if name not in _SETTINGS:
         raise ValueError(f"auto_augment {text!r}: no policy {name!r}{did_you_mean(name, _SETTINGS)}")
-    arguments = dict(_parse_setting(text, setting, _SETTINGS[name]) for setting in settings)
+    arguments: dict[str, Any] = dict(_parse_setting(text, setting, _SETTINGS[name]) for setting in settings)
     fill = [min(255, max(0, round(level))) for level in mean]
     if interpolation == vision.Inter.PILCUBIC:  # supported by resizing only
         interpolation = vision.Inter.BICUBIC
-    context = AugmentContext(interpolation, tuple(fill if len(fill) == 3 else [round(np.mean(fill))] * 3))
+    red, green, blue = fill if len(fill) == 3 else [round(np.mean(fill))] * 3
+    context = AugmentContext(interpolation, (red, green, blue))
     if name in _AUTOAUGMENT:
         table, increasing = _AUTOAUGMENT[name]
         final_steps = _color_jitter_steps(color_jitter) if name == "3a" else ()
@@ -113,7 +116,7 @@ def create_policy(
     return AugMix(context, **arguments) if name == "augmix" else TrivialAugmentWide(context)
 
 
-def _parse_setting(text: str, setting: str, known: dict) -> tuple[str, float]:
+def _parse_setting(text: str, setting: str, known: dict[str, _Setting]) -> tuple[str, float]:
     """Return the argument and the value of one setting, such as ("magnitude", 9.0) for "m9".
 
     Args:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from mindcv.data.datasets.arrays import ArraySource
 from mindcv.data.datasets.cifar import open_cifar10, open_cifar100
 from mindcv.data.datasets.digits import open_digits
-from mindcv.data.datasets.files import skipped_line
+from mindcv.data.datasets.files import FileSource, skipped_line
 from mindcv.data.datasets.folder import FolderSource
 from mindcv.data.datasets.listed import ListedSource
 from mindcv.data.datasets.mindrecord import MindRecordSource
@@ -70,6 +70,7 @@ def open_source(
         FileNotFoundError: The data set is not in `root`; for folders and MindRecord, also if the split does not exist.
         OSError: The download failed.
     """
+    source: Source
     name = check_name(name)
     if listing and name not in _FOLDERS:
         raise ValueError(f"a list of images goes with a folder of them, not with dataset {name!r}")
@@ -91,8 +92,8 @@ def open_source(
         raise ValueError(
             f"the classes of {name} are {', '.join(source.class_names[:5])}…, not {', '.join(class_names)}"
         )
-    if skipped := getattr(source, "skipped", None):
-        warn_once(skipped_line(source.folder, skipped))
+    if isinstance(source, FileSource) and source.skipped:
+        warn_once(skipped_line(source.folder, source.skipped))
     return source
 
 

@@ -106,7 +106,8 @@ def list_folder(folder: str | bytes | Path) -> FolderContents:
     An image file is a regular file with one of `EXTENSIONS`, in upper or lower case. A dead link with such a name is
     included, so that reading it reports the error.
     """
-    images, folders, skipped = [], [], Counter()
+    images, folders = [], []
+    skipped: Counter[str] = Counter()
     with os.scandir(os.fsencode(folder)) as entries:
         for entry in entries:
             name = entry.name

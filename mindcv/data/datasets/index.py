@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,19 +36,21 @@ def list_class_images(folder: Path, classes: Sequence[str]) -> tuple[list[np.nda
         classes: Names of the class folders, each once.
     """
     path = _cache_path(folder)
-    cached, found = _read_cache(path) if path else {}, {}
+    cached = _read_cache(path) if path else {}
+    found: dict[tuple[bytes, int, int], FolderContents] = {}
     started = time.time_ns()
 
     def contents_of(subfolder: bytes) -> FolderContents:
         key = os.path.relpath(subfolder, top), *_folder_state(subfolder)
         if key not in cached:
-            images, *others = list_folder(subfolder)
-            found[key] = FolderContents(np.array(images, np.bytes_), *others)
+            listed = list_folder(subfolder)
+            found[key] = listed._replace(images=np.array(listed.images, np.bytes_))
         else:
             found[key] = cached[key]
         return found[key]
 
-    top, images, skipped = os.fsencode(folder), [], Counter()
+    top, images = os.fsencode(folder), []
+    skipped: Counter[str] = Counter()
     for name in classes:
         below = walk(os.path.join(top, os.fsencode(name)), contents_of)
         images.append(_join(below))
@@ -69,7 +71,7 @@ def _join(below: list[tuple[bytes, FolderContents]]) -> np.ndarray:
     """Return the paths of all images in the result of `walk`, relative to its folder, (n,) bytes."""
     (_, top), *nested = below
     if not nested:
-        return top.images
+        return np.asarray(top.images)
     return np.concatenate(
         [top.images, *(np.char.add(path + b"/", found.images) for path, found in nested if len(found.images))]
     )
@@ -100,7 +102,7 @@ def _read_cache(path: Path) -> dict[tuple[bytes, int, int], FolderContents]:
     with suppress(Exception), np.load(path) as index:  # NumPy raises many types of error for damaged files
         images = np.split(index["images"], np.cumsum(index["image_counts"])[:-1])
         names = np.split(index["folders"], np.cumsum(index["folder_counts"])[:-1])
-        skipped = map(Counter, json.loads(str(index["skipped"])))
+        skipped: Iterator[Counter[str]] = map(Counter, json.loads(str(index["skipped"])))
         contents = map(FolderContents, images, map(np.ndarray.tolist, names), skipped)
         keys = zip(index["paths"].tolist(), *index["states"].T.tolist(), strict=True)
         return dict(zip(keys, contents, strict=True))

@@ -1,7 +1,8 @@
 """Data sets that show some of another data set's images."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +26,11 @@ class Subset:
         excluded: The lines given, after those of `source`.
     """
 
+    labels: np.ndarray
+    class_names: list[str]
+    splits: list[str]
+    encoded: bool
+
     def __init__(self, source: "Source", indices: np.ndarray, excluded: tuple[str, ...] = ()):
         self.source, self.indices = source, np.asarray(indices)
         self.labels = source.labels[self.indices]
@@ -39,7 +45,7 @@ class Subset:
         names = list(self.source.names())
         return (names[i] for i in self.indices.tolist())
 
-    def path(self, i: int) -> str:
+    def path(self, i: int) -> str | Path:
         """Return what `source.path` returns for image `i` of the subset."""
         return self.source.path(int(self.indices[i]))
 
@@ -49,7 +55,8 @@ class Subset:
         Args:
             stat_fields: Further attributes of `os.stat_result` that count as a change, such as "st_mode".
         """
-        return self.source.fingerprint(*stat_fields) + self.indices.tobytes()
+        source: Any = self.source  # an encoded one, so that it has a fingerprint
+        return source.fingerprint(*stat_fields) + self.indices.tobytes()
 
     def __getitem__(self, i: int) -> tuple[np.ndarray, np.int32]:
         """Return image `i` of the subset as `source` does, and its label."""
