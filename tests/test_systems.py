@@ -1,5 +1,6 @@
 """The package on systems without what only POSIX has, and with another encoding of text than UTF-8: Windows."""
 
+import os
 import subprocess
 import sys
 
@@ -42,8 +43,25 @@ TINY = ["--device_target", "CPU", "--mode", "1", "--image_resize", "16", "--patc
 SHALLOW = ["--model_args", "depth=2", "local_up_to_layer=1"]
 
 
+def run_without_posix(commands, folder, encoding):
+    """Run commands in one process as above, with a console of another encoding than UTF-8, and return its output."""
+    words = [word for command in commands for word in ["--", *command]][1:]
+    done = subprocess.run(
+        [sys.executable, "-X", "warn_default_encoding", "-c", WITHOUT_POSIX, *words],
+        cwd=folder,
+        capture_output=True,
+        encoding=encoding,
+        timeout=300,
+        env={**os.environ, "PYTHONIOENCODING": f"{encoding}:strict"},
+    )
+    ended = [line for line in done.stdout.splitlines() if line.startswith("ran ")]
+    assert ended == [f"ran {command[0]} 0" for command in commands], done.stderr
+    return done.stdout
+
+
 def test_commands_without_posix_modules_work(tmp_path):
-    write_image_folder(tmp_path / "images", {"train": 4, "val": 4}, ["cat", "dog"])
+    """The console's encoding lacks the characters of a class's name, which files have."""
+    write_image_folder(tmp_path / "images", {"train": 4, "val": 4}, ["猫", "dog"])
     data = ["--dataset", "mindrecord", "--data_dir", "packed", "--batch_size", "4", "--num_parallel_workers", "1"]
     model = [*TINY, "--ckpt_path", "run/convit_tiny-1_2.ckpt"]
     commands = [
@@ -52,19 +70,16 @@ def test_commands_without_posix_modules_work(tmp_path):
         ["train", *TINY, *SHALLOW, *data, "--epoch_size", "1", "--val_while_train", "False", "--distribute", "False",
          "--ckpt_save_dir", "run"],
         ["validate", *model, *data],
-        ["infer", *model, "--image", "images/val"],
+        ["infer", *model, "--image", "images/val", "--topk", "2", "--output", "predictions.csv"],
         ["export", *model],
     ]  # fmt: skip
-    words = [word for command in commands for word in ["--", *command]][1:]
-    done = subprocess.run(
-        [sys.executable, "-X", "warn_default_encoding", "-c", WITHOUT_POSIX, *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert [line for line in done.stdout.splitlines() if line.startswith("ran ")] == [
-        f"ran {command[0]} 0" for command in commands
-    ], done.stderr
+    output = run_without_posix(commands, tmp_path, "cp1252")
+    assert output.count("?") >= 8, "each of 8 images has its two classes in the printed table"
+    assert "猫" in (tmp_path / "predictions.csv").read_text(encoding="utf-8")
     assert (tmp_path / "convit_tiny.mindir").is_file()
     assert not list(tmp_path.glob("**/*.tmp"))
+
+
+def test_commands_on_a_chinese_console_print_their_text(tmp_path):
+    output = run_without_posix([["list"], ["info", "convit_tiny"]], tmp_path, "cp936")
+    assert "convit_tiny" in output
