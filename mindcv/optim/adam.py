@@ -43,18 +43,27 @@ class Adam(Optimizer):
         root = ops.sqrt(bias_correction(step, self.log_beta2))
         return root / bias_correction(step, self.log_beta1), self.eps * root
 
-    def update(self, terms, lr, weight_decay, parameter, moment1, moment2, gradient):
+    def group_terms(self, terms, lr, weight_decay):
+        """Return the kernel's learning rate, and the decay: for AdamW the parameters' factor, None without decay."""
+        correction, _eps = terms
+        decay = weight_decay
+        if self.decoupled:
+            decay = 1 - lr * weight_decay if weight_decay > 0 else None
+        return lr * correction, decay
+
+    def update(self, terms, kernel_lr, decay, parameter, moment1, moment2, gradient):
         """Update `parameter` and its moments in place; `terms` is what `step_terms` returned.
 
-        `gradient` is unscaled, float32; `lr` is this step's learning rate. Nothing uses the result.
+        `gradient` is unscaled, float32; `kernel_lr` and `decay` are what `group_terms` returned. Nothing uses the
+        result.
         """
         if not self.decoupled:
-            gradient = add_l2(weight_decay, parameter, gradient)
-        elif weight_decay > 0:
-            ops.assign(parameter, parameter * (1 - lr * weight_decay))
-        correction, eps = terms
+            gradient = add_l2(decay, parameter, gradient)
+        elif decay is not None:
+            ops.assign(parameter, parameter * decay)
+        _correction, eps = terms
         # with beta powers of 0 the kernel does not correct the learning rate a second time
-        return self.adam(parameter, moment1, moment2, 0.0, 0.0, lr * correction, self.beta1, self.beta2, eps, gradient)
+        return self.adam(parameter, moment1, moment2, 0.0, 0.0, kernel_lr, self.beta1, self.beta2, eps, gradient)
 
 
 class AdamW(Adam):

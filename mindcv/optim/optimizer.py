@@ -50,7 +50,10 @@ class Optimizer(nn.Optimizer):
         for i, lr in enumerate(self.group_lr):
             first_index.setdefault(id(lr), i)
         self.lr_owners = tuple(first_index.values())
-        self.lr_indices = tuple(list(first_index).index(id(lr)) for lr in self.group_lr)
+        lr_indices = [list(first_index).index(id(lr)) for lr in self.group_lr]
+        groups = list(zip(lr_indices, self.weight_decays, strict=True))
+        self.groups = tuple(dict.fromkeys(groups))  # distinct pairs of a learning rate's index and a weight decay
+        self.group_indices = tuple(map(self.groups.index, groups))
 
     @ms.jit
     def construct(self, gradients):
@@ -64,9 +67,14 @@ class Optimizer(nn.Optimizer):
         gradients = self.hyper_map(self.unscale, gradients)
         if self.centralizes:
             gradients = self.hyper_map(_centralize, self.centralized, gradients)
-        # Learning rates are passed by index: a tuple with one per parameter takes many seconds to compile.
-        update = ops.partial(self.update_indexed, self.step_terms(step, gradients), lrs)
-        return self.hyper_map(update, self.lr_indices, self.weight_decays, self.parameters, *self.slots, gradients)
+        terms = self.step_terms(step, gradients)
+        # What the parameters of a group share is computed once, and passed by index: one for each parameter would take
+        # seconds to compile.
+        group_terms = ()
+        for lr_index, weight_decay in self.groups:
+            group_terms += (self.group_terms(terms, lrs[lr_index], weight_decay),)
+        update = ops.partial(self.update_in_group, terms, group_terms)
+        return self.hyper_map(update, self.group_indices, self.parameters, *self.slots, gradients)
 
     def step_terms(self, step, gradients):
         """Return what the updates of all parameters share in this step.
@@ -80,13 +88,22 @@ class Optimizer(nn.Optimizer):
         """
         return ()
 
+    def group_terms(self, terms, lr, weight_decay):
+        """Return a pair that the updates of all parameters with one learning rate and weight decay get in their place.
+
+        Args:
+            terms: What `step_terms` returned for this step.
+            lr: The learning rate in this step, a scalar tensor.
+            weight_decay: The weight decay, a float.
+        """
+        return lr, weight_decay
+
     def update(self, terms, lr, weight_decay, parameter, *slots_and_gradient):
         """Update one parameter and its slots in place.
 
         Args:
             terms: What `step_terms` returned for this step.
-            lr: The parameter's learning rate in this step, a scalar tensor.
-            weight_decay: The parameter's weight decay, a float.
+            lr, weight_decay: What `group_terms` returned for the parameter's: here the two themselves.
             parameter: The parameter.
             slots_and_gradient: The parameter's slots in the order of `slots`, then its unscaled float32 gradient.
 
@@ -95,14 +112,15 @@ class Optimizer(nn.Optimizer):
         """
         raise NotImplementedError
 
-    def update_indexed(self, terms, lrs, lr_index, weight_decay, parameter, *slots_and_gradient):
-        """Call `update` with the learning rate of index `lr_index` in `lrs`."""
-        return self.update(terms, lrs[lr_index], weight_decay, parameter, *slots_and_gradient)
+    def update_in_group(self, terms, group_terms, group, parameter, *slots_and_gradient):
+        """Call `update` with the pair of index `group` in `group_terms`."""
+        lr, weight_decay = group_terms[group]
+        return self.update(terms, lr, weight_decay, parameter, *slots_and_gradient)
 
     def current_lrs(self):
         """Return the distinct learning rates of this step, a tuple of scalar tensors.
 
-        `lr_indices` gives each parameter's place among them. The step is `global_step`, before it is counted up.
+        `groups` has their indices. The step is `global_step`, before it is counted up.
         """
         lrs = ()
         for i in self.lr_owners:
