@@ -362,17 +362,18 @@ class Block(PolicyCell):
         self.mlp = mlp
         self.drop_path2 = StochasticDepth(drop_path_rate)
 
-    def construct(self, x: Tensor, cls_token_only: bool = False) -> Tensor:
+    def construct(self, x: Tensor, factors: tuple[Tensor, ...] = (), cls_token_only: bool = False) -> Tensor:
         """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C).
 
-        The class token is the first of `x`; `cls_token_only` is for MHSA blocks.
+        `factors` are those of the model's `RandomState`, for training. The class token is the first of `x`;
+        `cls_token_only` is for MHSA blocks.
         """
         tokens = self.norm1(x)
         queries = tokens
         if cls_token_only:
             x, queries = x[:, :1], tokens[:, :1]
-        x = x + self.drop_path1(self.attn(queries, tokens))
-        return x + self.drop_path2(self.mlp(self.norm2(x)))
+        x = x + self.drop_path1(self.attn(queries, tokens), factors)
+        return x + self.drop_path2(self.mlp(self.norm2(x)), factors)
 
 
 class ConViT(Transformer):
@@ -538,14 +539,14 @@ class ConViT(Transformer):
             ValueError: The images are not of the model's size or channels, or have no batch axis.
             TypeError: The images are not float32, float16 or bfloat16.
         """
-        self.random_state()
+        factors = self.random_state(images.shape[0])
         x = self.pos_drop(self.embed(images))
         states: tuple[Tensor, ...] = ()
         for block in self.blocks:
             if len(states) == self.local_up_to_layer:
                 x = join_class_token(self.cls_token, x)
             is_last = len(states) == len(self.blocks) - 1
-            x = block(x, cls_token_only and is_last)
+            x = block(x, factors, cls_token_only and is_last)
             states += (x,)
         return states
 

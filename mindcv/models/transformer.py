@@ -51,7 +51,7 @@ class Transformer(PolicyCell):
 
         It is not among `get_parameters()`. The seed is drawn by numpy; each training step adds 1 to the step.
         """
-        return self.random_state.parameter[0]
+        return self.random_state.rng_state[0]
 
     def no_weight_decay(self) -> set[str]:
         """Return {"pos_embed", "cls_token"}: the parameters, besides the 1-D ones, to exempt from weight decay."""

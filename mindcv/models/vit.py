@@ -139,12 +139,12 @@ class VisionTransformer(Transformer):
         Raises:
             ValueError, TypeError: As in `embed`.
         """
-        self.random_state()
+        factors = self.random_state(images.shape[0])
         x = self.pos_drop(self.embed(images))
         states: tuple[Tensor, ...] = ()
         for block in self.blocks:
             is_last = len(states) == len(self.blocks) - 1
-            x = block(x, cls_token_only and is_last)
+            x = block(x, factors, cls_token_only and is_last)
             states += (x,)
         return states
 

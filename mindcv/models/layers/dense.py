@@ -35,9 +35,11 @@ class Linear(PolicyCell, nn.Dense):
             self.bias_add = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        weight = self.cast(self.weight.reshape(self.weight.shape[0], -1), self.policy.compute)
-        flat = self.cast(x.reshape(-1, x.shape[-1]), self.policy.compute)
-        flat = self.cast(self.matmul(flat, weight), self.policy.compute)
+        weight, compute = self.weight, self.policy.compute
+        if weight.ndim > 2:
+            weight = weight.reshape(weight.shape[0], -1)
+        flat = self.cast(x.reshape(-1, x.shape[-1]), compute)
+        flat = self.cast(self.matmul(flat, self.cast(weight, compute)), compute)
         if self.has_bias:
-            flat = self.bias_add(flat, self.cast(self.bias, self.policy.compute))
-        return self.cast(flat, self.policy.output).reshape(x.shape[:-1] + (flat.shape[-1],))
+            flat = self.bias_add(flat, self.cast(self.bias, compute))
+        return self.cast(flat, self.policy.output).reshape(x.shape[:-1] + (self.out_channels,))

@@ -36,8 +36,8 @@ class Layers(nn.Cell):
         self.random_state = RandomState(self)
 
     def construct(self, x):
-        self.random_state()
-        return tuple(layer(x) for layer in self.layers)
+        factors = self.random_state(x.shape[0])
+        return tuple(layer(x, factors) if isinstance(layer, StochasticDepth) else layer(x) for layer in self.layers)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_stochastic_depth_drops_whole_images_and_has_mean_1(ones, pynative):
 def test_stochastic_depth_branches_continue_one_stream(ones, pynative):
     model = Layers(Dropout(0.5), StochasticDepth(0.5), StochasticDepth(0.5)).set_train()
     outputs = model(ones)
-    draws = uniform(model.random_state.parameter[0], 1, (2 * 4000,)).asnumpy().reshape(2, -1)
+    draws = uniform(model.random_state.rng_state[0], 1, (2 * 4000,)).asnumpy().reshape(2, -1)
     for out, draw in zip(outputs[1:], draws, strict=True):
         np.testing.assert_array_equal(out.asnumpy()[:, 0, 0] > 0, draw >= 0.5)
 
@@ -75,7 +75,7 @@ def test_stochastic_depth_branches_continue_one_stream(ones, pynative):
 def test_random_state_advances_in_training_only_if_a_layer_draws(ones, pynative):
     for rate, training, steps in ((0.5, True, 1), (0.5, False, 0), (0.0, True, 0)):
         model = Layers(Dropout(rate), StochasticDepth(rate)).set_train(training)
-        [state] = model.random_state.parameter
+        [state] = model.random_state.rng_state
         seed, step = state.asnumpy().tolist()
         model(ones)
         assert state.asnumpy().tolist() == [seed, step + steps]
@@ -84,6 +84,8 @@ def test_random_state_advances_in_training_only_if_a_layer_draws(ones, pynative)
 def test_random_layer_without_a_random_state_raises(ones, pynative):
     with pytest.raises(ValueError, match="no random state: create a RandomState of the model"):
         Dropout(0.5).set_train()(ones)
+    with pytest.raises(ValueError, match="no factors of stochastic depth: pass what the model's RandomState returned"):
+        StochasticDepth(0.5).set_train()(ones, ())
 
 
 def test_dropout_rate_out_of_range_raises():
