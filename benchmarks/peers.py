@@ -1,9 +1,10 @@
 """Run one contestant of speed.py: one step for every line on standard input.
 
-    python benchmarks/peers.py NAME '[MODEL, PIXELS, BATCH, TRAINS]'
+    python benchmarks/peers.py NAME '[MODEL, PIXELS, BATCH, TRAINS, ARGUMENTS]'
 
-The first line of output is the seconds to the end of the first step, compilation included; then the seconds of each
-step, one per line; and, at the end of the input, the process's peak resident memory in MiB.
+ARGUMENTS are further arguments of the model's constructor, by name; only this project and timm take them. The first
+line of output is the seconds to the end of the first step, compilation included; then the seconds of each step, one per
+line; and, at the end of the input, the process's peak resident memory in MiB.
 """
 
 import enum
@@ -19,12 +20,12 @@ import types
 from pathlib import Path
 
 
-def this_project(model: str, image: int, batch: int, train: bool):
+def this_project(model: str, image: int, batch: int, train: bool, **arguments):
     """Return a function that runs a forward pass, or a training step with AdamW, in graph mode."""
     import mindcv
     from mindcv.engine.step import TrainStep
 
-    network = mindcv.create_model(model, image_size=image)
+    network = mindcv.create_model(model, image_size=image, **arguments)
     images, labels = _mindspore_batch(image, batch)
     if not train:
         return lambda: network(images).asnumpy()
@@ -128,13 +129,13 @@ def _mindspore_batch(image: int, batch: int):
     return images, ms.Tensor(rng.integers(0, 1000, batch), ms.int32)
 
 
-def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool = False):
+def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool = False, **arguments):
     """Return the same function with timm on PyTorch, optionally compiled by `torch.compile`."""
     sys.meta_path.insert(0, TorchvisionStub())
     import timm
     import torch
 
-    network = timm.create_model(model, img_size=image)
+    network = timm.create_model(model, img_size=image, **arguments)
     images, labels = torch.randn(batch, 3, image, image), torch.randint(0, 1000, (batch,))
     run = torch.compile(network) if compiled else network
     if not train:
@@ -150,8 +151,8 @@ def timm_eager(model: str, image: int, batch: int, train: bool, compiled: bool =
     return step
 
 
-def timm_compiled(*case):
-    return timm_eager(*case, compiled=True)
+def timm_compiled(*case, **arguments):
+    return timm_eager(*case, compiled=True, **arguments)
 
 
 class TorchvisionStub(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -217,7 +218,8 @@ def main(name: str, case: list) -> None:
 
         ms.set_context(mode=ms.GRAPH_MODE)
     start = time.perf_counter()
-    step = CONTESTANTS[name](*case)
+    *case, arguments = case
+    step = CONTESTANTS[name](*case, **arguments)
     step()
     print(time.perf_counter() - start, file=output, flush=True)
     step()

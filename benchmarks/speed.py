@@ -37,6 +37,7 @@ class Case(NamedTuple):
         image: Side of the images in pixels.
         batch: Images per step.
         train: Whether a step trains, or only computes the logits.
+        arguments: Further arguments of the model's constructor, which timm has too.
         contestants: Names of those that are measured.
     """
 
@@ -44,12 +45,14 @@ class Case(NamedTuple):
     image: int = 224
     batch: int = 8
     train: bool = False
+    arguments: dict[str, int] = {}
     contestants: tuple[str, ...] = ALL
 
     @property
     def title(self) -> str:
         kind = "training step (AdamW)" if self.train else "forward"
-        return f"{self.model}, {kind}, {self.image} px, batch {self.batch}"
+        changes = "".join(f", {name} {value}" for name, value in self.arguments.items())
+        return f"{self.model}, {kind}, {self.image} px, batch {self.batch}{changes}"
 
     def includes(self, name: str) -> bool:
         """Whether `name` can run this case: timm has three of the models, and ONNX Runtime does not train."""
@@ -76,7 +79,7 @@ def start(name: str, case: Case, options: argparse.Namespace) -> subprocess.Pope
     path = options.mindcv if name == "MindCV" else ROOT
     if not (python and path):
         return None
-    command = [python, str(HERE / "peers.py"), name, json.dumps(case[:4])]
+    command = [python, str(HERE / "peers.py"), name, json.dumps(case[:5])]
     environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
     return subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -145,25 +148,35 @@ def show(case: Case, rows: list[dict]) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", nargs="*", metavar="CASE", help=f"one of {', '.join(CASES)} (default: all)")
+def measure(cases: dict[str, Case], description: str) -> dict[str, dict]:
+    """Measure the cases that the command line names, print their rows, and write them to the file that it names.
+
+    Args:
+        cases: The cases by name.
+        description: Of the program, for `--help`.
+
+    Returns:
+        title, date and rows (see `compare`) by case: those of the file, if one is named, with those measured now.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", nargs="*", metavar="CASE", help=f"one of {', '.join(cases)} (default: all)")
     parser.add_argument("--mindcv", metavar="DIR", help="folder with MindCV's unpacked wheel")
     parser.add_argument("--timm", metavar="PYTHON", help="interpreter of an environment with torch, timm and Pillow")
     parser.add_argument("--turns", type=int, default=9, help="turns of each contestant (default: 9)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args()
-    if unknown := [name for name in options.case if name not in CASES]:
-        parser.error(f"unknown case {unknown[0]!r}; choose from {', '.join(CASES)}")
+    if unknown := [name for name in options.case if name not in cases]:
+        parser.error(f"unknown case {unknown[0]!r}; choose from {', '.join(cases)}")
+    known = json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
     print(f"{os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
-    for name in options.case or CASES:
-        rows = compare(CASES[name], options)
-        show(CASES[name], rows)
+    for name in options.case or cases:
+        rows = compare(cases[name], options)
+        show(cases[name], rows)
+        known[name] = {"title": cases[name].title, "date": time.strftime("%Y-%m-%d"), "rows": rows}
         if options.json:
-            known = json.loads(options.json.read_text()) if options.json.exists() else {}
-            known[name] = {"title": CASES[name].title, "date": time.strftime("%Y-%m-%d"), "rows": rows}
             options.json.write_text(json.dumps(known, indent=2) + "\n")
+    return known
 
 
 if __name__ == "__main__":
-    main()
+    measure(CASES, __doc__)
