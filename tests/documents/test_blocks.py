@@ -28,6 +28,16 @@ QUICK = {"--mode": "1", "--epoch_size": "1", "--num_parallel_workers": "2"}
 ON_DIGITS = {"--num_samples": "64", "--batch_size": "32"}
 ON_IMAGES = {"--num_samples": "8", "--batch_size": "4"}
 
+# In place of scikit-image's module of photos, which is not among the test requirements.
+PHOTOS = """
+import numpy as np
+
+def brick(rng=np.random.default_rng(0)):
+    return rng.integers(0, 256, (512, 512), np.uint8)
+
+grass = gravel = brick
+"""
+
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_blocks_that_are_not_run_give_a_known_reason(document):
@@ -106,7 +116,7 @@ def _check(script, words):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return a folder with the project's scripts and recipes, as a reader has it, and images of the reader's own."""
+    """Return a folder with the project's scripts and recipes, as a reader has it, the reader's own images, and photos."""
     here = tmp_path / "project"
     here.mkdir()
     for name in (*SCRIPTS, "config.py", "configs", "notebooks"):
@@ -117,6 +127,8 @@ def folder(tmp_path, monkeypatch):
         (here / place).mkdir(parents=True)
         for i in range(4):
             Image.fromarray(rng.integers(0, 256, (40, 50, 3), np.uint8)).save(here / place / f"{i}.jpg")
+    (here / "skimage").mkdir()
+    (here / "skimage" / "data.py").write_text(PHOTOS)
     monkeypatch.setenv("MINDCV_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     return here
