@@ -30,8 +30,6 @@ from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-import psutil
-
 ROOT = Path(__file__).resolve().parents[1]
 POLICIES = {
     "jitter": {},
@@ -99,6 +97,8 @@ def forever(loader):
 
 def processor_seconds() -> float:
     """Return the processor time of this process and of those that it started, in seconds."""
+    import psutil  # not in the environment of timm, which imports this module for its images
+
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
