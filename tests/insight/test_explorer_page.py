@@ -137,6 +137,7 @@ def test_explorer_in_a_browser_shows_the_weights_of_the_pointed_patches(case, tm
     page, file, maps, _gates = case
     with Browser(tmp_path / "profile") as browser:
         browser.open(file)
+        assert browser.run("document.querySelector('fieldset').checkVisibility()") is True
         query, key = 3, 4
         browser.point(*centre(browser, "stage", query))
         assert browser.run("document.getElementById('where').textContent") == "Looking from row 2, column 2"
@@ -162,6 +163,21 @@ def test_explorer_in_a_browser_shows_the_weights_of_the_pointed_patches(case, tm
         first = browser.run("document.querySelector('#most tr').textContent")
         largest = int(maps[2].mixed[0, 0, 0].argmax())
         assert first.startswith("class token" if largest == 0 else f"row {(largest - 1) // 2 + 1}, column")
+        assert browser.errors == []
+
+
+@needs_browser
+def test_explorer_in_a_browser_of_a_model_without_position_offers_no_other_map(tmp_path, pynative):
+    from mindcv.models import VisionTransformer
+
+    model = VisionTransformer(image_size=16, patch_size=8, num_classes=2, depth=1, num_heads=2, embed_dim=32)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    page = insight.explorer(model, pixels)
+    page.save(tmp_path / "page.html")
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(tmp_path / "page.html")
+        assert browser.run("document.querySelectorAll('.card').length") == 2
+        assert browser.run("document.querySelector('fieldset').checkVisibility()") is False
         assert browser.errors == []
 
 
