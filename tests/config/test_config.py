@@ -74,6 +74,19 @@ def test_saved_config_reads_back_equal(tmp_path):
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["options.yaml"]
 
 
+def test_windows_paths_survive_the_command_line_a_recipe_and_a_saved_config(tmp_path):
+    paths = {
+        "data_dir": r"C:\new images\train",
+        "ckpt_save_dir": r"D:\runs\u0041",
+        "val_list": r"\\server\share\val.txt",
+    }
+    words = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    (tmp_path / "recipe.yaml").write_text("\n".join(f"{name}: {path}" for name, path in paths.items()))
+    Config(paths).save(tmp_path / "saved.yaml")
+    for config in (resolve(words), *(resolve(["-c", str(tmp_path / f"{name}.yaml")]) for name in ("recipe", "saved"))):
+        assert {name: getattr(config, name) for name in paths} == paths
+
+
 def test_to_yaml_has_every_common_option_and_its_origin():
     recipe = Config(lr=0.1, origins={"lr": "recipe.yaml line 7"}).to_yaml()
     for name in OPTIONS:
