@@ -128,6 +128,7 @@ def test_parent_that_a_signal_ends_leaves_no_process_and_no_shared_memory(number
 
 def test_worker_that_is_killed_raises_and_the_next_pool_works():
     pool = shared_pool(1)
+    pool.run(Task(Scaled()), IMAGES, None, 1)  # before, a child may be one that MindSpore's import starts
     (worker,) = workers_of(pool)
     worker.kill()
     with pytest.raises(RuntimeError, match="a loader process ended, perhaps for lack of memory: lower num_parallel"):
