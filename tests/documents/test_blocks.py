@@ -116,7 +116,7 @@ def _check(script, words):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return a folder with the project's scripts and recipes, as a reader has it, the reader's own images, and photos."""
+    """Return a folder with the project's scripts and recipes, as a reader has it, and a reader's images and photos."""
     here = tmp_path / "project"
     here.mkdir()
     for name in (*SCRIPTS, "config.py", "configs", "notebooks"):
