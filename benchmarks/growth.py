@@ -78,7 +78,12 @@ def table(measured: dict[str, dict]) -> Iterator[str]:
         yield f"| **exponent, {quantity}** | " + " | ".join(f"{exponent:.2f}" for exponent in exponents) + " |"
 
 
+def is_complete(measured: dict[str, dict]) -> bool:
+    """Return whether all cases were measured with both programs."""
+    return all(name in measured and not any("absent" in row for row in measured[name]["rows"]) for name in cases())
+
+
 if __name__ == "__main__":
     results = measure(cases(), __doc__)
-    if cases().keys() <= results.keys() and all(len(result["rows"]) == 2 for result in results.values()):
+    if is_complete(results):
         print(*table(results), sep="\n")
