@@ -240,18 +240,26 @@ def _symbols(library: Path) -> bytes:
     return library.read_bytes()
 
 
+def _has_symbol(library: Path, text: str) -> bool:
+    """Return whether `text` is in the library, not after a digit."""
+    # a pattern that begins with its literal is found 30 times as fast as one that begins with \D
+    return bool(re.search(rf"{text}(?<=\D{text})".encode(), _symbols(library)))
+
+
 @cache
 def has_kernel(primitive: str) -> bool:
     """Return whether the Ascend plugin has a kernel class named after a primitive, as C++'s type names tell."""
     name = f"{primitive}Ascend"
-    return bool(re.search(rf"\D{len(name)}{name}\W?".encode(), _symbols(KERNELS)))
+    return _has_symbol(KERNELS, f"{len(name)}{name}")
 
 
 @cache
 def has_adapter(primitive: str) -> bool:
     """Return whether the Ascend plugin translates a primitive for the graph engine, as C++'s names of symbols tell."""
-    names = f"mindspore4prim{len(primitive) + 5}kPrim{primitive}E", f"\\D{len(primitive) + 2}cz{primitive}E"
-    return any(re.search(name.encode(), _symbols(GRAPH_ENGINE)) for name in names)
+    constant = f"mindspore4prim{len(primitive) + 5}kPrim{primitive}E"
+    return constant.encode() in _symbols(GRAPH_ENGINE) or _has_symbol(
+        GRAPH_ENGINE, f"{len(primitive) + 2}cz{primitive}E"
+    )
 
 
 SOURCES = {"documented": is_documented, "kernel": has_kernel, "graph engine": has_adapter}

@@ -138,7 +138,6 @@ def test_flash_attention_takes_the_place_of_the_attention_maps(graph):
         training_graph(**OPTIONS["flash"])
 
 
-@pytest.mark.slow
 def test_table_has_the_rows_of_the_full_graph(graph):
     rows = {row.split("`")[1]: row for row in rows_in(pages()[0])}
     for row in table({"full": graph("full")}):
