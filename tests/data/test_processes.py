@@ -33,6 +33,7 @@ def pool():
 
 def workers_of(pool):
     """Return the processes of the workers, once all have started."""
+    pool.run(Task(Scaled()), IMAGES, None, 1)  # before, a child may be one that MindSpore's import starts
     deadline = time.monotonic() + 60
     while len(workers := psutil.Process(pool.process.pid).children()) < len(pool) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -112,7 +113,6 @@ def test_parent_that_a_signal_ends_leaves_no_process_and_no_shared_memory(number
             signal.signal(usual, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         pool = ProcessPool(2)
-        pool.run(Task(Scaled()), IMAGES, None, 1)
         pids = [pool.process.pid, *(worker.pid for worker in workers_of(pool))]
         os.write(write_end, " ".join(map(str, pids)).encode())
         time.sleep(60)
@@ -128,7 +128,6 @@ def test_parent_that_a_signal_ends_leaves_no_process_and_no_shared_memory(number
 
 def test_worker_that_is_killed_raises_and_the_next_pool_works():
     pool = shared_pool(1)
-    pool.run(Task(Scaled()), IMAGES, None, 1)  # before, a child may be one that MindSpore's import starts
     (worker,) = workers_of(pool)
     worker.kill()
     with pytest.raises(RuntimeError, match="a loader process ended, perhaps for lack of memory: lower num_parallel"):
