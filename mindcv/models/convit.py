@@ -365,8 +365,8 @@ class Block(PolicyCell):
     def construct(self, x: Tensor, factors: tuple[Tensor, ...] = (), cls_token_only: bool = False) -> Tensor:
         """Return (B, N, C) for tokens `x` (B, N, C), or with `cls_token_only` the class token's output (B, 1, C).
 
-        `factors` are those of the model's `RandomState`, for training. The class token is the first of `x`;
-        `cls_token_only` is for MHSA blocks.
+        `factors` is what the model's `RandomState` returned for this forward pass; only training needs it. The class
+        token is the first of `x`; `cls_token_only` is for MHSA blocks.
         """
         tokens = self.norm1(x)
         queries = tokens

@@ -44,7 +44,10 @@ class Adam(Optimizer):
         return root / bias_correction(step, self.log_beta1), self.eps * root
 
     def group_terms(self, terms, lr, weight_decay):
-        """Return the kernel's learning rate, and the decay: for AdamW the parameters' factor, None without decay."""
+        """Return the kernel's learning rate and the weight decay, for AdamW the factor that decays parameters instead.
+
+        The factor is None if the weight decay is 0.
+        """
         correction, _eps = terms
         decay = weight_decay
         if self.decoupled:

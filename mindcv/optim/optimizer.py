@@ -68,7 +68,7 @@ class Optimizer(nn.Optimizer):
         if self.centralizes:
             gradients = self.hyper_map(_centralize, self.centralized, gradients)
         terms = self.step_terms(step, gradients)
-        # What the parameters of a group share is computed once, and passed by index: one for each parameter would take
+        # The terms of a group are computed once and passed by index: a tuple with one element per parameter would take
         # seconds to compile.
         group_terms = ()
         for lr_index, weight_decay in self.groups:
@@ -89,12 +89,15 @@ class Optimizer(nn.Optimizer):
         return ()
 
     def group_terms(self, terms, lr, weight_decay):
-        """Return a pair that the updates of all parameters with one learning rate and weight decay get in their place.
+        """Return what the updates of all parameters with the same learning rate and weight decay share in this step.
 
         Args:
             terms: What `step_terms` returned for this step.
             lr: The learning rate in this step, a scalar tensor.
             weight_decay: The weight decay, a float.
+
+        Returns:
+            A pair, which `update` gets in place of learning rate and weight decay; here these two.
         """
         return lr, weight_decay
 
@@ -103,7 +106,7 @@ class Optimizer(nn.Optimizer):
 
         Args:
             terms: What `step_terms` returned for this step.
-            lr, weight_decay: What `group_terms` returned for the parameter's: here the two themselves.
+            lr, weight_decay: What `group_terms` returned for the parameter's learning rate and weight decay.
             parameter: The parameter.
             slots_and_gradient: The parameter's slots in the order of `slots`, then its unscaled float32 gradient.
 

@@ -136,7 +136,11 @@ class StochasticDepth(PolicyCell):
         self.branch = 0
 
     def construct(self, x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        """Return `x` (B, N, C) times this branch's factor, of those that `RandomState` returned; in evaluation `x`.
+        """Return `x` multiplied by this branch's factors, or in evaluation mode unchanged.
+
+        Args:
+            x: The branch's output, (B, N, C).
+            factors: What the model's `RandomState` returned for this forward pass.
 
         Raises:
             ValueError: `factors` is (), in training with a rate above 0.
@@ -185,8 +189,8 @@ class RandomState(RandomCell):
         """Begin a forward pass of `batch` images.
 
         Returns:
-            A factor of each branch with a `StochasticDepth`, by its number, float32 (batch, 1, 1): 0 or 1 / (1 − rate).
-            () in evaluation mode, and if all rates are 0.
+            A float32 tensor (batch, 1, 1) for each `StochasticDepth` of the model, in the order of their `branch`: the
+            factor of each image, 0 or 1 / (1 − rate). () in evaluation mode, and if all rates are 0.
         """
         if self.training and self.is_random:
             ops.assign(self.rng_state[0], self.rng_state[0] + self.one_step)
