@@ -32,8 +32,8 @@ ON_IMAGES = {"--num_samples": "8", "--batch_size": "4"}
 PHOTOS = """
 import numpy as np
 
-def brick(rng=np.random.default_rng(0)):
-    return rng.integers(0, 256, (512, 512), np.uint8)
+def brick():
+    return np.random.default_rng(0).integers(0, 256, (512, 512), np.uint8)
 
 grass = gravel = brick
 """
