@@ -8,17 +8,33 @@ methods and stand where they are used: `GeneratorDataset.prepare_multiprocessing
 import logging
 import platform
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
-from mindspore._c_expression import MSContext
+from mindspore._c_expression import MetaFuncGraph_, MSContext
+from mindspore._c_expression.typing import Type
 
 # The first versions that the tests passed with, and the first later ones that nobody tried, as in pyproject.toml.
 TESTED = {"MindSpore": ("2.7", "2.11"), "Python": ("3.10", "3.13")}
 
 # Flags of a cell by which `nn.Cell.to_float` and `mindspore.amp` pass the compute dtype down to every cell inside.
 PRECISION_FLAGS = {"fp16": ms.float16, "bf16": ms.bfloat16, "fp32": ms.float32}
+
+Dtype = Type  # base class of `mindspore.float32` and the others
+ComposedOp = MetaFuncGraph_  # base class of `HyperMap`, `GradOperation` and `MultitypeFuncGraph`
+
+# Attributes of a cell, and variables of MindSpore's functions, that no graph depends on: names, counters, and what
+# earlier compilations left there.
+NOT_IN_GRAPH = {
+    "_cell_init_args", "_compile_cache", "_compile_phase", "_compiled", "_create_time", "_dynamic_shape_inputs",
+    "_exist_names", "_exist_objs", "_has_mutable_args_list", "_id", "_init_flag", "_is_check_and_refresh",
+    "_jit_graph_name", "_lazy_construct_sig", "_param_prefix", "_params_list", "_phase", "_phase_cache", "_scope",
+    "__signature__", "arguments_key", "cls_name", "compile_phase", "create_time", "current_phase", "hash_obj",
+    "is_top_cell", "no_inline", "sequence_modified",
+}  # fmt: skip
 
 
 def untested_versions(versions: dict[str, str]) -> str:
@@ -59,6 +75,32 @@ def clear_compile_cache(cell: nn.Cell) -> None:
     Graph mode keys its cache by the inputs and does not see that a child cell or a Python attribute was replaced.
     """
     cell.compile_cache.clear()
+
+
+@contextmanager
+def compiled_once(groups: Sequence[Sequence[nn.Cell]]) -> Iterator[None]:
+    """Let MindSpore, within the context, compile the cells of each group as one graph with other parameters.
+
+    This is what the decorator `mindspore.lazy_inline(policy="front")` does for cells whose constructors got the same
+    arguments. MindSpore documents it for Ascend only; with this policy it works on a CPU as well.
+
+    Args:
+        groups: Cells that have the same graph, without a `bprop`, and that are called with inputs of the same shapes.
+            (With other shapes, compilation failed in some processes and not in others.) No cell is in two groups.
+    """
+    cells = [cell for group in groups for cell in group]
+    before = [vars(cell).get("_cell_init_args") for cell in cells]
+    try:
+        for key, group in enumerate(groups):
+            for cell in group:
+                cell.cell_init_args, cell.no_inline = f"lazy_inline_{key}", False
+        yield
+    finally:
+        for cell, arguments in zip(cells, before, strict=True):
+            for mark in ("_cell_init_args", "no_inline"):
+                vars(cell).pop(mark, None)
+            if arguments is not None:
+                cell.cell_init_args = arguments
 
 
 def keep_in_float32(cell: nn.Cell) -> None:

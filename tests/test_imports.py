@@ -22,13 +22,14 @@ ALLOWED = {
     "loss": {"device"},
     "optim": set(),
     "scheduler": set(),
-    "models": {"weights", "device"},
+    "graph": set(),
+    "models": {"weights", "device", "graph"},
     "insight": {"models", "data", "weights", "device", "deploy", "io"},
     "deploy": {"models", "data", "weights", "device", "io"},
     "distributed": {"config", "io", "device"},
     "engine": {
         "config", "io", "device", "weights", "data", "loss", "optim", "scheduler", "models", "insight", "deploy",
-        "distributed",
+        "distributed", "graph",
     },
 }  # fmt: skip
 ALLOWED["cli"] = ALLOWED["engine"] | {"engine"}

@@ -16,6 +16,7 @@ from mindcv.mindspore_hooks import (
     aligned,
     ascend_soc_version,
     clear_compile_cache,
+    compiled_once,
     keep_in_float32,
     untested_versions,
 )
@@ -48,6 +49,26 @@ def test_clear_compile_cache_makes_a_changed_attribute_take_effect(graph_mode):
     assert cell(X).asnumpy().tolist() == [[2.0, 2.0]], "the graph of the old value is cached"
     clear_compile_cache(cell)
     assert cell(X).asnumpy().tolist() == [[3.0, 3.0]]
+
+
+class Scales(nn.Cell):
+    """Two cells, one after the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Scale(), Scale()
+
+    def construct(self, x):
+        return self.second(self.first(x))
+
+
+def test_compiled_once_compiles_one_of_the_cells_of_a_group(graph_mode):
+    cells = Scales()
+    cells.second.factor = 3.0
+    with compiled_once([[cells.first, cells.second]]):
+        assert cells(X).asnumpy().tolist() in ([[4.0, 4.0]], [[9.0, 9.0]]), "the other cell's factor is not read"
+    clear_compile_cache(cells)
+    assert cells(X).asnumpy().tolist() == [[6.0, 6.0]]
 
 
 def test_precision_flags_are_those_that_to_float_sets():

@@ -7,9 +7,10 @@ from mindspore.train import Metric
 
 from mindcv.engine.class_scores import Predictions, predictions_of
 from mindcv.engine.logits import require_logits
+from mindcv.graph import CompiledCell
 
 
-class EvalStep(nn.Cell):
+class EvalStep(CompiledCell):
     """Sums over a batch: number of images, losses, and images that are right in the top 1 and in the top 5.
 
     Args:

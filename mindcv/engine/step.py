@@ -8,10 +8,11 @@ from mindcv.engine.ema import ModelEMA
 from mindcv.engine.logits import require_logits
 from mindcv.engine.loss_scale import LossScale
 from mindcv.engine.stats import DeviceStats
+from mindcv.graph import CompiledCell
 from mindcv.optim.lamb import sum_of_squares
 
 
-class TrainStep(nn.Cell):
+class TrainStep(CompiledCell):
     """One training step: loss, gradients, their mean over the workers, clipping, and the optimizer's update.
 
     Statistics of the steps stay on the device in `stats`; the host waits for the device only when it reads them.

@@ -550,6 +550,11 @@ class ConViT(Transformer):
             states += (x,)
         return states
 
+    def repeated_blocks(self) -> list[list[Block]]:
+        """Return lists of blocks whose inputs have the same shapes: GPSA blocks, and MHSA blocks but for the last."""
+        blocks, gpsa = list(self.blocks), self.local_up_to_layer
+        return [blocks[:gpsa], blocks[gpsa:-1]]
+
     def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the normalised input of each block's attention, for `mindcv.insight`; without dropout.
 

@@ -3,11 +3,12 @@
 from mindspore import Parameter, Tensor, nn
 
 from mindcv.device import synchronize_pynative_on_cpu
+from mindcv.graph import CompiledCell
 from mindcv.mindspore_hooks import clear_compile_cache
 from mindcv.models.layers import Linear, PolicyCell, expand_as
 
 
-class Transformer(PolicyCell):
+class Transformer(CompiledCell, PolicyCell):
     """Base class of ConViT and VisionTransformer: what does not depend on the kind of attention.
 
     Subclasses set `num_features`, C, `pos_embed` and `random_state`, and call `reset_classifier`. Their parameters are

@@ -148,6 +148,10 @@ class VisionTransformer(Transformer):
             states += (x,)
         return states
 
+    def repeated_blocks(self) -> list[list[Block]]:
+        """Return lists of blocks whose inputs have the same shapes: one, of all but the last."""
+        return [list(self.blocks)[:-1]]
+
     def attention_inputs(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the normalised input of each block's attention, (B, 1 + N, C), for `mindcv.insight`; without dropout.
 

@@ -107,6 +107,10 @@ class Dropout(RandomCell):
         """Return whether the cell is in training and its rate is above 0."""
         return self.training and self.rate > 0
 
+    def unused_attributes(self) -> tuple[str, ...]:
+        """Return the names of the attributes that the graph does not depend on, see `mindcv.graph.fingerprint`."""
+        return () if self.is_active() else ("rng_state", "stream")
+
     def construct(self, x: Tensor) -> Tensor:
         if not self.is_active():
             return x
@@ -134,6 +138,10 @@ class StochasticDepth(PolicyCell):
         super().__init__()
         self.rate = require_in_range("drop path rate", rate, at_least=0, below=1)
         self.branch = 0
+
+    def unused_attributes(self) -> tuple[str, ...]:
+        """Return the names of the attributes that the graph does not depend on, see `mindcv.graph.fingerprint`."""
+        return () if self.training and self.rate > 0 else ("rate", "branch")
 
     def construct(self, x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         """Return `x` multiplied by this branch's factors, or in evaluation mode unchanged.

@@ -1,0 +1,56 @@
+"""Find the repeated cells of a model, which can be compiled once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mindspore import nn
+
+from mindcv.graph.fingerprint import Fingerprint, UnknownObject
+
+
+def repeated_cells(cell: nn.Cell) -> list[list[nn.Cell]]:
+    """Return groups of at least two cells inside `cell` that have the same graph and inputs of the same shapes.
+
+    They are found in models with a method `repeated_blocks`, which returns lists of blocks with inputs of the same
+    shapes: at the same place in each of them, the outermost cells that hold the same. Cells with a `bprop`, or with
+    parameters that are not among their `get_parameters()`, are left out.
+    """
+    groups: list[list[nn.Cell]] = []
+    for _, inner in cell.cells_and_names():
+        if hasattr(inner, "repeated_blocks"):
+            for blocks in inner.repeated_blocks():
+                _add_groups(groups, blocks)
+    return groups
+
+
+def _add_groups(groups: list[list[nn.Cell]], cells: Sequence[nn.Cell]) -> None:
+    """Add the groups among `cells`, which are at the same place in each block, and inside those without a group."""
+    taken = {id(cell) for group in groups for cell in group}
+    equal = defaultdict(list)
+    for cell in cells:
+        if id(cell) not in taken:
+            equal[_digest(cell)].append(cell)
+    other = equal.pop("", [])
+    for group in equal.values():
+        if len(group) > 1 and not any(id(inner) in taken for cell in group for _, inner in cell.cells_and_names()):
+            groups.append(group)
+        else:
+            other += group
+    children = defaultdict(list)
+    for cell in other:
+        for name, child in cell.name_cells().items():
+            children[name].append(child)
+    for same_place in children.values():
+        _add_groups(groups, same_place)
+
+
+def _digest(cell: nn.Cell) -> str:
+    """Return a digest that is equal for cells with the same graph, or "" for a cell that cannot be in a group."""
+    if cell.has_bprop:
+        return ""
+    try:
+        fingerprint = Fingerprint(cell, names=False)
+    except UnknownObject:
+        return ""
+    own = set(map(id, cell.get_parameters()))
+    return fingerprint.digest if all(id(parameter) in own for parameter in fingerprint.parameters) else ""
