@@ -5,23 +5,32 @@ methods and stand where they are used: `GeneratorDataset.prepare_multiprocessing
 `mindcv/data/dataset.py`.
 """
 
+import hashlib
 import logging
+import os
 import platform
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
-from mindspore._c_expression import MetaFuncGraph_, MSContext
+from mindspore._c_expression import MetaFuncGraph_, MSContext, ms_ctx_param
 from mindspore._c_expression.typing import Type
+from mindspore.communication import GlobalComm, get_rank
+from mindspore.nn.cell import _cell_graph_executor
 
 # The first versions that the tests passed with, and the first later ones that nobody tried, as in pyproject.toml.
 TESTED = {"MindSpore": ("2.7", "2.11"), "Python": ("3.10", "3.13")}
 
 # Flags of a cell by which `nn.Cell.to_float` and `mindspore.amp` pass the compute dtype down to every cell inside.
 PRECISION_FLAGS = {"fp16": ms.float16, "bf16": ms.bfloat16, "fp32": ms.float32}
+
+_PROGRAM = Path(__file__).with_name("version.py")
 
 Dtype = Type  # base class of `mindspore.float32` and the others
 ComposedOp = MetaFuncGraph_  # base class of `HyperMap`, `GradOperation` and `MultitypeFuncGraph`
@@ -101,6 +110,60 @@ def compiled_once(groups: Sequence[Sequence[nn.Cell]]) -> Iterator[None]:
                 vars(cell).pop(mark, None)
             if arguments is not None:
                 cell.cell_init_args = arguments
+
+
+def prepare_compile_cache(folder: Path, compilations: int) -> Path:
+    """Prepare `folder` for MindSpore's compile cache, and return the path of the next compilation's graph.
+
+    If there is a file of that path MindSpore loads it, else it writes it. If there is none at the first compilation,
+    MindSpore loads none later in that process either. The same is true if the program, or a file that it imports, has
+    changed, of which it compares a digest; here the program is always the same file.
+
+    Args:
+        folder: The folder; MindSpore keeps the first that it gets in a process.
+        compilations: Number of compilations within `compile_cache` before, in this process.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    graphs = folder / f"rank_{get_rank() if GlobalComm.INITED else 0}" / "graph_cache"
+    graphs.mkdir(parents=True, exist_ok=True)
+    digest, role = (
+        hashlib.sha256(_PROGRAM.read_bytes()).hexdigest(),
+        os.environ.get("MS_ROLE", ""),
+    )  # of several workers
+    (graphs / f"{role}compile_dependency.hash").write_text(hashlib.sha256(digest.encode()).hexdigest())
+    return graphs / f"{role}compile_cache_{compilations}.mindir"
+
+
+@contextmanager
+def compile_cache(folder: Path) -> Iterator[None]:
+    """Turn MindSpore's compile cache on within the context, for one compilation, in a `folder` prepared for it."""
+    api = vars(sys.modules[type(_cell_graph_executor).__module__])
+    variables = {"MS_COMPILER_CACHE_ENABLE": "1", "MS_COMPILER_CACHE_PATH": str(folder)}
+    program, others = api["entry_script_path"], {name: os.environ.get(name) for name in variables}
+    api["entry_script_path"] = str(_PROGRAM)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        api["entry_script_path"] = program
+        for name, value in others.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+
+
+def graph_settings() -> list[tuple[str, Any]]:
+    """Return MindSpore's settings in this process, by name, but for those of its compile cache and its threads."""
+    others = {"enable_compile_cache", "compile_cache_path", "runtime_num_threads"}
+    settings = {name: setting for name, setting in ms_ctx_param.__members__.items() if name not in others}
+    context = ms.context._context()
+    parallel = ("parallel_mode", "device_num", "gradients_mean")
+    return [
+        *((name, context.get_param(setting)) for name, setting in settings.items()),
+        *((name, ms.get_auto_parallel_context(name)) for name in parallel),
+    ]
 
 
 def keep_in_float32(cell: nn.Cell) -> None:

@@ -22,7 +22,7 @@ ALLOWED = {
     "loss": {"device"},
     "optim": set(),
     "scheduler": set(),
-    "graph": set(),
+    "graph": {"io"},
     "models": {"weights", "device", "graph"},
     "insight": {"models", "data", "weights", "device", "deploy", "io"},
     "deploy": {"models", "data", "weights", "device", "io"},

@@ -49,6 +49,7 @@ class TrainStep(CompiledCell):
         super().__init__(auto_prefix=False)
         self.model = model
         self.num_classes = getattr(model, "num_classes", None)
+        self.rng_state = getattr(model, "rng_state", None)  # hidden in the model; a kept graph finds it here
         self.loss = loss
         self.optimizer = optimizer
         self.loss_scale = loss_scale if isinstance(loss_scale, LossScale) else LossScale(loss_scale)

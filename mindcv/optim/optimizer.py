@@ -55,6 +55,10 @@ class Optimizer(nn.Optimizer):
         self.groups = tuple(dict.fromkeys(groups))  # distinct pairs of a learning rate's index and a weight decay
         self.group_indices = tuple(map(self.groups.index, groups))
 
+    def unused_attributes(self) -> tuple[str, ...]:
+        """Return the names of the attributes that the graph does not depend on, see `mindcv.graph.fingerprint`."""
+        return ("group_lr",)  # MindSpore's list of rates that `learning_rate` has too
+
     @ms.jit
     def construct(self, gradients):
         """Update all parameters and slots in place, and count `global_step` up; nothing uses the result.

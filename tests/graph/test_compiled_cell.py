@@ -31,7 +31,7 @@ def compiled(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "level", "recomputes"),
     [
-        pytest.param({"drop_path_rate": 0.3}, "O0", False, id="stochastic depth"),
+        pytest.param({"drop_path_rate": 0.3, "local_up_to_layer": 0}, "O0", False, id="stochastic depth"),
         pytest.param(DRAWS, "O0", False, id="dropout", marks=pytest.mark.slow),
         pytest.param({}, "O2", False, id="O2", marks=pytest.mark.slow),
         pytest.param({}, "O1", False, id="O1", marks=pytest.mark.slow),
@@ -46,7 +46,7 @@ def test_compiled_cell_computes_the_same_without_repeated_cells(
     for found in (compiled_cell.repeated_cells, lambda cell: []):
         monkeypatch.setattr(compiled_cell, "repeated_cells", found)
         np.random.seed(0)
-        model = small_model(depth=3, local_up_to_layer=2, **arguments)
+        model = small_model(**{"depth": 3, "local_up_to_layer": 2, **arguments})
         set_precision(model, level, "float16")
         if recomputes:
             recompute_blocks(model)

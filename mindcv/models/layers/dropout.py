@@ -193,6 +193,10 @@ class RandomState(RandomCell):
         self.skips_branches = bool(rates.any())
         self.is_random = self.skips_branches or any(layer.rate > 0 for layer in dropouts)
 
+    def unused_attributes(self) -> tuple[str, ...]:
+        """Return the names of the attributes that the graph does not depend on, see `mindcv.graph.fingerprint`."""
+        return () if self.training and self.is_random else ("rng_state", "stream", "rates", "keep_rates")
+
     def construct(self, batch: int) -> tuple[Tensor, ...]:
         """Begin a forward pass of `batch` images.
 
