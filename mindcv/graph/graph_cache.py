@@ -25,7 +25,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from mindcv.graph.fingerprint import Fingerprint, UnknownObject
+from mindcv.graph.fingerprint import Fingerprint, UnknownObject, is_described_by_version
 from mindcv.io.download import get_download_root
 from mindcv.io.files import atomic_write
 from mindcv.mindspore_hooks import compile_cache, graph_settings, prepare_compile_cache
@@ -34,7 +34,6 @@ MAX_GRAPHS = 32  # files to keep; beyond, those are deleted that were not used f
 _HOUR = 3600.0
 _WORK = "compiling-"
 _CLUSTER = ("MS_SCHED_", "MS_NODE_")  # variables that differ from start to start: where several workers meet
-_BUILT_IN = {*sys.stdlib_module_names, "mindspore", "numpy"}  # code that a version describes
 _log = logging.getLogger("mindcv")
 
 
@@ -130,7 +129,7 @@ def graph_key(cell: nn.Cell, args: tuple) -> str:
     of the versions of MindSpore, NumPy and Python; and of MindSpore's settings and environment variables.
     """
     try:
-        fingerprint = Fingerprint(cell, names=True)
+        fingerprint = Fingerprint(cell, for_other_processes=True)
         sources = _sources(fingerprint.modules)
     except (UnknownObject, OSError) as error:
         _log.debug("the graph of %s is not kept: %s", type(cell).__name__, error)
@@ -162,14 +161,14 @@ def _sources(modules: Iterable[str]) -> list[tuple[str, str]]:
     Raises:
         UnknownObject: one of `modules` has no source file, as a notebook has none.
     """
-    packages = {name.partition(".")[0] for name in modules} - _BUILT_IN
+    packages = {name.partition(".")[0] for name in modules if not is_described_by_version(name)}
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
     files = set(Path(__file__).parents[1].rglob("*.py"))  # this package's
     for name, module in list(sys.modules.items()):
-        package, file = name.partition(".")[0], getattr(module, "__file__", None)
-        if file and package not in _BUILT_IN and (package in packages or not file.startswith(installed)):
+        file, is_used = getattr(module, "__file__", None), name.partition(".")[0] in packages
+        if file and not is_described_by_version(name) and (is_used or not file.startswith(installed)):
             files.add(Path(file))
-        elif not file and name in modules and package in packages:
+        elif not file and name in modules and is_used:
             raise UnknownObject(f"module {name} without a file")
     return sorted((str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files)
 

@@ -49,7 +49,7 @@ def _digest(cell: nn.Cell) -> str:
     if cell.has_bprop:
         return ""
     try:
-        fingerprint = Fingerprint(cell, names=False)
+        fingerprint = Fingerprint(cell, for_other_processes=False)
     except UnknownObject:
         return ""
     own = set(map(id, cell.get_parameters()))

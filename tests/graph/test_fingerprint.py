@@ -35,8 +35,8 @@ def outer(value):
     return lambda x: x * value
 
 
-def digest(held, names=False):
-    return Fingerprint(Holder(held), names).digest
+def digest(held, for_other_processes=False):
+    return Fingerprint(Holder(held), for_other_processes).digest
 
 
 def weight(name="weight", shape=(2, 3), dtype=ms.float32, requires_grad=True, value=0.0):
@@ -81,10 +81,10 @@ def test_fingerprint_of_parameters_with_other_values_is_equal():
     assert digest(weight(value=1.0)) == digest(weight(value=2.0))
 
 
-def test_fingerprint_with_names_depends_on_the_parameters_names():
+def test_fingerprint_for_other_processes_depends_on_the_parameters_names():
     first, second = weight("first"), weight("second")
     assert digest(first) == digest(second)
-    assert digest(first, names=True) != digest(second, names=True)
+    assert digest(first, for_other_processes=True) != digest(second, for_other_processes=True)
 
 
 def test_fingerprint_of_one_object_held_twice_differs_from_two_equal_ones():
@@ -113,7 +113,7 @@ def test_fingerprint_of_an_unknown_object_raises(held):
 
 
 def test_fingerprint_names_modules_and_parameters():
-    fingerprint = Fingerprint(Linear(2, 3), names=False)
+    fingerprint = Fingerprint(Linear(2, 3), for_other_processes=False)
     assert {"mindcv.models.layers.dense", "mindspore.nn.cell"} <= fingerprint.modules
     assert sorted(parameter.shape for parameter in fingerprint.parameters) == [(3,), (3, 2)]
 
@@ -130,7 +130,7 @@ def step_digest():
     np.random.seed(0)
     model = mindcv.create_model("convit_tiny", depth=2, local_up_to_layer=1, image_size=32, drop_path_rate=0.1)
     optimizer = create_optimizer(model, "adamw", lr=[0.1, 0.2], layer_decay=0.9)
-    return Fingerprint(TrainStep(model, create_loss("CE"), optimizer, clip_norm=1.0), names=True).digest
+    return Fingerprint(TrainStep(model, create_loss("CE"), optimizer, clip_norm=1.0), for_other_processes=True).digest
 
 
 def test_fingerprint_of_a_train_step_is_the_same_in_another_process(graph_mode):

@@ -17,6 +17,23 @@ X = Tensor(np.ones((2, 3), np.float32))
 PROGRAM = Path(__file__).with_name("cached_run.py")
 
 
+USERS = """
+import users_settings
+from mindspore import nn
+
+SCALE = 1
+
+def scaled(x):
+    return x * SCALE
+
+class Users(nn.Cell):
+    offset = 1
+
+    def construct(self, x):
+        return [scaled(x) * users_settings.FACTOR + self.offset for _ in range(2)]
+"""
+
+
 @pytest.fixture
 def cell():
     """Return a layer of two inputs and three outputs."""
@@ -27,10 +44,11 @@ def cell():
 def users_module(tmp_path, monkeypatch):
     """Return a class of a user's module, and the module's file."""
     file = tmp_path / "users_module.py"
-    file.write_text("from mindspore import nn\nclass Users(nn.Cell): pass\n")
+    (tmp_path / "users_settings.py").write_text("FACTOR = 1\n")
+    file.write_text(USERS)
     monkeypatch.syspath_prepend(tmp_path)
     yield __import__("users_module").Users, file
-    del sys.modules["users_module"]
+    del sys.modules["users_module"], sys.modules["users_settings"]
 
 
 def test_graph_key_of_equal_cells_is_equal(cell):
@@ -54,6 +72,13 @@ def test_graph_key_depends_on_what_a_graph_depends_on(cell, users_module, monkey
     keys += [graph_key(cell, (X,)), graph_key(kind(), (X,))]
     assert "" not in keys
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("name", ["users_module.SCALE", "users_settings.FACTOR", "users_module.Users.offset"])
+def test_graph_key_depends_on_variables_that_the_code_uses(name, users_module, monkeypatch):
+    before = graph_key(users_module[0](), (X,))
+    monkeypatch.setattr(name, 2)
+    assert graph_key(users_module[0](), (X,)) != before != ""
 
 
 def test_graph_key_does_not_depend_on_where_workers_meet(cell, monkeypatch):
