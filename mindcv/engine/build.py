@@ -15,6 +15,7 @@ from mindcv.loss import JSDCrossEntropy, create_loss
 from mindcv.models import create_model, freeze, set_precision
 from mindcv.models.factory import trained_with, with_facts
 from mindcv.models.family import require
+from mindcv.models.layers import undrawn_weights
 from mindcv.models.registry import load_model_module, takes_argument
 from mindcv.optim import create_optimizer
 from mindcv.scheduler import create_scheduler
@@ -31,8 +32,8 @@ def build_model(
 ) -> nn.Cell:
     """Return the model, with the weights of `config.ckpt_path` or published ones if the options ask for them.
 
-    It is in evaluation mode. For a resumed run no weights are loaded or downloaded. Sets MindSpore's global seed to
-    `config.seed`.
+    It is in evaluation mode. For a resumed run no weights are loaded, downloaded or drawn. Sets MindSpore's global seed
+    to `config.seed`.
 
     Args:
         config: The options of the run.
@@ -54,6 +55,8 @@ def build_model(
         own = trained_with(config.model, config.pretrained)
         own = {name: value for name, value in own.items() if getattr(config, name) is None}
         arguments |= {**own, "pretrained": False, "checkpoint_path": "", "ema": False}
+        with undrawn_weights():
+            return create_configured(config, num_classes, **arguments)
     return create_configured(config, num_classes, **arguments)
 
 

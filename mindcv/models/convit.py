@@ -13,7 +13,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Constant, TruncatedNormal, initializer
+from mindspore.common.initializer import Constant, initializer
 
 from mindcv.errors import require_in_range
 from mindcv.models.convit_family import family
@@ -28,6 +28,7 @@ from mindcv.models.layers import (
     PatchEmbed,
     PolicyCell,
     RandomState,
+    RandomWeights,
     Softmax,
     StochasticDepth,
     TokenNorm,
@@ -469,11 +470,11 @@ class ConViT(Transformer):
         self.local_up_to_layer = local_up_to_layer
         self.patch_embed = PatchEmbed(image_size, patch_size, in_channels, dim)
         self.image_size, self.grid_size = self.patch_embed.image_size, self.patch_embed.grid_size
-        self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
+        self.cls_token = Parameter(initializer(RandomWeights(), (1, 1, dim)), name="cls_token")
         self.use_pos_embed = use_pos_embed
         if use_pos_embed:
             shape = (1, self.grid_size[0] * self.grid_size[1], dim)
-            self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), shape), name="pos_embed")
+            self.pos_embed = Parameter(initializer(RandomWeights(), shape), name="pos_embed")
         self.pos_drop = Dropout(drop_rate)
 
         common: dict[str, Any] = {

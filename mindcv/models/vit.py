@@ -16,12 +16,12 @@ Shapes: B images, N = rows·cols patches, h heads of d channels each, C = h·d c
 import math
 
 from mindspore import Parameter, Tensor, nn
-from mindspore.common.initializer import TruncatedNormal, initializer
+from mindspore.common.initializer import initializer
 
 from mindcv.errors import require_in_range
 from mindcv.models.convit import MHSA, Block
 from mindcv.models.factory import build_pretrained
-from mindcv.models.layers import Dropout, Mlp, PatchEmbed, RandomState, TokenNorm, join_class_token
+from mindcv.models.layers import Dropout, Mlp, PatchEmbed, RandomState, RandomWeights, TokenNorm, join_class_token
 from mindcv.models.registry import register_model
 from mindcv.models.transformer import Transformer
 from mindcv.models.vit_family import WIDTHS, default_cfgs, family
@@ -96,8 +96,8 @@ class VisionTransformer(Transformer):
         self.patch_embed = PatchEmbed(image_size, patch_size, in_channels, dim)
         self.image_size, self.grid_size = self.patch_embed.image_size, self.patch_embed.grid_size
         num_tokens = 1 + self.grid_size[0] * self.grid_size[1]
-        self.cls_token = Parameter(initializer(TruncatedNormal(0.02), (1, 1, dim)), name="cls_token")
-        self.pos_embed = Parameter(initializer(TruncatedNormal(0.02), (1, num_tokens, dim)), name="pos_embed")
+        self.cls_token = Parameter(initializer(RandomWeights(), (1, 1, dim)), name="cls_token")
+        self.pos_embed = Parameter(initializer(RandomWeights(), (1, num_tokens, dim)), name="pos_embed")
         self.pos_drop = Dropout(drop_rate)
 
         blocks = []

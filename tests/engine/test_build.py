@@ -128,3 +128,12 @@ def test_with_recorded_model_args_takes_those_of_the_checkpoint(recorded):
 def test_with_recorded_model_args_keeps_what_is_given_and_other_models(given, recorded):
     config = Config(ckpt_path=recorded, **given)
     assert with_recorded_model_args(config) == config
+
+
+def test_build_model_draws_weights_unless_the_run_is_resumed():
+    drawn, undrawn = (
+        build_model(Config(image_resize=32, patch_size=8, resume=resume), 10).blocks[0].mlp.fc1.weight.asnumpy()
+        for resume in (False, True)
+    )
+    assert drawn.all()
+    assert not undrawn.any()

@@ -11,6 +11,7 @@ from mindcv.models.layers.matmul import MatMul
 from mindcv.models.layers.mlp import Mlp
 from mindcv.models.layers.patch_embed import PatchEmbed
 from mindcv.models.layers.precision import DtypePolicy, PolicyCell
+from mindcv.models.layers.random_weights import RandomWeights, undrawn_weights
 from mindcv.models.layers.softmax import Softmax
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "PatchEmbed",
     "PolicyCell",
     "RandomState",
+    "RandomWeights",
     "Softmax",
     "StochasticDepth",
     "TokenNorm",
@@ -32,4 +34,5 @@ __all__ = [
     "join_heads",
     "scale",
     "split_heads",
+    "undrawn_weights",
 ]

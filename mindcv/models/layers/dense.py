@@ -1,10 +1,10 @@
 """Linear layer with a transformer's initialisation."""
 
 from mindspore import Tensor, nn, ops
-from mindspore.common.initializer import TruncatedNormal
 
 from mindcv.device import has_fused_kernels
 from mindcv.models.layers.precision import PolicyCell
+from mindcv.models.layers.random_weights import RandomWeights
 
 
 class AddBias(PolicyCell):
@@ -29,7 +29,7 @@ class Linear(PolicyCell, nn.Dense):
     """
 
     def __init__(self, in_channels: int, out_channels: int, has_bias: bool = True):
-        weight = TruncatedNormal(sigma=0.02)
+        weight = RandomWeights()
         super().__init__(in_channels, out_channels, weight_init=weight, bias_init="zeros", has_bias=has_bias)
         if has_bias and not has_fused_kernels():
             self.bias_add = AddBias()

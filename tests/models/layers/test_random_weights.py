@@ -1,0 +1,22 @@
+import mindspore as ms
+import numpy as np
+
+from mindcv.models.layers import Linear, undrawn_weights
+
+
+def weights():
+    return Linear(100, 100).weight.asnumpy()
+
+
+def test_random_weights_are_of_deviation_0_02_and_follow_the_seed():
+    ms.set_seed(1)
+    drawn = weights()
+    assert 0.019 < drawn.std() < 0.021
+    ms.set_seed(1)
+    np.testing.assert_array_equal(weights(), drawn)
+
+
+def test_undrawn_weights_are_zeros_until_the_context_ends():
+    with undrawn_weights():
+        assert not weights().any()
+    assert weights().all()
