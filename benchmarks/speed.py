@@ -80,7 +80,7 @@ def start(name: str, case: Case, options: argparse.Namespace) -> subprocess.Pope
     if not (python and path):
         return None
     command = [python, str(HERE / "peers.py"), name, json.dumps(case[:5])]
-    environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4"}
+    environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4", "MS_COMPILER_CACHE_ENABLE": "0"}
     return subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
