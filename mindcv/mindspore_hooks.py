@@ -38,11 +38,10 @@ ComposedOp = MetaFuncGraph_  # base class of `HyperMap`, `GradOperation` and `Mu
 # Attributes of a cell, and variables of MindSpore's functions, that no graph depends on: names, counters, and what
 # earlier compilations left there.
 NOT_IN_GRAPH = {
-    "_cell_init_args", "_compile_cache", "_compile_phase", "_compiled", "_create_time", "_dynamic_shape_inputs",
-    "_exist_names", "_exist_objs", "_has_mutable_args_list", "_id", "_init_flag", "_is_check_and_refresh",
-    "_jit_graph_name", "_lazy_construct_sig", "_param_prefix", "_params_list", "_phase", "_phase_cache", "_scope",
-    "__signature__", "arguments_key", "cls_name", "compile_phase", "create_time", "current_phase", "hash_obj",
-    "is_top_cell", "no_inline", "sequence_modified",
+    "_cell_init_args", "_compile_cache", "_compile_phase", "_compiled", "_create_time", "_exist_names", "_exist_objs",
+    "_has_mutable_args_list", "_id", "_init_flag", "_is_check_and_refresh", "_jit_graph_name", "_lazy_construct_sig",
+    "_param_prefix", "_params_list", "_phase", "_phase_cache", "_scope", "__signature__", "arguments_key", "cls_name",
+    "compile_phase", "create_time", "current_phase", "hash_obj", "is_top_cell", "no_inline", "sequence_modified",
 }  # fmt: skip
 
 
@@ -149,7 +148,7 @@ def compile_cache(folder: Path) -> Iterator[None]:
     finally:
         api["entry_script_path"] = program
         for name, value in others.items():
-            del os.environ[name]
+            os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
 

@@ -50,7 +50,8 @@ def built(tracked, tmp_path_factory):
     run([sys.executable, "-c", BUILD, "build_sdist", source / "dist"], source)
     (sdist,) = (source / "dist").iterdir()
     with tarfile.open(sdist) as archive:
-        archive.extractall(source / "unpacked", filter="data")
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.10.12, 3.11.4 and later
+        archive.extractall(source / "unpacked", **safely)
     (unpacked,) = (source / "unpacked").iterdir()
     run([sys.executable, "-c", BUILD, "build_wheel", source / "wheel"], unpacked)
     return sdist, *(source / "wheel").iterdir()

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import inspect
+import logging
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -13,15 +14,15 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindcv.mindspore_hooks import NOT_IN_GRAPH, ComposedOp, Dtype
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, Dtype)
+_CONSTANTS = {type(None), type(...), bool, int, float, complex, str, bytes}
 _FROM_C = ("builtins", "pybind11_builtins", "mindspore._c_expression")  # modules of classes with a hidden state
 
-_VERSIONED = {*sys.stdlib_module_names, "mindspore", "numpy"}
+_VERSIONED = {*sys.stdlib_module_names, "mindspore", "numpy", "pybind11_builtins"}
 
 
 def is_described_by_version(module: str) -> bool:
     """Return whether a module is Python's, MindSpore's or NumPy's, whose versions say all about it."""
-    return module.partition(".")[0] in _VERSIONED
+    return module.partition(".")[0] in _VERSIONED or module.startswith("namedtuple_")  # as Python names it
 
 
 class UnknownObject(TypeError):
@@ -38,8 +39,8 @@ class Fingerprint:
     Args:
         cell: The cell.
         for_other_processes: Whether the description also has what may differ between processes only: the names of the
-            parameters, and the values of the variables of modules and classes that the code uses. Names alone stand for
-            the code itself.
+            parameters, the code, and the values of the variables that it uses. In one process a class or function is
+            told by its identity.
 
     Attributes:
         digest: SHA-256 of the description, in hexadecimal digits.
@@ -64,7 +65,8 @@ class Fingerprint:
 
     def _describe(self, value: Any) -> Iterator[bytes]:
         """Yield the description of `value` in parts: in full the first time, later by its number."""
-        if isinstance(value, _PLAIN) or hasattr(type(value), "__members__"):  # an enumeration, of Python or C++
+        is_enumeration = hasattr(type(value), "__members__")  # of Python or C++
+        if type(value) in _CONSTANTS or isinstance(value, np.generic | np.dtype | Dtype) or is_enumeration:
             yield f"{type(value).__qualname__} {value!r}".encode()
         elif isinstance(value, tuple | frozenset):  # equal constants may be one object or several
             yield from self._describe_all(
@@ -106,6 +108,8 @@ class Fingerprint:
                 yield from self._describe_all(type(value), _held_by(value))
             case nn.Cell():
                 yield from self._describe_all(type(value), (_attributes(value),))
+            case ops.Primitive() if "Seed0" in value.attrs:
+                raise UnknownObject("random operation, whose seed may be set when it is compiled")
             case _ if isinstance(value, ops.Primitive | ComposedOp) or _is_of_python_alone(type(value)):
                 yield from self._describe_all(type(value), (vars(value),))
             case _:
@@ -119,24 +123,28 @@ class Fingerprint:
         yield b"end"
 
     def _describe_definition(self, definition: type | types.FunctionType) -> Iterator[bytes]:
-        """Yield the full name of a class or function and, for other processes, the variables that its code uses."""
+        """Yield the full name of a class or function and, the first time, what its code is and depends on."""
         yield f"{definition.__module__}.{definition.__qualname__}".encode()
         if id(definition) in self._definitions:
             return
         self._definitions[id(definition)] = definition
         bases = definition.__mro__ if isinstance(definition, type) else (definition,)
         self.modules.update(base.__module__ for base in bases)
-        if self.for_other_processes:
-            for base in bases:
-                if not is_described_by_version(base.__module__):
-                    for name, value in _variables_of(base):
-                        yield name.encode()
-                        yield from self._describe_variable(value)
+        if not self.for_other_processes:
+            yield str(id(definition)).encode()
+            return
+        for base in bases:
+            if not is_described_by_version(base.__module__):
+                for name, value in _variables_of(base):
+                    yield name.encode()
+                    yield from self._describe_variable(value, base.__module__)
 
-    def _describe_variable(self, value: Any) -> Iterator[bytes]:
-        """Yield the description of a variable of a module or class, nothing if no graph can hold such an object."""
-        if isinstance(value, type | types.FunctionType):
-            yield from self._describe_definition(value)
+    def _describe_variable(self, value: Any, module: str) -> Iterator[bytes]:
+        """Yield the description of a variable that code of `module` uses.
+
+        Modules, loggers and, in this package, unknown objects are left out: its graphs hold none.
+        """
+        if isinstance(value, types.ModuleType | logging.Logger):
             return
         objects, definitions = len(self._objects), len(self._definitions)
         try:
@@ -146,27 +154,40 @@ class Fingerprint:
                 del self._numbers[id(described)]
             del self._objects[objects:]
             self._definitions = dict(list(self._definitions.items())[:definitions])
+            if not module.startswith("mindcv."):
+                raise
         else:
             yield from description
 
 
 def _variables_of(definition: type | types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield the variables, by name, of a class that are no methods, and those of modules that code of it uses."""
+    """Yield what a class or function depends on, by name: its methods or code, and the variables that the code uses."""
     if isinstance(definition, type):
         for name, value in vars(definition).items():
             function = getattr(value, "fget", None) or getattr(value, "__func__", value)
-            if isinstance(function, types.FunctionType):
-                yield from _variables_of(function)
-            elif not name.startswith("__"):
-                yield name, value
+            if isinstance(function, types.FunctionType) or not name.startswith("__"):
+                yield name, function
         return
     function = inspect.unwrap(definition)
+    yield "code", _description_of(function.__code__)
     names = list(_names_in(function.__code__))
     scopes = [function.__globals__]
-    for module in (function.__globals__.get(name) for name in names):
-        if isinstance(module, types.ModuleType) and not is_described_by_version(module.__name__):
-            scopes.append(vars(module))
+    for scope in scopes:  # which grows
+        for module in filter(_is_module, map(scope.get, names)):
+            if all(vars(module) is not known for known in scopes):
+                scopes.append(vars(module))
     yield from ((name, scope[name]) for scope in scopes for name in names if name in scope)
+
+
+def _is_module(value: Any) -> bool:
+    """Return whether a value is a module whose variables no version describes."""
+    return isinstance(value, types.ModuleType) and not is_described_by_version(value.__name__)
+
+
+def _description_of(code: types.CodeType) -> tuple:
+    """Return instructions, names and constants of a function's code, those of the functions inside it included."""
+    constants = [_description_of(item) if isinstance(item, types.CodeType) else item for item in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, tuple(constants)
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:
@@ -179,7 +200,10 @@ def _names_in(code: types.CodeType) -> Iterator[str]:
 
 def _attributes(cell: nn.Cell) -> dict[str, Any]:
     """Return the attributes of a cell that its graph depends on, by name."""
-    unused = {*NOT_IN_GRAPH, *getattr(cell, "unused_attributes", tuple)()}
+    unused, kinds = set(NOT_IN_GRAPH), type(cell).__mro__
+    owner = next((kind for kind in kinds if "unused_attributes" in vars(kind)), None)
+    if owner and owner is next(kind for kind in kinds if "construct" in vars(kind)):  # else it is of another graph
+        unused |= {*cell.unused_attributes()}
     return {
         name: value
         for name, value in vars(cell).items()
@@ -192,7 +216,8 @@ def _held_by(function: types.FunctionType) -> tuple:
     names = function.__code__.co_freevars
     variables = dict(zip(names, (cell.cell_contents for cell in function.__closure__ or ()), strict=True))
     held = {**variables, **vars(function)}
-    held = {name: value for name, value in held.items() if name not in NOT_IN_GRAPH}
+    if is_described_by_version(function.__module__):
+        held = {name: value for name, value in held.items() if name not in NOT_IN_GRAPH}
     return held, function.__defaults__, function.__kwdefaults__
 
 

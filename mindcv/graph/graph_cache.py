@@ -32,6 +32,7 @@ from mindcv.mindspore_hooks import compile_cache, graph_settings, prepare_compil
 
 MAX_GRAPHS = 32  # files to keep; beyond, those are deleted that were not used for the longest time
 _HOUR = 3600.0
+_BEGIN = time.time()  # of the process, nearly
 _WORK = "compiling-"
 _CLUSTER = ("MS_SCHED_", "MS_NODE_")  # variables that differ from start to start: where several workers meet
 _log = logging.getLogger("mindcv")
@@ -48,6 +49,7 @@ class GraphCache:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.process = os.getpid()  # a fork would share the work folder with its parent
         self.work_folder: Path | None = None  # MindSpore's, one in the life of a process
         self.compilations = 0  # with MindSpore's cache
         self.loads = True  # MindSpore decides at the first compilation of a process whether it loads graphs
@@ -58,7 +60,7 @@ class GraphCache:
         `load` does the same as `compile_anew`, without what saves time only if there is much to compile.
         """
         key = graph_key(cell, args)
-        graph = self._prepare() if key else None
+        graph = self._prepare() if key and os.getpid() == self.process else None
         if not graph or not self.work_folder:
             return compile_anew()
         path = self.folder / f"{key}.mindir.gz"
@@ -111,7 +113,9 @@ def _unpack(path: Path, graph: Path) -> bool:
         graph.write_bytes(contents)
         os.utime(path)
     except (OSError, EOFError, zlib.error):
-        return False
+        contents = b""
+    if not contents:
+        graph.unlink(missing_ok=True)
     return bool(contents)
 
 
@@ -131,21 +135,25 @@ def graph_key(cell: nn.Cell, args: tuple) -> str:
     try:
         fingerprint = Fingerprint(cell, for_other_processes=True)
         sources = _sources(fingerprint.modules)
-    except (UnknownObject, OSError) as error:
+    except Exception as error:  # whatever a cell holds, it is compiled
         _log.debug("the graph of %s is not kept: %s", type(cell).__name__, error)
         return ""
     own = set(map(id, cell.parameters_dict().values()))  # a loaded graph finds its parameters there, by their names
     if not all(id(parameter) in own for parameter in fingerprint.parameters):
         return ""
-    if not all(isinstance(arg, Tensor) for arg in args):
+    if not all(isinstance(arg, Tensor) and not getattr(arg, "const_arg", False) for arg in args):
         return ""
     digest = hashlib.sha256(fingerprint.digest.encode())
     variables = sorted(
         (name, value) for name, value in os.environ.items() if name.startswith("MS_") and not name.startswith(_CLUSTER)
     )
     inputs = [(arg.shape, str(arg.dtype)) for arg in args]
+    others = [
+        name for name in fingerprint.modules if not name.startswith("mindcv.") and not is_described_by_version(name)
+    ]
+    seed = ms.get_seed() if others else None  # which MindSpore's random functions make a constant of the graph
     for part in (
-        inputs, graph_settings(), variables, ms.__version__, np.__version__, platform.python_version(), *sources
+        inputs, seed, graph_settings(), variables, ms.__version__, np.__version__, platform.python_version(), *sources
     ):  # fmt: skip
         digest.update(repr(part).encode())
     return digest.hexdigest()[:32]
@@ -159,7 +167,8 @@ def _sources(modules: Iterable[str]) -> list[tuple[str, str]]:
             too, and those outside of Python's folders for packages, as they may be the user's.
 
     Raises:
-        UnknownObject: one of `modules` has no source file, as a notebook has none.
+        UnknownObject: one of `modules` has no source file, as a notebook has none, or a file was changed after this
+            process began: MindSpore reads the source when it compiles.
     """
     packages = {name.partition(".")[0] for name in modules if not is_described_by_version(name)}
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -168,8 +177,11 @@ def _sources(modules: Iterable[str]) -> list[tuple[str, str]]:
         file, is_used = getattr(module, "__file__", None), name.partition(".")[0] in packages
         if file and not is_described_by_version(name) and (is_used or not file.startswith(installed)):
             files.add(Path(file))
-        elif not file and name in modules and is_used:
+    for name in modules:
+        if not is_described_by_version(name) and not getattr(sys.modules.get(name), "__file__", None):
             raise UnknownObject(f"module {name} without a file")
+    if changed := [file for file in files if file.stat().st_mtime > _BEGIN]:
+        raise UnknownObject(f"{changed[0]}, changed since the process began")
     return sorted((str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files)
 
 
@@ -177,9 +189,11 @@ def graph_cache() -> GraphCache | None:
     """Return the cache of this process, in `compiled/` of `get_download_root()`; None if nothing is to be kept.
 
     That is so on other devices than a CPU, where it was never tried; where the environment has a variable
-    MS_COMPILER_CACHE_ENABLE, which leaves the matter to MindSpore; and for a user without a home folder.
+    MS_COMPILER_CACHE_ENABLE or MindSpore's own cache is on, which leaves the matter to MindSpore; and for a user
+    without a home folder.
     """
-    if ms.get_context("device_target") != "CPU" or "MS_COMPILER_CACHE_ENABLE" in os.environ:
+    is_set = "MS_COMPILER_CACHE_ENABLE" in os.environ or ms.get_context("enable_compile_cache") is True
+    if ms.get_context("device_target") != "CPU" or is_set:
         return None
     with suppress(RuntimeError, ValueError):
         return _open(Path(get_download_root(), "compiled"))

@@ -5,22 +5,31 @@ from collections.abc import Sequence
 
 from mindspore import nn
 
-from mindcv.graph.fingerprint import Fingerprint, UnknownObject
+from mindcv.graph.fingerprint import Fingerprint, is_described_by_version
 
 
 def repeated_cells(cell: nn.Cell) -> list[list[nn.Cell]]:
     """Return groups of at least two cells inside `cell` that have the same graph and inputs of the same shapes.
 
     They are found in models with a method `repeated_blocks`, which returns lists of blocks with inputs of the same
-    shapes: at the same place in each of them, the outermost cells that hold the same. Cells with a `bprop`, or with
-    parameters that are not among their `get_parameters()`, are left out.
+    shapes: at the same place in each of them, the outermost cells that hold the same. Left out are blocks with other
+    dtype policies than their like; cells with a `bprop`, without parameters, or with such as are not among their
+    `get_parameters()`; and code of other packages, which may draw random numbers by a seed of each call.
     """
     groups: list[list[nn.Cell]] = []
     for _, inner in cell.cells_and_names():
-        if hasattr(inner, "repeated_blocks"):
+        if callable(getattr(inner, "repeated_blocks", None)):
             for blocks in inner.repeated_blocks():
-                _add_groups(groups, blocks)
+                if all(
+                    _policies(block) == _policies(blocks[0]) for block in blocks
+                ):  # else their inputs' dtypes differ
+                    _add_groups(groups, blocks)
     return groups
+
+
+def _policies(block: nn.Cell) -> list:
+    """Return the dtype policies of all cells of a block."""
+    return [cell.policy for _, cell in block.cells_and_names() if hasattr(cell, "policy")]
 
 
 def _add_groups(groups: list[list[nn.Cell]], cells: Sequence[nn.Cell]) -> None:
@@ -46,11 +55,12 @@ def _add_groups(groups: list[list[nn.Cell]], cells: Sequence[nn.Cell]) -> None:
 
 def _digest(cell: nn.Cell) -> str:
     """Return a digest that is equal for cells with the same graph, or "" for a cell that cannot be in a group."""
-    if cell.has_bprop:
+    own = set(map(id, cell.get_parameters()))
+    if cell.has_bprop or not own:
         return ""
     try:
         fingerprint = Fingerprint(cell, for_other_processes=False)
-    except UnknownObject:
+    except Exception:  # whatever a cell holds, it is compiled
         return ""
-    own = set(map(id, cell.get_parameters()))
-    return fingerprint.digest if all(id(parameter) in own for parameter in fingerprint.parameters) else ""
+    known = all(name.startswith("mindcv.") or is_described_by_version(name) for name in fingerprint.modules)
+    return fingerprint.digest if known and all(id(parameter) in own for parameter in fingerprint.parameters) else ""

@@ -44,6 +44,7 @@ def cell():
 def users_module(tmp_path, monkeypatch):
     """Return a class of a user's module, and the module's file."""
     file = tmp_path / "users_module.py"
+    monkeypatch.setattr(module, "_BEGIN", float("inf"))  # as if the process began after the files were written
     (tmp_path / "users_settings.py").write_text("FACTOR = 1\n")
     file.write_text(USERS)
     monkeypatch.syspath_prepend(tmp_path)
@@ -74,10 +75,12 @@ def test_graph_key_depends_on_what_a_graph_depends_on(cell, users_module, monkey
     assert len(set(keys)) == len(keys)
 
 
-@pytest.mark.parametrize("name", ["users_module.SCALE", "users_settings.FACTOR", "users_module.Users.offset"])
+@pytest.mark.parametrize(
+    "name", ["users_module.SCALE", "users_settings.FACTOR", "users_module.Users.offset", "users_module.scaled"]
+)
 def test_graph_key_depends_on_variables_that_the_code_uses(name, users_module, monkeypatch):
     before = graph_key(users_module[0](), (X,))
-    monkeypatch.setattr(name, 2)
+    monkeypatch.setattr(name, (lambda x: x) if name.endswith("scaled") else 2)
     assert graph_key(users_module[0](), (X,)) != before != ""
 
 
@@ -108,6 +111,28 @@ def test_graph_key_of_a_class_without_a_file_is_empty(users_module):
     kind, _file = users_module
     sys.modules["users_module"].__file__ = None
     assert graph_key(kind(), (X,)) == ""
+
+
+def test_graph_key_of_code_that_changed_after_the_process_began_is_empty(users_module, monkeypatch):
+    kind, file = users_module
+    assert graph_key(kind(), (X,))
+    monkeypatch.setattr(module, "_BEGIN", file.stat().st_mtime - 1)
+    assert graph_key(kind(), (X,)) == ""
+
+
+def test_graph_key_of_a_users_cell_depends_on_mindspores_seed(users_module, cell, monkeypatch):
+    kind, _file = users_module
+    before = graph_key(kind(), (X,)), graph_key(cell, (X,))
+    monkeypatch.setattr(module.ms, "get_seed", lambda: 12345)
+    assert graph_key(kind(), (X,)) != before[0]
+    assert graph_key(cell, (X,)) == before[1], "which draws by its random state"
+
+
+def test_graph_key_depends_on_dynamic_shapes_and_is_empty_for_constant_inputs(cell):
+    before = graph_key(cell, (X,))
+    cell.set_inputs(Tensor(shape=[None, 3], dtype=ms.float32))
+    assert graph_key(cell, (X,)) != before
+    assert graph_key(Linear(3, 2), (Tensor(np.ones((2, 3), np.float32), const_arg=True),)) == ""
 
 
 class Compiler:
@@ -186,6 +211,13 @@ def test_cache_passes_on_an_error_of_a_compilation(start, cell, tmp_path):
         compiler.cache.compile(cell, (X,), lambda: 1 / 0, compiler.load)
     assert not kept(tmp_path)
     assert os.environ["MS_COMPILER_CACHE_ENABLE"] == "0", "what it was before"
+
+
+def test_cache_in_a_fork_compiles(start, cell, tmp_path, monkeypatch):
+    compiler = start()
+    compiler.cache.process = os.getppid()
+    assert compiler(cell) == ["compiled"]
+    assert not kept(tmp_path)
 
 
 def test_cache_in_a_folder_that_cannot_be_written_to_compiles(start, cell, tmp_path):
