@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ def _benchmark(words: argparse.Namespace, options: list[str]) -> None:
     if out:
         require_replaceable(out, "figures of mindcv benchmark", lambda path: "benchmark" in json_object(path))
     config = resolve_here([*options, "--model", words.model])
+    os.environ.setdefault("MS_COMPILER_CACHE_ENABLE", "0")  # the time to compile is to be measured
     device.set_up(config.device_target, config.mode, config.jit_level)
     step, kind = (training_step(config), "training") if words.train else (_forward(config), "inference")
     print(

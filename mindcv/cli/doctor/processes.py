@@ -105,6 +105,7 @@ class _Process:
         self.read = 0  # results read so far
         path = os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": path, LAUNCHED: str(os.getpid()), LOG_LEVEL: "3"}
+        environment["MS_COMPILER_CACHE_ENABLE"] = "0"  # whether it compiles, and how fast, is to be checked
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", _PACKAGE, str(self.results), ",".join(names), *options],
