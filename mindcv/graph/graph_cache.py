@@ -130,7 +130,8 @@ def graph_key(cell: nn.Cell, args: tuple) -> str:
 
     It is that of what the cell holds and the names of its parameters, see `Fingerprint`; of the shapes and dtypes of
     the inputs; of the source code of this package, of the user's modules and of those that define what the cell holds;
-    of the versions of MindSpore, NumPy and Python; and of MindSpore's settings and environment variables.
+    of the versions of MindSpore, NumPy and Python; and of MindSpore's settings and environment variables, its seed
+    among them if the cell holds code of others.
     """
     try:
         fingerprint = Fingerprint(cell, for_other_processes=True)
