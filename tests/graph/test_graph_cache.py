@@ -17,6 +17,11 @@ X = Tensor(np.ones((2, 3), np.float32))
 PROGRAM = Path(__file__).with_name("cached_run.py")
 
 
+@pytest.fixture(autouse=True)
+def _began_after_all_files_were_written(monkeypatch):
+    monkeypatch.setattr(module, "_BEGIN", float("inf"))
+
+
 USERS = """
 import users_settings
 from mindspore import nn
@@ -44,7 +49,6 @@ def cell():
 def users_module(tmp_path, monkeypatch):
     """Return a class of a user's module, and the module's file."""
     file = tmp_path / "users_module.py"
-    monkeypatch.setattr(module, "_BEGIN", float("inf"))  # as if the process began after the files were written
     (tmp_path / "users_settings.py").write_text("FACTOR = 1\n")
     file.write_text(USERS)
     monkeypatch.syspath_prepend(tmp_path)
