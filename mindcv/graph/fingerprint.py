@@ -16,7 +16,6 @@ from mindcv.mindspore_hooks import NOT_IN_GRAPH, ComposedOp, Dtype
 
 _CONSTANTS = {type(None), type(...), bool, int, float, complex, str, bytes}
 _FROM_C = ("builtins", "pybind11_builtins", "mindspore._c_expression")  # modules of classes with a hidden state
-
 _VERSIONED = {*sys.stdlib_module_names, "mindspore", "numpy", "pybind11_builtins"}
 
 
@@ -39,8 +38,8 @@ class Fingerprint:
     Args:
         cell: The cell.
         for_other_processes: Whether the description also has what may differ between processes only: the names of the
-            parameters, the code, and the values of the variables that it uses. In one process a class or function is
-            told by its identity.
+            parameters, the code, and the values of the variables that it uses. Within one process, classes and
+            functions are distinguished by their identity.
 
     Attributes:
         digest: SHA-256 of the description, in hexadecimal digits.
@@ -62,6 +61,15 @@ class Fingerprint:
         for part in self._describe(cell):
             digest.update(f"{len(part)} ".encode() + part)
         self.digest = digest.hexdigest()
+
+    def is_of_this_package(self) -> bool:
+        """Return whether all code is of this package, MindSpore, NumPy or Python."""
+        return all(name.startswith("mindcv.") or is_described_by_version(name) for name in self.modules)
+
+    def has_only(self, parameters: Iterable[Parameter]) -> bool:
+        """Return whether all parameters that were found are among `parameters`: the same objects."""
+        known = set(map(id, parameters))
+        return all(id(parameter) in known for parameter in self.parameters)
 
     def _describe(self, value: Any) -> Iterator[bytes]:
         """Yield the description of `value` in parts: in full the first time, later by its number."""

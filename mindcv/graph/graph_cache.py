@@ -57,7 +57,7 @@ class GraphCache:
     def compile(self, cell: nn.Cell, args: tuple, compile_anew: Callable[[], None], load: Callable[[], None]) -> None:
         """Load the graph of `cell` for inputs `args` if it is kept; else compile it by `compile_anew`, and keep it.
 
-        `load` does the same as `compile_anew`, without what saves time only if there is much to compile.
+        `load` makes MindSpore load it; it may be `compile_anew` without its search for repeated cells.
         """
         key = graph_key(cell, args)
         graph = self._prepare() if key and os.getpid() == self.process else None
@@ -139,8 +139,7 @@ def graph_key(cell: nn.Cell, args: tuple) -> str:
     except Exception as error:  # whatever a cell holds, it is compiled
         _log.debug("the graph of %s is not kept: %s", type(cell).__name__, error)
         return ""
-    own = set(map(id, cell.parameters_dict().values()))  # a loaded graph finds its parameters there, by their names
-    if not all(id(parameter) in own for parameter in fingerprint.parameters):
+    if not fingerprint.has_only(cell.parameters_dict().values()):  # where a loaded graph finds them, by their names
         return ""
     if not all(isinstance(arg, Tensor) and not getattr(arg, "const_arg", False) for arg in args):
         return ""
@@ -149,10 +148,8 @@ def graph_key(cell: nn.Cell, args: tuple) -> str:
         (name, value) for name, value in os.environ.items() if name.startswith("MS_") and not name.startswith(_CLUSTER)
     )
     inputs = [(arg.shape, str(arg.dtype)) for arg in args]
-    others = [
-        name for name in fingerprint.modules if not name.startswith("mindcv.") and not is_described_by_version(name)
-    ]
-    seed = ms.get_seed() if others else None  # which MindSpore's random functions make a constant of the graph
+    # MindSpore's random functions, which this package does not use, make the seed a constant of the graph.
+    seed = None if fingerprint.is_of_this_package() else ms.get_seed()
     for part in (
         inputs, seed, graph_settings(), variables, ms.__version__, np.__version__, platform.python_version(), *sources
     ):  # fmt: skip
@@ -187,11 +184,10 @@ def _sources(modules: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def graph_cache() -> GraphCache | None:
-    """Return the cache of this process, in `compiled/` of `get_download_root()`; None if nothing is to be kept.
+    """Return the cache of this process, in `compiled/` of `get_download_root()`; None if no graphs are kept.
 
-    That is so on other devices than a CPU, where it was never tried; where the environment has a variable
-    MS_COMPILER_CACHE_ENABLE or MindSpore's own cache is on, which leaves the matter to MindSpore; and for a user
-    without a home folder.
+    None are kept on other devices than a CPU, where this was never tried; with a variable MS_COMPILER_CACHE_ENABLE in
+    the environment, or MindSpore's own cache on, which leave it to MindSpore; and for a user without a home folder.
     """
     is_set = "MS_COMPILER_CACHE_ENABLE" in os.environ or ms.get_context("enable_compile_cache") is True
     if ms.get_context("device_target") != "CPU" or is_set:

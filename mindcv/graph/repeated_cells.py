@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mindspore import nn
 
-from mindcv.graph.fingerprint import Fingerprint, is_described_by_version
+from mindcv.graph.fingerprint import Fingerprint
 
 
 def repeated_cells(cell: nn.Cell) -> list[list[nn.Cell]]:
@@ -55,12 +55,11 @@ def _add_groups(groups: list[list[nn.Cell]], cells: Sequence[nn.Cell]) -> None:
 
 def _digest(cell: nn.Cell) -> str:
     """Return a digest that is equal for cells with the same graph, or "" for a cell that cannot be in a group."""
-    own = set(map(id, cell.get_parameters()))
-    if cell.has_bprop or not own:
+    parameters = list(cell.get_parameters())
+    if cell.has_bprop or not parameters:
         return ""
     try:
         fingerprint = Fingerprint(cell, for_other_processes=False)
     except Exception:  # whatever a cell holds, it is compiled
         return ""
-    known = all(name.startswith("mindcv.") or is_described_by_version(name) for name in fingerprint.modules)
-    return fingerprint.digest if known and all(id(parameter) in own for parameter in fingerprint.parameters) else ""
+    return fingerprint.digest if fingerprint.is_of_this_package() and fingerprint.has_only(parameters) else ""

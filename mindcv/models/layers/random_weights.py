@@ -25,9 +25,10 @@ class RandomWeights(TruncatedNormal):
 
 @contextmanager
 def undrawn_weights() -> Iterator[None]:
-    """Let new models, within the context, have zeros for random weights: for a model whose weights are all loaded.
+    """Initialise new models with zeros instead of random weights within the context.
 
-    Drawing takes nine tenths of the time to create a model, 10 s for convit_base_plus.
+    It is for models whose weights are all loaded afterwards: drawing them takes nine tenths of the time to create a
+    model, 10 s for convit_base_plus.
     """
     token = _draws.set(False)
     try:
