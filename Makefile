@@ -48,7 +48,7 @@ lint: venv ## the style and type checks
 
 bench: venv ## speed beside peers, those that are named: make bench MINDCV=DIR TIMM=PYTHON
 	$(BIN)/python benchmarks/speed.py $(if $(MINDCV),--mindcv $(MINDCV)) $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/speed.json
-	$(BIN)/python benchmarks/first_step.py $(if $(MINDCV),--mindcv $(MINDCV)) --json benchmarks/results/first_step.json
+	$(BIN)/python benchmarks/first_step.py $(if $(MINDCV),--mindcv $(MINDCV)) --turns 3 --json benchmarks/results/first_step.json
 	$(BIN)/python benchmarks/inference.py $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/inference.json
 	$(BIN)/python benchmarks/growth.py $(if $(TIMM),--timm $(TIMM)) --json benchmarks/results/growth.json
 	$(BIN)/python benchmarks/loader.py $(if $(MINDCV),--mindcv $(MINDCV)) --json benchmarks/results/loader.json

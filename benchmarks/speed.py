@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median, quantiles
 from typing import NamedTuple
@@ -73,14 +74,15 @@ CASES = {
 }
 
 
-def start(name: str, case: Case, options: argparse.Namespace) -> subprocess.Popen | None:
-    """Start the process of a contestant; return None if it is absent."""
+def start(name: str, case: Case, options: argparse.Namespace, **variables: str) -> subprocess.Popen | None:
+    """Start the process of a contestant with more environment `variables`; return None if it is absent."""
     python = options.timm if name.startswith("timm") else sys.executable
     path = options.mindcv if name == "MindCV" else ROOT
     if not (python and path):
         return None
     command = [python, str(HERE / "peers.py"), name, json.dumps(case[:5])]
-    environment = {**os.environ, "PYTHONPATH": str(path), "GLOG_v": "4", "MS_COMPILER_CACHE_ENABLE": "0"}
+    inherited = {name: value for name, value in os.environ.items() if name != "MS_COMPILER_CACHE_ENABLE"}
+    environment = {**inherited, "PYTHONPATH": str(path), "GLOG_v": "4", **variables}
     return subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -105,7 +107,7 @@ def compare(case: Case, options: argparse.Namespace) -> list[dict]:
     """
     running, rows = {}, []
     for name in filter(case.includes, ALL):
-        process = start(name, case, options)
+        process = start(name, case, options, MS_COMPILER_CACHE_ENABLE="0")
         first = process.stdout.readline() if process else ""
         if first:
             running[name] = (process, float(first), [])
@@ -148,15 +150,22 @@ def show(case: Case, rows: list[dict]) -> None:
         )
 
 
-def measure(cases: dict[str, Case], description: str) -> dict[str, dict]:
+def measure(
+    cases: dict[str, Case],
+    description: str,
+    compare: Callable[[Case, argparse.Namespace], list[dict]] = compare,
+    show: Callable[[Case, list[dict]], None] = show,
+) -> dict[str, dict]:
     """Measure the cases that the command line names, print their rows, and write them to the file that it names.
 
     Args:
         cases: The cases by name.
         description: Of the program, for `--help`.
+        compare: Measures the contestants of a case and returns a row for each.
+        show: Prints these rows.
 
     Returns:
-        title, date and rows (see `compare`) by case: those of the file, if one is named, with those measured now.
+        title, date and rows by case: those of the file, if one is named, with those measured now.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", nargs="*", metavar="CASE", help=f"one of {', '.join(cases)} (default: all)")

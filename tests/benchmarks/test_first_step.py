@@ -3,6 +3,7 @@
 import json
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,9 +18,8 @@ def first_step(monkeypatch):
 
 def test_table_has_the_medians_of_the_turns(first_step):
     seconds = {"first start": [1.0, 9.0, 2.0], "second start": [0.5, 0.5, 0.7], "MindCV": [3.0, 4.0, 5.04]}
-    assert first_step.table({"convit_tiny": {"batch": 8, "seconds": seconds}})[2:] == [
-        "| `convit_tiny`, batch 8 | 2.0 | 0.5 | 4.0 |"
-    ]
+    rows = [{"name": name, "seconds": found} for name, found in seconds.items()]
+    assert first_step.table({"convit_tiny": {"rows": rows}})[2:] == ["| `convit_tiny`, batch 8 | 2.0 | 0.5 | 4.0 |"]
 
 
 @pytest.mark.parametrize("name", ["README.md", "README_CN.md"])
@@ -33,10 +33,16 @@ def test_readme_has_the_rows_of_the_record(name, first_step):
 def test_seconds_of_a_second_start_are_those_of_a_process_that_finds_the_graph(first_step, monkeypatch):
     homes = []
 
-    def started(name, case, path, home):
-        homes.append(home)
-        return 9.0 if homes.count(home) == 1 else 3.0
+    def started(name, case, options, **variables):
+        if name == "MindCV":
+            return None
+        homes.append(variables["MINDCV_HOME"])
+        output = "9.0\n800\n" if homes.count(homes[-1]) == 1 else "3.0\n800\n"
+        return SimpleNamespace(communicate=lambda _input: (output, None), returncode=0)
 
-    monkeypatch.setattr(first_step, "seconds_to_first_step", started)
-    seconds = first_step.measure(first_step.MODELS["convit_tiny"], None, 2)
-    assert seconds == {"first start": [9.0, 9.0], "second start": [3.0, 3.0]}
+    monkeypatch.setattr(first_step, "start", started)
+    rows = first_step.compare(first_step.MODELS["convit_tiny"], SimpleNamespace(turns=2))
+    assert rows == [
+        {"name": "first start", "seconds": [9.0, 9.0]},
+        {"name": "second start", "seconds": [3.0, 3.0]},
+    ]
