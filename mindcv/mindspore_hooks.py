@@ -87,7 +87,7 @@ def clear_compile_cache(cell: nn.Cell) -> None:
 
 @contextmanager
 def compiled_once(groups: Sequence[Sequence[nn.Cell]]) -> Iterator[None]:
-    """Let MindSpore, within the context, compile the cells of each group as one graph with other parameters.
+    """Make MindSpore compile the cells of each group once, as one graph with different parameters, in the context.
 
     This is what the decorator `mindspore.lazy_inline(policy="front")` does for cells whose constructors got the same
     arguments. MindSpore documents it for Ascend only; with this policy it works on a CPU as well.
@@ -114,9 +114,9 @@ def compiled_once(groups: Sequence[Sequence[nn.Cell]]) -> Iterator[None]:
 def prepare_compile_cache(folder: Path, compilations: int) -> Path:
     """Prepare `folder` for MindSpore's compile cache, and return the path of the next compilation's graph.
 
-    If there is a file of that path MindSpore loads it, else it writes it. If there is none at the first compilation,
-    MindSpore loads none later in that process either. The same is true if the program, or a file that it imports, has
-    changed, of which it compares a digest; here the program is always the same file.
+    MindSpore loads the file of that path if it exists, and writes it otherwise. If it does not exist at the first
+    compilation of a process, MindSpore loads no graph later either. It compares a digest of the program's source files,
+    and loads nothing after a change; here the program is always the same file.
 
     Args:
         folder: The folder; MindSpore keeps the first that it gets in a process.
@@ -127,10 +127,8 @@ def prepare_compile_cache(folder: Path, compilations: int) -> Path:
     """
     graphs = folder / f"rank_{get_rank() if GlobalComm.INITED else 0}" / "graph_cache"
     graphs.mkdir(parents=True, exist_ok=True)
-    digest, role = (
-        hashlib.sha256(_PROGRAM.read_bytes()).hexdigest(),
-        os.environ.get("MS_ROLE", ""),
-    )  # of several workers
+    role = os.environ.get("MS_ROLE", "")  # of a worker among several
+    digest = hashlib.sha256(_PROGRAM.read_bytes()).hexdigest()
     (graphs / f"{role}compile_dependency.hash").write_text(hashlib.sha256(digest.encode()).hexdigest())
     return graphs / f"{role}compile_cache_{compilations}.mindir"
 

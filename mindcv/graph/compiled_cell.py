@@ -13,7 +13,7 @@ _compiled: WeakKeyDictionary[nn.Cell, set[tuple]] = WeakKeyDictionary()  # kinds
 
 
 class CompiledCell(nn.Cell):
-    """Base class of cells that are called from Python: in graph mode, their graphs are ready in less time.
+    """Base class of cells that are called from Python, which shortens the compilation of their graphs in graph mode.
 
     Repeated blocks are compiled once, and a graph that an earlier process compiled is loaded, see `graph_cache`. The
     results are equal to the bit: MindSpore expands repeated blocks before it optimizes the graph.

@@ -11,18 +11,18 @@ from mindcv.graph.fingerprint import Fingerprint
 def repeated_cells(cell: nn.Cell) -> list[list[nn.Cell]]:
     """Return groups of at least two cells inside `cell` that have the same graph and inputs of the same shapes.
 
-    They are found in models with a method `repeated_blocks`, which returns lists of blocks with inputs of the same
-    shapes: at the same place in each of them, the outermost cells that hold the same. Left out are blocks with other
-    dtype policies than their like; cells with a `bprop`, without parameters, or with such as are not among their
-    `get_parameters()`; and code of other packages, which may draw random numbers by a seed of each call.
+    The model has a method `repeated_blocks`, which returns lists of blocks with inputs of the same shapes. Groups are
+    cells at the same place in these blocks that hold the same; of cells within each other, only the outermost.
+
+    Left out are blocks whose dtype policies differ, as the dtypes of their inputs may differ too; cells with a `bprop`,
+    without parameters, or with parameters that are not among their `get_parameters()`; and cells with code of other
+    packages, which may draw random numbers by a seed of each call.
     """
     groups: list[list[nn.Cell]] = []
     for _, inner in cell.cells_and_names():
         if callable(getattr(inner, "repeated_blocks", None)):
             for blocks in inner.repeated_blocks():
-                if all(
-                    _policies(block) == _policies(blocks[0]) for block in blocks
-                ):  # else their inputs' dtypes differ
+                if all(_policies(block) == _policies(blocks[0]) for block in blocks):
                     _add_groups(groups, blocks)
     return groups
 
