@@ -114,7 +114,7 @@ slow_in_graph_mode = pytest.mark.parametrize(
 
 @pytest.fixture
 def undrawn_weights(monkeypatch):
-    """Leave new models' random weights undrawn: drawing them takes nine tenths of the time to create a model."""
+    """Leave new models' random weights undrawn: drawing them takes most of the time to create a model."""
     monkeypatch.setattr(TruncatedNormal, "_initialize", lambda self, array: None)
 
 

@@ -24,8 +24,8 @@ class AddBias(PolicyCell):
 class Linear(PolicyCell, nn.Dense):
     """Compute x·Wᵀ + b on the last axis: x (…, in_channels) to (…, out_channels).
 
-    W starts from a normal distribution of standard deviation 0.02, truncated at ±2, and b from zero. A weight with
-    more than two axes is used as if flattened from its second axis on.
+    W starts from a normal distribution of standard deviation 0.02, and b from zero. A weight with more than two axes is
+    used as if flattened from its second axis on.
     """
 
     def __init__(self, in_channels: int, out_channels: int, has_bias: bool = True):

@@ -5,20 +5,24 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import numpy as np
-from mindspore.common.initializer import TruncatedNormal
+from mindspore.common.initializer import Initializer
 
 _draws = ContextVar("draws", default=True)
 
 
-class RandomWeights(TruncatedNormal):
-    """Draw weights from a normal distribution of standard deviation 0.02, truncated at ±2; see `undrawn_weights`."""
+class RandomWeights(Initializer):
+    """Draw weights from a normal distribution of standard deviation 0.02; see `undrawn_weights`.
 
-    def __init__(self):
-        super().__init__(sigma=0.02)
+    The authors truncate it at ±2, a hundred standard deviations, which changes no weight. NumPy draws in a fifth of the
+    time of MindSpore's TruncatedNormal and in half of that of its Normal: 1.3 s instead of 5.7 s for convit_base. The
+    draw follows from `mindspore.set_seed` and the number of parameters created since.
+    """
 
     def _initialize(self, arr: np.ndarray) -> None:
         if _draws.get():
-            super()._initialize(arr)
+            seed = np.random.randint(2**31)  # of the generator that `mindspore.set_seed` seeds
+            np.random.default_rng(seed).standard_normal(out=arr, dtype=np.float32)
+            arr *= np.float32(0.02)
         else:
             arr.fill(0)
 
@@ -27,8 +31,8 @@ class RandomWeights(TruncatedNormal):
 def undrawn_weights() -> Iterator[None]:
     """Initialise new models with zeros instead of random weights within the context.
 
-    It is for models whose weights are all loaded afterwards: drawing them takes nine tenths of the time to create a
-    model, 10 s for convit_base_plus.
+    It is for models whose weights are all loaded afterwards: drawing them takes most of the time to create a model, 2 s
+    for convit_base_plus.
     """
     token = _draws.set(False)
     try:

@@ -16,6 +16,10 @@ def test_random_weights_are_of_deviation_0_02_and_follow_the_seed():
     np.testing.assert_array_equal(weights(), drawn)
 
 
+def test_random_weights_of_two_layers_are_independent():
+    assert abs(np.corrcoef(weights().ravel(), weights().ravel())[0, 1]) < 0.05
+
+
 def test_undrawn_weights_are_zeros_until_the_context_ends():
     with undrawn_weights():
         assert not weights().any()
