@@ -30,6 +30,7 @@ from mindcv.io.download import get_download_root
 from mindcv.io.files import atomic_write
 from mindcv.mindspore_hooks import compile_cache, graph_settings, prepare_compile_cache
 
+MIN_FREE_BYTES = 2**28  # MindSpore leaves a graph cut off, without an error, when the disk is full
 MAX_GRAPHS = 32  # files to keep; beyond, those are deleted that were not used for the longest time
 _HOUR = 3600.0
 _BEGIN = time.time()  # of the process, nearly
@@ -84,10 +85,12 @@ class GraphCache:
             shutil.rmtree(self.work_folder, ignore_errors=True)
 
     def _prepare(self) -> Path | None:
-        """Create MindSpore's folder and return the path of the next graph in it, None if it cannot be written to."""
+        """Create MindSpore's folder and return the path of the next graph in it, None if it cannot be written."""
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if (free := shutil.disk_usage(self.folder).free) < MIN_FREE_BYTES:
+                raise OSError(f"{self.folder} has {free} bytes of free space, wanted {MIN_FREE_BYTES}")
             if self.work_folder is None:
-                self.folder.mkdir(parents=True, exist_ok=True)
                 self.work_folder = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.folder))
                 _clean(self.folder)
             return prepare_compile_cache(self.work_folder, self.compilations)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from mindspore import Parameter, Tensor, nn
 
 from mindcv.graph import graph_cache as module
-from mindcv.graph.graph_cache import MAX_GRAPHS, GraphCache, graph_cache, graph_key
+from mindcv.graph.graph_cache import MAX_GRAPHS, MIN_FREE_BYTES, GraphCache, graph_cache, graph_key
 from mindcv.models.layers import Linear
 
 X = Tensor(np.ones((2, 3), np.float32))
@@ -227,6 +228,15 @@ def test_cache_in_a_fork_compiles(start, cell, tmp_path, monkeypatch):
 def test_cache_in_a_folder_that_cannot_be_written_to_compiles(start, cell, tmp_path):
     (tmp_path / "compiled").write_text("a file")
     assert start()(cell) == ["compiled"]
+
+
+def test_cache_on_a_nearly_full_disk_compiles_and_keeps_nothing(start, cell, tmp_path, monkeypatch):
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=MIN_FREE_BYTES - 1))
+    assert start()(cell) == ["compiled"]
+    assert not kept(tmp_path)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=MIN_FREE_BYTES))
+    start()(cell)
+    assert len(kept(tmp_path)) == 1
 
 
 def test_cache_deletes_graphs_beyond_the_limit_and_folders_of_killed_processes(start, cell, tmp_path):
