@@ -21,8 +21,7 @@ class RandomWeights(Initializer):
     def _initialize(self, arr: np.ndarray) -> None:
         if _draws.get():
             seed = np.random.randint(2**31)  # of the generator that `mindspore.set_seed` seeds
-            np.random.default_rng(seed).standard_normal(out=arr, dtype=np.float32)
-            arr *= np.float32(0.02)
+            arr[...] = 0.02 * np.random.default_rng(seed).standard_normal(arr.shape, np.float32)
         else:
             arr.fill(0)
 
