@@ -37,9 +37,9 @@ class Fingerprint:
 
     Args:
         cell: The cell.
-        for_other_processes: Whether the description also has what may differ between processes only: the names of the
-            parameters, the code, and the values of the variables that it uses. Within one process, classes and
-            functions are distinguished by their identity.
+        for_other_processes: Whether the digest is compared with those of other processes. If so, the description
+            includes the names of the parameters, the code, and the values of the variables that the code uses. If not,
+            classes and functions are distinguished by their identity.
 
     Attributes:
         digest: SHA-256 of the description, in hexadecimal digits.

@@ -85,7 +85,7 @@ class GraphCache:
             shutil.rmtree(self.work_folder, ignore_errors=True)
 
     def _prepare(self) -> Path | None:
-        """Create MindSpore's folder and return the path of the next graph in it, None if it cannot be written."""
+        """Create MindSpore's folder and return the path of the next graph; None if the disk is full or not writable."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if (free := shutil.disk_usage(self.folder).free) < MIN_FREE_BYTES:

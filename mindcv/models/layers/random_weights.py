@@ -13,14 +13,14 @@ _draws = ContextVar("draws", default=True)
 class RandomWeights(Initializer):
     """Draw weights from a normal distribution of standard deviation 0.02; see `undrawn_weights`.
 
-    The authors truncate it at ±2, a hundred standard deviations, which changes no weight. NumPy draws in a fifth of the
-    time of MindSpore's TruncatedNormal and in half of that of its Normal: 1.3 s instead of 5.7 s for convit_base. The
-    draw follows from `mindspore.set_seed` and the number of parameters created since.
+    The authors truncate the distribution at ±2, a hundred standard deviations, which changes no weight. NumPy's draw
+    takes a fifth of the time of MindSpore's TruncatedNormal, 1.3 s instead of 5.7 s for convit_base. The weights depend
+    on `mindspore.set_seed` and on the number of parameters created since.
     """
 
     def _initialize(self, arr: np.ndarray) -> None:
         if _draws.get():
-            seed = np.random.randint(2**31)  # of the generator that `mindspore.set_seed` seeds
+            seed = np.random.randint(2**31)  # from NumPy's global generator, which `mindspore.set_seed` seeds
             arr[...] = 0.02 * np.random.default_rng(seed).standard_normal(arr.shape, np.float32)
         else:
             arr.fill(0)
